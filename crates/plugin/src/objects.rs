@@ -1,0 +1,284 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use regrow_ids::PluginName;
+
+use crate::spi::{
+    Controller, Events, Flavor, Group, Instance, Interface, L4, Metadata, Resource, Stack,
+    Updatable,
+};
+
+/// The named objects behind one interface of a plugin. The unnamed default object is named `.`.
+///
+/// A fixed set is [`FixedObjects`]; a manager, whose groups come and go, implements it itself.
+pub trait Objects<T: ?Sized>: Send + Sync {
+    /// Names of the objects, sorted.
+    fn names(&self) -> Vec<String>;
+
+    /// The object with exactly this name.
+    fn get(&self, name: &str) -> Option<Arc<T>>;
+}
+
+/// Objects that stay the same for as long as the plugin lives.
+pub struct FixedObjects<T: ?Sized>(BTreeMap<String, Arc<T>>);
+
+impl<T: ?Sized> Default for FixedObjects<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: ?Sized> FixedObjects<T> {
+    /// One object without a name.
+    pub fn single(object: Arc<T>) -> Self {
+        Self::default().with(".", object)
+    }
+
+    /// Adds an object.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, object: Arc<T>) -> Self {
+        self.0.insert(name.into(), object);
+        self
+    }
+}
+
+impl<T: ?Sized + Send + Sync> Objects<T> for FixedObjects<T> {
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<T>> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// The name of an interface's default object.
+pub const DEFAULT_OBJECT: &str = ".";
+
+/// Finds the object that a full plugin name means ("keyed" lookup, InfraKit specification §1.2).
+///
+/// In this order: the only object when the name has no subtype or its lookup is `.`; the default
+/// object when there is no subtype; the object named like the lookup part; the object named like the
+/// subtype, then like its tails after each `/`.
+pub fn keyed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Option<Arc<T>> {
+    if name.subtype().is_empty() || name.lookup() == DEFAULT_OBJECT {
+        if let [only] = objects.names().as_slice() {
+            return objects.get(only);
+        }
+    }
+    if name.subtype().is_empty() {
+        if let Some(object) = objects.get(DEFAULT_OBJECT) {
+            return Some(object);
+        }
+    }
+    if let Some(object) = objects.get(name.lookup()) {
+        return Some(object);
+    }
+    let mut tail = name.subtype();
+    loop {
+        if let Some(object) = objects.get(tail) {
+            return Some(object);
+        }
+        (_, tail) = tail.split_once('/')?;
+    }
+}
+
+/// Finds the object that a bare type means ("typed" lookup): the object of that name, or for the
+/// empty type the default object or the only one.
+pub fn typed<T: ?Sized>(objects: &dyn Objects<T>, kind: &str) -> Option<Arc<T>> {
+    if !kind.is_empty() {
+        return objects.get(kind);
+    }
+    objects.get(DEFAULT_OBJECT).or_else(|| match objects.names().as_slice() {
+        [only] => objects.get(only),
+        _ => None,
+    })
+}
+
+/// Who made a plugin, for `/info/api.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Vendor {
+    /// Name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Part of the program, usually empty.
+    pub sub: String,
+    /// Where to read about it.
+    #[serde(rename = "URL")]
+    pub url: String,
+}
+
+macro_rules! plugin {
+    ($($(#[$doc:meta])* $field:ident: $object:ident => $interface:ident;)*) => {
+        /// What one plugin offers: for each interface its named objects. Cheap to clone.
+        ///
+        /// ```
+        /// # use std::sync::Arc;
+        /// # use regrow_plugin::{FixedObjects, Plugin, spi::Metadata};
+        /// # fn demo(tree: Arc<dyn Metadata>) -> Plugin {
+        /// Plugin::new("time").with_metadata(FixedObjects::single(tree))
+        /// # }
+        /// ```
+        #[derive(Clone, Default)]
+        pub struct Plugin {
+            name: String,
+            vendor: Option<Vendor>,
+            $($(#[$doc])* $field: Option<Arc<dyn Objects<dyn $object>>>,)*
+        }
+
+        impl Plugin {
+            $(
+                $(#[$doc])*
+                pub fn $field(&self) -> Option<&dyn Objects<dyn $object>> {
+                    self.$field.as_deref()
+                }
+            )*
+
+            /// The interfaces that the plugin offers, with the names of their objects.
+            pub fn interfaces(&self) -> Vec<(Interface, Vec<String>)> {
+                let mut found = Vec::new();
+                $(if let Some(objects) = &self.$field {
+                    found.push((Interface::$interface, objects.names()));
+                })*
+                found
+            }
+        }
+    };
+}
+
+plugin! {
+    /// Objects of `Controller`.
+    controllers: Controller => Controller;
+    /// Objects of `Event`.
+    events: Events => Event;
+    /// Objects of `Flavor`.
+    flavors: Flavor => Flavor;
+    /// Objects of `Group`.
+    groups: Group => Group;
+    /// Objects of `Instance`.
+    instances: Instance => Instance;
+    /// Objects of `L4`.
+    l4s: L4 => L4;
+    /// Objects of `Metadata`.
+    metadata: Metadata => Metadata;
+    /// Objects of `Resource`.
+    resources: Resource => Resource;
+    /// Objects of `Stack`.
+    stacks: Stack => Stack;
+    /// Objects of `Updatable`.
+    updatables: Updatable => Updatable;
+}
+
+macro_rules! with_objects {
+    ($($(#[$doc:meta])* $method:ident($field:ident: $object:ident);)*) => {
+        impl Plugin {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $method(mut self, objects: impl Objects<dyn $object> + 'static) -> Self {
+                    self.$field = Some(Arc::new(objects));
+                    self
+                }
+            )*
+        }
+    };
+}
+
+with_objects! {
+    /// Offers `Controller` objects.
+    with_controllers(controllers: Controller);
+    /// Offers `Event` objects.
+    with_events(events: Events);
+    /// Offers `Flavor` objects.
+    with_flavors(flavors: Flavor);
+    /// Offers `Group` objects.
+    with_groups(groups: Group);
+    /// Offers `Instance` objects.
+    with_instances(instances: Instance);
+    /// Offers `L4` objects.
+    with_l4s(l4s: L4);
+    /// Offers `Metadata` objects.
+    with_metadata(metadata: Metadata);
+    /// Offers `Resource` objects.
+    with_resources(resources: Resource);
+    /// Offers `Stack` objects.
+    with_stacks(stacks: Stack);
+    /// Offers `Updatable` objects.
+    with_updatables(updatables: Updatable);
+}
+
+impl Plugin {
+    /// A plugin that offers nothing yet. The name is that of its socket.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// A plugin with one instance object.
+    pub fn instance(name: impl Into<String>, object: impl Instance + 'static) -> Self {
+        Self::new(name).with_instances(FixedObjects::single(Arc::new(object) as Arc<dyn Instance>))
+    }
+
+    /// A plugin with one flavor object.
+    pub fn flavor(name: impl Into<String>, object: impl Flavor + 'static) -> Self {
+        Self::new(name).with_flavors(FixedObjects::single(Arc::new(object) as Arc<dyn Flavor>))
+    }
+
+    /// Says who made the plugin.
+    #[must_use]
+    pub fn by(mut self, vendor: Vendor) -> Self {
+        self.vendor = Some(vendor);
+        self
+    }
+
+    /// Name of the socket.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who made the plugin.
+    pub fn vendor(&self) -> Option<&Vendor> {
+        self.vendor.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use regrow_ids::PluginName;
+
+    use super::{FixedObjects, keyed, typed};
+
+    fn set(names: &[&str]) -> FixedObjects<str> {
+        names.iter().fold(FixedObjects::default(), |set, name| set.with(*name, Arc::from(*name)))
+    }
+
+    #[test]
+    fn keyed_lookup_follows_the_specification() {
+        for (objects, name, found) in [
+            (&["groups"][..], "mystack", Some("groups")),
+            (&["groups"], "./anything", Some("groups")),
+            (&["a", "b"], "mystack", None),
+            (&[".", "b"], "mystack", Some(".")),
+            (&["mystack", "b"], "mystack/x", Some("mystack")),
+            (&["groups", "q"], "mystack/q", Some("q")),
+            (&["groups", "q"], "mystack/x/q", Some("q")),
+            (&["groups", "q"], "mystack/nope", None),
+            (&["groups", "q"], "groups", Some("groups")),
+        ] {
+            let object = keyed(&set(objects), &PluginName::new(name));
+            assert_eq!(object.as_deref(), found, "{objects:?} {name}");
+        }
+    }
+
+    #[test]
+    fn typed_lookup_is_exact() {
+        assert_eq!(typed(&set(&["compute", "disk"]), "disk").as_deref(), Some("disk"));
+        assert_eq!(typed(&set(&["compute", "disk"]), "").as_deref(), None);
+        assert_eq!(typed(&set(&["compute"]), "").as_deref(), Some("compute"));
+        assert_eq!(typed(&set(&["."]), "").as_deref(), Some("."));
+        assert_eq!(typed(&set(&["compute"]), "zzz").as_deref(), None);
+    }
+}

@@ -1,0 +1,2 @@
+//! regrow
+fn main() {}
