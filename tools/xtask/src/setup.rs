@@ -1,0 +1,165 @@
+//! `cargo xtask setup`: the programs that tests need, and the honest list of what will not run
+//! without them.
+//!
+//! Only root on Debian installs, and only what is missing. Anywhere else the same table is printed
+//! as the tests that will report themselves as not run.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A Debian package that some tests cannot do without.
+struct Need {
+    package: &'static str,
+    /// The program whose presence proves the package.
+    program: &'static str,
+    /// What it is for.
+    reason: &'static str,
+    /// The tests that report themselves as not run when it is absent.
+    tests: &'static str,
+}
+
+/// Everything that tests use beyond a Rust toolchain. A new line needs a reason and the tests that
+/// lack it.
+const NEEDS: &[Need] = &[
+    Need {
+        package: "python3",
+        program: "python3",
+        reason: "plugins in another language; a second implementation of the wire protocol",
+        tests: "the Python example plugin; plugin conformance from outside",
+    },
+    Need {
+        package: "curl",
+        program: "curl",
+        reason: "an HTTP client that is not ours, over unix sockets too",
+        tests: "hand-made requests against plugin sockets",
+    },
+    Need {
+        package: "jq",
+        program: "jq",
+        reason: "example scripts read JSON output with it",
+        tests: "the example scripts",
+    },
+    Need {
+        package: "procps",
+        program: "pgrep",
+        reason: "tests look at the process table from outside",
+        tests: "process provider: group kill, re-adoption, no stranger killed",
+    },
+    Need {
+        package: "iproute2",
+        program: "ip",
+        reason: "network namespaces with links that can be cut",
+        tests: "multi-process scenarios with partitions",
+    },
+    Need {
+        package: "fuse3",
+        program: "fusermount3",
+        reason: "mounting and unmounting volumes",
+        tests: "every test that mounts",
+    },
+];
+
+pub fn run(args: &[String]) -> Result<ExitCode> {
+    if let Some(unknown) = args.first() {
+        bail!("setup takes no argument, found `{unknown}`");
+    }
+    let root = process::root()?;
+    let packages = ensure_packages(&root);
+    let nextest = ensure_nextest(&root);
+    print!("{}", missing_report());
+    packages?;
+    nextest?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines that say which tests will not run on this machine; empty where nothing is missing.
+pub fn missing_report() -> String {
+    missing(NEEDS)
+        .iter()
+        .map(|need| {
+            format!(
+                "not run, promise untested: {} (needs `{}`, Debian package {}: {})\n",
+                need.tests, need.program, need.package, need.reason
+            )
+        })
+        .collect()
+}
+
+fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs.iter().filter(|need| !process::has_program(need.program)).collect()
+}
+
+fn ensure_packages(root: &Path) -> Result<()> {
+    let missing = missing(NEEDS);
+    if missing.is_empty() {
+        println!("setup: all {} packages that tests use are there", NEEDS.len());
+        return Ok(());
+    }
+    if !process::is_root_on_debian() {
+        println!("setup: not root on Debian, so nothing is installed");
+        return Ok(());
+    }
+    for need in &missing {
+        println!("setup: {} for {}", need.package, need.reason);
+    }
+    let install = ["install", "--yes", "--no-install-recommends"];
+    let packages = missing.iter().map(|need| need.package);
+    let update = ["update", "--quiet"];
+    let mut steps = [
+        process::program(root, "apt-get", update),
+        process::program(root, "apt-get", install.into_iter().chain(packages)),
+    ];
+    for step in &mut steps {
+        step.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+        let status = process::show_and_run(step)?;
+        if !status.success() {
+            bail!("apt-get ended with {status}; see its output above, mend it and run setup again");
+        }
+    }
+    Ok(())
+}
+
+fn ensure_nextest(root: &Path) -> Result<()> {
+    let version = process::output(&mut process::cargo(root, ["nextest", "--version"]));
+    if let Ok(version) = version {
+        println!("setup: {}", version.lines().next().unwrap_or("cargo-nextest"));
+        return Ok(());
+    }
+    println!("setup: cargo-nextest runs the tests and is missing; building it takes some minutes");
+    let mut install = process::cargo(root, ["install", "cargo-nextest", "--locked"]);
+    let status = process::show_and_run(&mut install)?;
+    if !status.success() {
+        bail!(
+            "cargo install ended with {status}; install cargo-nextest by hand and run setup again"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_says_why_and_for_which_tests() {
+        for need in NEEDS {
+            assert!(!need.reason.is_empty() && !need.tests.is_empty(), "{}", need.package);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_an_untested_promise() {
+        static ABSENT: &[Need] = &[Need {
+            package: "nothing",
+            program: "no-such-program-of-ours",
+            reason: "this test",
+            tests: "these",
+        }];
+        assert_eq!(missing(ABSENT).len(), 1);
+        assert!(missing_report().lines().all(|line| line.starts_with("not run, promise untested")));
+    }
+}
