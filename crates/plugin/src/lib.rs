@@ -14,6 +14,7 @@ pub mod error;
 mod lookup;
 mod objects;
 pub mod spi;
+pub mod tree;
 
 pub use error::{Effect, PluginError};
 pub use lookup::{Lookup, Registry};
