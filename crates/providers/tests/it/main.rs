@@ -1,0 +1,5 @@
+//! Providers as a controller sees them.
+
+#![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
+
+mod simulator;
