@@ -1,0 +1,70 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::Moment;
+
+/// How much may be destroyed within a window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Most destructions within the window.
+    pub most: usize,
+    /// Length of the window.
+    pub window: Duration,
+}
+
+/// What was destroyed lately.
+#[derive(Clone, Debug, Default)]
+pub struct BudgetLedger {
+    spent: VecDeque<Moment>,
+}
+
+impl BudgetLedger {
+    /// How many more destructions the budget allows now.
+    pub fn left(&mut self, budget: Budget, now: Moment) -> usize {
+        while self.spent.front().is_some_and(|at| now.since(*at) >= budget.window) {
+            self.spent.pop_front();
+        }
+        budget.most.saturating_sub(self.spent.len())
+    }
+
+    /// When the next destruction falls out of the window; `None` when nothing was spent.
+    pub fn refill_at(&self, budget: Budget) -> Option<Moment> {
+        self.spent.front().map(|at| *at + budget.window)
+    }
+
+    /// Notes destructions that start now.
+    pub fn spend(&mut self, count: usize, now: Moment) {
+        self.spent.extend(std::iter::repeat_n(now, count));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::{Budget, BudgetLedger};
+    use crate::Moment;
+
+    proptest! {
+        #[test]
+        fn no_window_ever_holds_more_than_the_budget(
+            most in 0usize..5,
+            wishes in proptest::collection::vec((0u64..20, 0usize..4), 0..100),
+        ) {
+            let budget = Budget { most, window: Duration::from_secs(10) };
+            let mut ledger = BudgetLedger::default();
+            let (mut at, mut spent) = (0, Vec::new());
+            for (pause, wish) in wishes {
+                at += pause;
+                let now = Moment::after(Duration::from_secs(at));
+                let count = wish.min(ledger.left(budget, now));
+                ledger.spend(count, now);
+                spent.extend(std::iter::repeat_n(at, count));
+                let within = spent.iter().filter(|t| at - **t < 10).count();
+                prop_assert!(within <= most);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::intents::Intent;
+use crate::{Budget, Moment, Plan, Sighting, Step};
+
+/// What a domain supplies to the loop. The functions without `async` are plain functions of their
+/// arguments: no clock, no socket, no randomness but from a seed in the state.
+#[async_trait]
+pub trait Controller: Send + Sync + 'static {
+    /// Names one object under control.
+    type Key: Ord + Clone + Send + Sync + fmt::Display + 'static;
+    /// Everything known about one object: its spec, what was seen, what is under way.
+    type State: Send + 'static;
+    /// What to look at.
+    type Question: Send + 'static;
+    /// What was seen.
+    type Answer: Send + 'static;
+    /// One outside effect.
+    type Step: Step;
+    /// How a step ended.
+    type Outcome: Send + 'static;
+
+    /// Takes up the intents that an earlier run of the loop left open for this object.
+    fn resume(&self, state: &mut Self::State, open: Vec<Intent>, now: Moment);
+
+    /// Says what the next look should cover.
+    fn question(&self, state: &Self::State, now: Moment) -> Self::Question;
+
+    /// Looks at the world. A failure is part of the answer.
+    async fn observe(&self, key: &Self::Key, question: Self::Question) -> Self::Answer;
+
+    /// Takes in what was seen.
+    fn absorb(&self, state: &mut Self::State, seen: Sighting<Self::Answer>);
+
+    /// Computes what to do, without doing it.
+    fn plan(&self, state: &Self::State, now: Moment) -> Plan<Self::Step>;
+
+    /// Notes that steps are about to run; the next plan must not contain them again.
+    fn start(&self, state: &mut Self::State, steps: &[Self::Step], now: Moment);
+
+    /// Does one step. Never called without a recorded intent.
+    async fn execute(&self, key: &Self::Key, step: &Self::Step) -> Self::Outcome;
+
+    /// The outcome of a step whose task died: nobody knows what it did.
+    fn abandoned(&self) -> Self::Outcome;
+
+    /// Takes in how a step ended.
+    fn settle(
+        &self,
+        state: &mut Self::State,
+        step: &Self::Step,
+        outcome: Self::Outcome,
+        now: Moment,
+    );
+
+    /// Hands out what was learnt since the last call: intents that are over and lines for people.
+    fn report(&self, state: &mut Self::State) -> Report;
+
+    /// How much may be destroyed; `None` for no limit beyond the plan itself.
+    fn destroy_budget(&self, state: &Self::State) -> Option<Budget>;
+}
+
+/// What a state has to say to the loop after it changed.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Intents that need no memory any more.
+    pub closed: Vec<regrow_ids::StepKey>,
+    /// Lines for people.
+    pub notes: Vec<(crate::Level, String)>,
+}

@@ -1,0 +1,244 @@
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use regrow_codec::record::{self, Record, RecordError};
+use regrow_ids::StepKey;
+use serde::{Deserialize, Serialize};
+
+use super::{Intent, IntentError, IntentLog};
+
+/// Epoch numbers are reserved on disk in blocks of this size, so that drawing one costs no write.
+const EPOCHS_PER_RESERVATION: u64 = 10_000;
+/// The file is rewritten once it holds this many records more than it needs.
+const MAX_DEAD_RECORDS: usize = 20_000;
+
+/// One record of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Entry {
+    /// First record of a file.
+    Begin {
+        lineage: u64,
+    },
+    /// Epoch numbers below this one may have been handed out.
+    Reserved {
+        below: u64,
+    },
+    Open(Intent),
+    Closed(Vec<StepKey>),
+}
+
+impl Record for Entry {
+    const KIND: u16 = 1;
+    const VERSION: u16 = 1;
+}
+
+/// Intents in an append-only file, synchronised before a step runs.
+///
+/// A torn tail, as a crash leaves it, is cut off: a record that was not whole was never promised.
+/// Damage in the middle refuses the file. A failed write halts the log for good (what is on disk
+/// is unknown then). One process at a time, by an advisory lock on the file.
+#[derive(Debug)]
+pub struct FileIntents {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    lineage: u64,
+    epochs: u64,
+    reserved: u64,
+    open: BTreeMap<StepKey, Intent>,
+    records: usize,
+    halted: bool,
+}
+
+impl FileIntents {
+    /// Opens a log, or makes one in an existing folder. `lineage` is used for a new one only and
+    /// should be random.
+    ///
+    /// # Errors
+    /// The file cannot be used, is in use, or is damaged.
+    pub fn open_or_create(path: &Path, lineage: u64) -> Result<Self, IntentError> {
+        let io = |action| move |source| IntentError::Io { action, path: path.to_owned(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(io("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(IntentError::Taken { path: path.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+        }
+        let bytes = fs::read(path).map_err(io("read"))?;
+        let mut inner = Inner {
+            file,
+            lineage,
+            epochs: 0,
+            reserved: 0,
+            open: BTreeMap::new(),
+            records: 0,
+            halted: false,
+        };
+        let whole = inner.replay(&bytes).map_err(|(offset, source)| IntentError::Damaged {
+            path: path.to_owned(),
+            offset,
+            source,
+        })?;
+        if whole < bytes.len() {
+            tracing::warn!(path = %path.display(), at = whole, "cut off a torn tail of the intent log");
+            inner.file.set_len(whole as u64).map_err(io("cut the torn tail of"))?;
+        }
+        inner.epochs = inner.reserved;
+        if inner.records == 0 {
+            inner.append(&[Entry::Begin { lineage }]).map_err(io("write"))?;
+            sync_folder(path).map_err(io("synchronise the folder of"))?;
+        }
+        Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes, or halts the log.
+    fn write(&self, inner: &mut Inner, entries: &[Entry], sync: bool) -> Result<(), IntentError> {
+        if inner.halted {
+            return Err(IntentError::Halted { path: self.path.clone() });
+        }
+        let written = if sync { inner.append(entries) } else { inner.append_unsynced(entries) };
+        let written = written.and_then(|()| inner.compact_when_due(&self.path));
+        written.map_err(|source| {
+            inner.halted = true;
+            IntentError::Io { action: "write", path: self.path.clone(), source }
+        })
+    }
+}
+
+impl Inner {
+    /// Rebuilds the state from the file's bytes; returns how many of them are whole records.
+    fn replay(&mut self, bytes: &[u8]) -> Result<usize, (usize, RecordError)> {
+        let mut at = 0;
+        while at < bytes.len() {
+            match record::decode::<Entry>(&bytes[at..]) {
+                Ok((entry, length)) => {
+                    self.take(entry);
+                    at += length;
+                }
+                Err(RecordError::Torn { .. }) => break,
+                Err(fault) => return Err((at, fault)),
+            }
+        }
+        Ok(at)
+    }
+
+    fn take(&mut self, entry: Entry) {
+        self.records += 1;
+        match entry {
+            Entry::Begin { lineage } => self.lineage = lineage,
+            Entry::Reserved { below } => self.reserved = self.reserved.max(below),
+            Entry::Open(intent) => {
+                self.open.insert(intent.key.clone(), intent);
+            }
+            Entry::Closed(keys) => {
+                for key in keys {
+                    self.open.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn append_unsynced(&mut self, entries: &[Entry]) -> io::Result<()> {
+        self.records += entries.len();
+        self.file.write_all(&encode(entries)?)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        self.append_unsynced(entries)?;
+        self.file.sync_data()
+    }
+
+    /// Replaces the file by one that holds only what is needed, once that is worth it.
+    fn compact_when_due(&mut self, path: &Path) -> io::Result<()> {
+        if self.records < self.open.len() + MAX_DEAD_RECORDS {
+            return Ok(());
+        }
+        let mut entries =
+            vec![Entry::Begin { lineage: self.lineage }, Entry::Reserved { below: self.reserved }];
+        entries.extend(self.open.values().cloned().map(Entry::Open));
+        let fresh_path = path.with_extension("new");
+        let mut fresh =
+            OpenOptions::new().read(true).append(true).create(true).open(&fresh_path)?;
+        fresh.set_len(0)?;
+        fresh.lock()?;
+        fresh.write_all(&encode(&entries)?)?;
+        fresh.sync_data()?;
+        fs::rename(&fresh_path, path)?;
+        sync_folder(path)?;
+        self.file = fresh;
+        self.records = entries.len();
+        Ok(())
+    }
+}
+
+impl IntentLog for FileIntents {
+    fn lineage(&self) -> u64 {
+        self.lock().lineage
+    }
+
+    fn next_epoch(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.epochs += 1;
+        if inner.epochs >= inner.reserved {
+            inner.reserved = inner.epochs + EPOCHS_PER_RESERVATION;
+            let entry = Entry::Reserved { below: inner.reserved };
+            // A failure halts the log; the next `record` reports it before anything is done.
+            if let Err(fault) = self.write(&mut inner, &[entry], true) {
+                tracing::error!(%fault, "reserve epoch numbers");
+            }
+        }
+        inner.epochs
+    }
+
+    fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
+        let mut inner = self.lock();
+        let entries: Vec<_> = intents.iter().cloned().map(Entry::Open).collect();
+        self.write(&mut inner, &entries, true)?;
+        inner.open.extend(intents.iter().map(|intent| (intent.key.clone(), intent.clone())));
+        Ok(())
+    }
+
+    fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
+        let mut inner = self.lock();
+        for key in keys {
+            inner.open.remove(key);
+        }
+        self.write(&mut inner, &[Entry::Closed(keys.to_vec())], false)
+    }
+
+    fn open(&self, owner: &str) -> Vec<Intent> {
+        self.lock().open.values().filter(|intent| intent.owner == owner).cloned().collect()
+    }
+}
+
+fn encode(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        record::encode_into(entry, &mut bytes).map_err(io::Error::other)?;
+    }
+    Ok(bytes)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
