@@ -1,1 +1,3 @@
-//! groups
+//! Groups
+mod config;
+pub use config::*;
