@@ -1,0 +1,156 @@
+//! What a function sees of the rendering it runs in.
+
+use crate::error::CallError;
+use crate::functions::Functions;
+use crate::metadata::MetadataLookup;
+use crate::options::Options;
+use crate::value::{Budget, TooBig, Value};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// State of one rendering, shared with everything it includes.
+pub(crate) struct Session<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) functions: &'a Functions,
+    pub(crate) metadata: Option<&'a dyn MetadataLookup>,
+    /// Documents fetched in this rendering, by URL and headers.
+    pub(crate) fetched: RefCell<BTreeMap<String, Arc<str>>>,
+    steps: Cell<u64>,
+    written: Cell<u64>,
+    allocated: Cell<u64>,
+    /// Open blocks, template calls and includes.
+    pub(crate) depth: Cell<usize>,
+}
+
+/// State of one template in a rendering.
+pub(crate) struct Frame<'a> {
+    pub(crate) url: String,
+    pub(crate) variables: RefCell<BTreeMap<String, Value>>,
+    /// The template that sources this one: it sees the variables that are set here.
+    pub(crate) sourced_by: Option<&'a Frame<'a>>,
+    /// The template that includes or sources this one.
+    pub(crate) opened_by: Option<&'a Frame<'a>>,
+    pub(crate) context: Value,
+}
+
+/// What a function sees of the rendering it runs in.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub(crate) session: &'a Session<'a>,
+    pub(crate) frame: &'a Frame<'a>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        options: &'a Options,
+        functions: &'a Functions,
+        metadata: Option<&'a dyn MetadataLookup>,
+    ) -> Self {
+        Self {
+            options,
+            functions,
+            metadata,
+            fetched: RefCell::default(),
+            steps: Cell::new(0),
+            written: Cell::new(0),
+            allocated: Cell::new(0),
+            depth: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn step(&self, steps: u64) -> Result<(), CallError> {
+        let limit = self.options.limits.max_steps;
+        spend(&self.steps, steps, limit, "the number of steps in one rendering")
+    }
+
+    pub(crate) fn write(&self, bytes: usize) -> Result<(), CallError> {
+        let limit = self.options.limits.max_output_bytes;
+        spend(&self.written, bytes as u64, limit, "the output of one rendering in bytes")
+    }
+}
+
+fn spend(meter: &Cell<u64>, amount: u64, limit: u64, what: &'static str) -> Result<(), CallError> {
+    let total = meter.get().saturating_add(amount);
+    meter.set(total);
+    if total > limit { Err(CallError::Limit { what, limit }) } else { Ok(()) }
+}
+
+impl Scope<'_> {
+    /// The options of the rendering.
+    pub fn options(&self) -> &Options {
+        self.session.options
+    }
+
+    /// The URL of the template that calls.
+    pub fn url(&self) -> &str {
+        &self.frame.url
+    }
+
+    /// The context (`.`) that the calling template was rendered with.
+    pub fn context(&self) -> &Value {
+        &self.frame.context
+    }
+
+    /// The variable `name` as `var` sees it, without asking for metadata.
+    pub fn variable(&self, name: &str) -> Option<Value> {
+        self.frame.variables.borrow().get(name).cloned()
+    }
+
+    /// Sets a variable here and in all templates that source this one.
+    pub fn set_variable(&self, name: &str, value: &Value) {
+        let mut frame = Some(self.frame);
+        while let Some(here) = frame {
+            here.variables.borrow_mut().insert(name.to_owned(), value.clone());
+            frame = here.sourced_by;
+        }
+    }
+
+    /// Pays for `steps` of work; functions that loop call it.
+    ///
+    /// # Errors
+    ///
+    /// When the rendering has used up its steps.
+    pub fn charge(&self, steps: usize) -> Result<(), CallError> {
+        self.session.step(steps as u64)
+    }
+
+    /// Asks for room for a value of `bytes` before making it.
+    ///
+    /// # Errors
+    ///
+    /// When no value may be that large.
+    pub fn room(&self, bytes: usize) -> Result<(), CallError> {
+        let limit = self.session.options.limits.max_output_bytes;
+        if bytes as u64 > limit {
+            return Err(CallError::Limit { what: "the size of one value in bytes", limit });
+        }
+        Ok(())
+    }
+
+    /// Pays for the memory of a value that a function made.
+    pub(crate) fn charge_value(&self, value: &Value) -> Result<(), CallError> {
+        let size = match value {
+            Value::Str(text) => text.len(),
+            Value::List(list) => list.len().saturating_mul(size_of::<Value>()),
+            _ => return Ok(()),
+        };
+        self.room(size)?;
+        // Values may die early; sixteen times the output is a bound, not a measure of use.
+        let limit = self.session.options.limits.max_output_bytes.saturating_mul(16);
+        spend(&self.session.allocated, size as u64, limit, "the size of all values in bytes")
+    }
+
+    /// A budget for walking over or printing one value.
+    pub(crate) fn budget(&self) -> Budget {
+        let limit = self.session.options.limits.max_output_bytes;
+        Budget::new(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) fn too_big(&self, _: TooBig) -> CallError {
+        CallError::Limit {
+            what: "the size of one value in bytes and its nesting in levels (200)",
+            limit: self.session.options.limits.max_output_bytes,
+        }
+    }
+}
