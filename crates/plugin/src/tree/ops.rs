@@ -48,7 +48,8 @@ pub fn merge(tree: &mut Value, patch: Value) {
     }
 }
 
-/// Merges a value into the tree at a path, making the maps on the way; `null` removes what is there.
+/// Merges a value into the tree at a path, making the maps on the way; `null` removes what is
+/// there.
 ///
 /// A scalar on the way gives way to a map. Items of lists must exist: a list grows only by being
 /// replaced as a whole.

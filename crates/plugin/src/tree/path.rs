@@ -25,7 +25,7 @@ pub enum Step {
 
 /// Address of a value in a tree (InfraKit specification §3.2).
 ///
-/// * `a/b/c`: fields of maps; empty elements and `.` are dropped, so that the empty text is the root.
+/// * `a/b/c`: fields of maps; empty elements and `.` are dropped: the empty text is the root.
 /// * `name[3]`, `name[-1]`: an item of a list, counted from the end when negative.
 /// * `name[key=value]`: the first item whose field `key` prints as `value`; `key` may be a path of
 ///   keys (`[a/b=c]`) or empty (`[=x]`, the item itself).

@@ -382,7 +382,9 @@ proptest! {
     fn what_is_removed_is_gone(tree in any_map(), pick in any::<prop::sample::Index>()) {
         let mut found = Vec::new();
         walk(&tree, "", &mut found);
-        prop_assume!(!found.is_empty());
+        if found.is_empty() {
+            return Ok(());
+        }
         let at = path(&found[pick.index(found.len())]);
         let mut changed = tree.clone();
         set(&mut changed, &at, Value::Null).expect("an existing value can be removed");
