@@ -58,7 +58,7 @@ pub enum TemplateError {
         action: String,
         /// Why it failed.
         #[source]
-        source: CallError,
+        source: Box<CallError>,
     },
 }
 

@@ -66,7 +66,7 @@ impl<'a> Machine<'a> {
                         line: pos.line,
                         column: pos.column,
                         action: format!("template {name:?}"),
-                        source,
+                        source: Box::new(source),
                     };
                     self.deeper().map_err(blame)?;
                     let flow = self.template(name, argument.as_ref(), dot, blame)?;
@@ -95,7 +95,7 @@ impl<'a> Machine<'a> {
             line: 1,
             column: 1,
             action: "text".into(),
-            source,
+            source: Box::new(source),
         }
     }
 
@@ -105,7 +105,10 @@ impl<'a> Machine<'a> {
             action.push_str("...");
         }
         let (line, column) = (pipe.pos.line, pipe.pos.column);
-        TemplateError::Execute { name: self.scope.frame.url.clone(), line, column, action, source }
+        {
+            let (name, source) = (self.scope.frame.url.clone(), Box::new(source));
+            TemplateError::Execute { name, line, column, action, source }
+        }
     }
 
     fn deeper(&self) -> Result<(), CallError> {

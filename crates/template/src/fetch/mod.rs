@@ -6,7 +6,7 @@ mod network;
 use crate::error::FetchError;
 use crate::options::Options;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Default for UrlFetcher {
 impl Fetcher for UrlFetcher {
     fn fetch(&self, url: &str, headers: &Headers, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
         match url.split_once("://") {
-            Some(("file", _)) => read_file(local_path(url)?, max_bytes),
+            Some(("file", _)) => read_file(&local_path(url)?, max_bytes),
             Some(("http" | "https", _)) => network::get(url, headers, self.timeout, max_bytes),
             Some(("unix", _)) => {
                 network::get_unix(&local_path(url)?, headers, self.timeout, max_bytes)
@@ -92,14 +92,14 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn read_file(path: PathBuf, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
-    let failed = |source| FetchError::Io { path: path.clone(), source };
+fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+    let failed = |source| FetchError::Io { path: path.to_owned(), source };
     // Opening a named pipe would block until somebody writes to it.
-    let kind = std::fs::metadata(&path).map_err(failed)?;
+    let kind = std::fs::metadata(path).map_err(failed)?;
     if !kind.is_file() {
         return Err(failed(std::io::Error::other("not a regular file")));
     }
-    let file = std::fs::File::open(&path).map_err(failed)?;
+    let file = std::fs::File::open(path).map_err(failed)?;
     read_bounded(file, max_bytes).map_err(failed)?.ok_or(FetchError::TooLarge(max_bytes))
 }
 

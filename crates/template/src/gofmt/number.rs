@@ -33,7 +33,7 @@ fn shortest(number: f64) -> String {
     }
     let (digits, exponent) = digits(number);
     let sign = if number.is_sign_negative() { "-" } else { "" };
-    if exponent < -4 || exponent >= SCIENTIFIC_FROM {
+    if !(-4..SCIENTIFIC_FROM).contains(&exponent) {
         format!("{sign}{}", scientific(&digits, exponent))
     } else {
         format!("{sign}{}", plain(&digits, exponent))

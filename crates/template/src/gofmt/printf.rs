@@ -93,7 +93,8 @@ impl Printer<'_> {
             self.next += 1;
             self.one(verb, spec, value)?;
         } else {
-            self.out.push_str(&format!("%!{verb}(MISSING)"));
+            let why = if self.next == usize::MAX { "BADINDEX" } else { "MISSING" };
+            self.out.push_str(&format!("%!{verb}({why})"));
         }
         Ok(after)
     }
@@ -105,9 +106,9 @@ impl Printer<'_> {
             return rest;
         };
         self.reordered = true;
-        // A bad index leaves no argument, so the verb prints MISSING.
-        self.next =
-            number.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).unwrap_or(usize::MAX);
+        // A bad index points past all arguments, so the verb prints what is wrong.
+        let at = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        self.next = at.filter(|at| *at < self.args.len()).unwrap_or(usize::MAX);
         after
     }
 

@@ -240,8 +240,8 @@ struct Parsed {
     offset: Option<i32>,
 }
 
-/// The time that `text` stands for under a Go layout; in UTC unless it names an offset.
-pub(crate) fn parse(layout: &str, text: &str) -> Option<Zoned> {
+/// The time that `text` stands for under a Go layout; in `zone` unless it names an offset.
+pub(crate) fn parse(layout: &str, text: &str, zone: jiff::tz::TimeZone) -> Option<Zoned> {
     let mut parsed = Parsed {
         year: 0,
         month: 1,
@@ -268,7 +268,8 @@ pub(crate) fn parse(layout: &str, text: &str) -> Option<Zoned> {
     let date = civil::Date::new(parsed.year, parsed.month, parsed.day).ok()?;
     let time = civil::Time::new(hour, parsed.minute, parsed.second, parsed.nanos).ok()?;
     let zone = match parsed.offset {
-        Some(0) | None => jiff::tz::TimeZone::UTC,
+        None => zone,
+        Some(0) => jiff::tz::TimeZone::UTC,
         Some(seconds) => jiff::tz::Offset::from_seconds(seconds).ok()?.to_time_zone(),
     };
     date.to_datetime(time).to_zoned(zone).ok()

@@ -8,5 +8,6 @@ pub(crate) mod ast;
 mod lexer;
 mod number;
 mod parser;
+mod pipeline;
 
 pub(crate) use parser::{SyntaxError, SyntaxErrorKind, parse};

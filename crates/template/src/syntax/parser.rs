@@ -1,8 +1,7 @@
 //! Tokens to tree.
 
-use super::ast::{Branch, Command, Kind, Name, Node, Operand, Pipe, Pos, Tree};
+use super::ast::{Branch, Name, Node, Pipe, Pos, Tree};
 use super::lexer::{Spanned, Token, tokenize};
-use super::number::parse_number;
 use std::sync::Arc;
 
 /// How deep blocks and parentheses may nest. Parsing and running recurse once a level.
@@ -46,7 +45,7 @@ pub(crate) fn parse(
     Ok(parser.tree)
 }
 
-fn syntax(pos: Pos, message: impl Into<String>) -> SyntaxError {
+pub(super) fn syntax(pos: Pos, message: impl Into<String>) -> SyntaxError {
     SyntaxError { pos, kind: SyntaxErrorKind::Syntax(message.into()) }
 }
 
@@ -68,41 +67,41 @@ impl Word {
 
 type Ending = Option<(Word, Pos)>;
 
-struct Parser<'a> {
-    source: &'a str,
+pub(super) struct Parser<'a> {
+    pub(super) source: &'a str,
     tokens: Vec<Spanned>,
-    at: usize,
-    depth: usize,
+    pub(super) at: usize,
+    pub(super) depth: usize,
     loops: usize,
-    variables: Vec<Name>,
+    pub(super) variables: Vec<Name>,
     tree: Tree,
-    known: &'a dyn Fn(&str) -> bool,
+    pub(super) known: &'a dyn Fn(&str) -> bool,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         self.tokens.get(self.at).map_or(&Token::End, |spanned| &spanned.token)
     }
 
-    fn pos(&self) -> Pos {
+    pub(super) fn pos(&self) -> Pos {
         self.tokens.get(self.at).or(self.tokens.last()).map_or(Pos::default(), |token| token.pos)
     }
 
-    fn offset(&self) -> usize {
+    pub(super) fn offset(&self) -> usize {
         self.tokens.get(self.at).map_or(self.source.len(), |token| token.offset)
     }
 
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.at += 1;
     }
 
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         while *self.peek() == Token::Space {
             self.skip();
         }
     }
 
-    fn enter(&mut self) -> Result<(), SyntaxError> {
+    pub(super) fn enter(&mut self) -> Result<(), SyntaxError> {
         self.depth += 1;
         if self.depth > MAX_NESTING {
             let message = format!("blocks or parentheses nest deeper than {MAX_NESTING}");
@@ -120,7 +119,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn unexpected(&self, context: &str) -> SyntaxError {
+    pub(super) fn unexpected(&self, context: &str) -> SyntaxError {
         let what = match self.peek() {
             Token::End => "end of the template".to_owned(),
             Token::Right => "the closing delimiter".to_owned(),
@@ -338,188 +337,10 @@ impl Parser<'_> {
         }
         Ok(())
     }
-
-    /// Commands joined by `|` up to the closing delimiter or parenthesis, which stays.
-    fn pipe(&mut self, context: &str, max_targets: usize) -> Result<Pipe, SyntaxError> {
-        self.skip_space();
-        let (pos, start) = (self.pos(), self.offset());
-        let (targets, assigns) = self.targets(context, max_targets)?;
-        let mut commands = Vec::new();
-        loop {
-            self.skip_space();
-            match self.peek() {
-                Token::Right | Token::Close if commands.is_empty() => {
-                    return Err(syntax(self.pos(), format!("missing value for {context}")));
-                }
-                Token::Right | Token::Close => break,
-                _ => commands.push(self.command(context, !commands.is_empty())?),
-            }
-            self.skip_space();
-            if *self.peek() == Token::Pipe {
-                self.skip();
-                self.skip_space();
-                if matches!(self.peek(), Token::Right | Token::Close | Token::Pipe) {
-                    return Err(syntax(self.pos(), format!("missing value for {context}")));
-                }
-            }
-        }
-        if !assigns {
-            self.variables.extend(targets.iter().cloned());
-        }
-        let source = self.source[start..self.offset()].trim().into();
-        Ok(Pipe { pos, source, targets, assigns, commands })
-    }
-
-    /// `$x :=`, `$x =`, or in a range `$i, $x :=`.
-    fn targets(&mut self, context: &str, max: usize) -> Result<(Vec<Name>, bool), SyntaxError> {
-        let start = self.at;
-        let mut targets = Vec::new();
-        while let Token::Variable(name) = self.peek() {
-            targets.push(Name::from(name.as_str()));
-            let pos = self.pos();
-            self.skip();
-            self.skip_space();
-            match self.peek() {
-                Token::Comma if targets.len() < max => {
-                    self.skip();
-                    self.skip_space();
-                }
-                Token::Comma => {
-                    return Err(syntax(pos, format!("too many declarations in {context}")));
-                }
-                token @ (Token::Declare | Token::Assign) => {
-                    let assigns = *token == Token::Assign;
-                    self.skip();
-                    if assigns {
-                        for name in &targets {
-                            self.declared(name, pos)?;
-                        }
-                    }
-                    return Ok((targets, assigns));
-                }
-                _ => break,
-            }
-        }
-        // No declaration: the variable is the first operand of a command.
-        self.at = start;
-        Ok((Vec::new(), false))
-    }
-
-    fn declared(&self, name: &Name, pos: Pos) -> Result<(), SyntaxError> {
-        if self.variables.contains(name) {
-            Ok(())
-        } else {
-            Err(syntax(pos, format!("undefined variable {name:?}")))
-        }
-    }
-
-    /// Operands up to a `|` or the end of the pipe.
-    fn command(&mut self, context: &str, piped: bool) -> Result<Command, SyntaxError> {
-        let first = self.operand(context)?;
-        if piped && !callable(&first.kind) {
-            let message = "non executable command in pipeline: only a function or a field can \
-                           take the value on its left";
-            return Err(syntax(first.pos, message));
-        }
-        let mut arguments = Vec::new();
-        loop {
-            let spaced = *self.peek() == Token::Space;
-            self.skip_space();
-            match self.peek() {
-                Token::Right | Token::Close | Token::Pipe | Token::End => break,
-                _ if !spaced => return Err(self.unexpected("operand")),
-                _ => arguments.push(self.operand(context)?),
-            }
-        }
-        Ok(Command { first, arguments })
-    }
-
-    fn operand(&mut self, context: &str) -> Result<Operand, SyntaxError> {
-        let pos = self.pos();
-        let kind = match self.peek() {
-            Token::Dot => Kind::Dot,
-            Token::Literal(text) => Kind::Text(text.as_str().into()),
-            Token::Character(c) => Kind::Int(i64::from(u32::from(*c))),
-            Token::Number(text) => parse_number(text)
-                .ok_or_else(|| syntax(pos, format!("bad number syntax: {text:?}")))?,
-            Token::Field(name) => Kind::Field(vec![name.as_str().into()]),
-            Token::Variable(name) => {
-                let name = Name::from(name.as_str());
-                self.declared(&name, pos)?;
-                Kind::Variable(name, Vec::new())
-            }
-            Token::Identifier(word) => match word.as_str() {
-                "true" => Kind::Bool(true),
-                "false" => Kind::Bool(false),
-                "nil" => Kind::Nil,
-                name if (self.known)(name) => Kind::Function(name.into()),
-                name => {
-                    let kind = SyntaxErrorKind::UnknownFunction(name.to_owned());
-                    return Err(SyntaxError { pos, kind });
-                }
-            },
-            Token::Open => return self.parenthesis(pos),
-            _ => return Err(self.unexpected(context)),
-        };
-        self.skip();
-        self.chain(Operand { pos, kind })
-    }
-
-    fn parenthesis(&mut self, pos: Pos) -> Result<Operand, SyntaxError> {
-        self.enter()?;
-        self.skip();
-        let pipe = self.pipe("parenthesized pipeline", 1)?;
-        if *self.peek() != Token::Close {
-            return Err(self.unexpected("parenthesized pipeline"));
-        }
-        self.skip();
-        self.depth -= 1;
-        self.chain(Operand { pos, kind: Kind::Pipe(Box::new(pipe)) })
-    }
-
-    /// Takes the `.a.b` that follows an operand directly.
-    fn chain(&mut self, operand: Operand) -> Result<Operand, SyntaxError> {
-        let mut names: Vec<Name> = Vec::new();
-        while let Token::Field(name) = self.peek() {
-            names.push(name.as_str().into());
-            self.skip();
-        }
-        if names.is_empty() {
-            return Ok(operand);
-        }
-        let pos = operand.pos;
-        let kind = match operand.kind {
-            Kind::Field(mut fields) => {
-                fields.append(&mut names);
-                Kind::Field(fields)
-            }
-            Kind::Variable(name, _) => Kind::Variable(name, names),
-            Kind::Bool(_)
-            | Kind::Text(_)
-            | Kind::Int(_)
-            | Kind::Float(_)
-            | Kind::Nil
-            | Kind::Dot => {
-                return Err(syntax(pos, format!("unexpected .{} after a constant", names[0])));
-            }
-            kind => Kind::Chain(Box::new(Operand { pos, kind }), names),
-        };
-        Ok(Operand { pos, kind })
-    }
 }
 
 fn unclosed(word: &str, start: Pos) -> SyntaxError {
     syntax(start, format!("unexpected EOF: this {{{{{word}}}}} has no {{{{end}}}}"))
-}
-
-fn callable(kind: &Kind) -> bool {
-    match kind {
-        Kind::Function(_) | Kind::Field(_) | Kind::Variable(..) | Kind::Chain(..) => true,
-        Kind::Dot | Kind::Nil | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => {
-            false
-        }
-        Kind::Pipe(_) => true,
-    }
 }
 
 fn is_blank(nodes: &[Node]) -> bool {

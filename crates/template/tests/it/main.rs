@@ -1,0 +1,7 @@
+//! Templates rendered through the public interface, compared with what Go prints for them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail a test")]
+
+mod infrakit;
+mod language;
+mod support;
