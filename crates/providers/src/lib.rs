@@ -1,7 +1,7 @@
 //! Instance plugins: where instances come from.
 //!
 //! What it is: providers that implement [`regrow_plugin::spi::Instance`]. [`simulator`] keeps
-//! instances in memory and misbehaves on request.
+//! instances in memory and misbehaves on request; [`process`] runs local processes.
 //!
 //! What it must never do: decide how many instances there should be, or heal one; call a partial
 //! list complete; touch something that it did not make itself.
@@ -21,6 +21,9 @@
 
 mod disk;
 mod hints;
+mod keys;
+pub mod process;
+mod row;
 pub mod settings;
 pub mod simulator;
 

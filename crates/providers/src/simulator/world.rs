@@ -1,13 +1,14 @@
 //! The simulated world itself: what exists now, and what existed a while ago. No clock, no waiting.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use regrow_codec::Any;
 use regrow_ids::InstanceId;
 use regrow_plugin::spi::{Description, Tags, tags};
 use tokio::time::Instant;
+
+use crate::row::Row;
 
 /// How far back a list may lag.
 const PAST_KEPT: Duration = Duration::from_secs(3_600);
@@ -35,32 +36,6 @@ pub struct Stats {
     pub present: usize,
     /// The most instances that existed at one time.
     pub peak: usize,
-}
-
-/// An instance. The description for lists without properties is kept ready; the one with properties
-/// is made when somebody first asks, because controllers hardly do.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    bare: Arc<Description>,
-    properties: Any,
-    full: OnceLock<Arc<Description>>,
-}
-
-impl Row {
-    fn new(mut description: Description) -> Self {
-        let properties = std::mem::take(&mut description.properties);
-        Self { bare: Arc::new(description), properties, full: OnceLock::new() }
-    }
-
-    fn description(&self, properties: bool) -> Arc<Description> {
-        if !properties || self.properties.is_null() {
-            return Arc::clone(&self.bare);
-        }
-        Arc::clone(self.full.get_or_init(|| {
-            let properties = self.properties.clone();
-            Arc::new(Description { properties, ..Description::clone(&self.bare) })
-        }))
-    }
 }
 
 /// One change, with what was there before.
@@ -130,7 +105,7 @@ impl World {
             .candidates(tags)
             .filter(|(id, _)| !past.contains_key(id))
             .chain(past.iter().filter_map(|(id, row)| row.map(|row| (*id, row))))
-            .filter(|(_, row)| row.bare.matches(tags))
+            .filter(|(_, row)| row.matches(tags))
             .map(|(_, row)| row.description(properties))
             .collect();
         if !past.is_empty() {
@@ -175,7 +150,7 @@ impl World {
 
     fn take(&mut self, id: &InstanceId) -> Option<Row> {
         let row = self.rows.remove(id)?;
-        if let Some(group) = row.bare.tags.get(tags::GROUP)
+        if let Some(group) = row.tags().get(tags::GROUP)
             && let Some(members) = self.groups.get_mut(group)
         {
             members.remove(id);
@@ -183,7 +158,7 @@ impl World {
                 self.groups.remove(group);
             }
         }
-        if let Some(key) = row.bare.tags.get(tags::STEP_KEY)
+        if let Some(key) = row.tags().get(tags::STEP_KEY)
             && self.keys.get(key) == Some(id)
         {
             self.keys.remove(key);

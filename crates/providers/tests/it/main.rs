@@ -2,4 +2,5 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
 
+mod process;
 mod simulator;

@@ -1,0 +1,132 @@
+//! Going on with the instances that an earlier run left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use regrow_codec::record::RecordError;
+use regrow_ids::InstanceId;
+use tokio::task::spawn_blocking;
+
+use super::ProcessError;
+use super::leader::Leader;
+use super::provider::Core;
+use super::record::{Exit, Identity, InstanceRecord, State};
+
+/// A child has our environment until it runs its own program; one whose parent died just then is
+/// recognised only after this.
+const START_SETTLE: Duration = Duration::from_millis(100);
+
+impl Core {
+    /// Takes in what lives, clears away what does not.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<(), ProcessError> {
+        let core = Arc::clone(self);
+        let records = spawn_blocking(move || core.read_records()).await??;
+        if records.iter().any(|record| record.leader.is_none()) {
+            tokio::time::sleep(START_SETTLE).await;
+        }
+        for record in records {
+            let identity = match &record.leader {
+                Some(identity) => Some(identity.clone()),
+                None => self.find_unrecorded(&record.id).await?,
+            };
+            match identity.and_then(|identity| Leader::adopt(&identity, &self.boot_id)) {
+                Some(leader) if !leader.has_ended() => self.adopt(record, leader).await?,
+                leader => self.conclude(record, leader).await?,
+            }
+        }
+        self.warn_of_orphans().await
+    }
+
+    /// Processes that carry our name but belong to no instance are left to people: what we have no
+    /// record of we do not touch.
+    async fn warn_of_orphans(&self) -> Result<(), ProcessError> {
+        for seen in self.census.take().await?.iter() {
+            if let Some(id) = &seen.instance
+                && self.live("find", id).is_err()
+            {
+                tracing::warn!(pid = ?seen.pid, instance = %id, "process of an unknown instance");
+            }
+        }
+        Ok(())
+    }
+
+    fn read_records(&self) -> Result<Vec<InstanceRecord>, ProcessError> {
+        let mut records = Vec::new();
+        for id in self.home.ids()? {
+            if !self.home.has_record(&id) {
+                // The record is written before anything is started: nothing was.
+                self.home.remove(&id)?;
+                continue;
+            }
+            let dir = self.home.of(&id);
+            let record = InstanceRecord::read(&dir)?;
+            if record.id != id {
+                let what = "it belongs to an instance of another name";
+                let path = dir.display().to_string();
+                return Err(ProcessError::Record { path, source: RecordError::Damaged { what } });
+            }
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// The process of an instance whose start was not recorded any more, if there is one.
+    async fn find_unrecorded(&self, id: &InstanceId) -> Result<Option<Identity>, ProcessError> {
+        let census = self.census.take().await?;
+        let leader = census.iter().find(|seen| {
+            let pid = seen.pid.as_raw_nonzero().get();
+            seen.instance.as_ref() == Some(id) && seen.stat.group == pid
+        });
+        Ok(leader.map(|seen| Identity {
+            pid: seen.pid.as_raw_nonzero().get(),
+            start: seen.stat.start,
+            boot_id: self.boot_id.clone(),
+        }))
+    }
+
+    async fn adopt(
+        self: &Arc<Self>,
+        mut record: InstanceRecord,
+        leader: Leader,
+    ) -> Result<(), ProcessError> {
+        tracing::info!(instance = %record.id, pid = ?leader.pid(), "going on with an instance");
+        if record.state == State::Starting {
+            record.state = State::Running;
+            record.leader = Some(leader.identity(&self.boot_id));
+            let (dir, unrecorded) = (self.home.of(&record.id), record.clone());
+            spawn_blocking(move || unrecorded.write(&dir)).await??;
+        }
+        let is_stopping = record.state == State::Stopping;
+        let ended = leader.watch().map_err(|source| leader.unwatchable(&record.id, source))?;
+        let live = self.take_in(record, leader, ended)?;
+        if is_stopping {
+            let core = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(fault) = core.stop(&live).await {
+                    tracing::error!(instance = %live.id, error = %fault, "cannot finish a stop");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Deals with an instance whose leader ended while nobody watched, or never started.
+    async fn conclude(
+        self: &Arc<Self>,
+        mut record: InstanceRecord,
+        leader: Option<Leader>,
+    ) -> Result<(), ProcessError> {
+        tracing::info!(instance = %record.id, "an instance ended while no provider was running");
+        let exit = leader.as_ref().map_or(Exit::Unknown, Leader::exit);
+        self.clear(&record.id, leader.as_ref()).await?;
+        if let Some(leader) = leader {
+            leader.reap();
+        }
+        if record.state != State::Ended {
+            record.state = State::Ended;
+            record.exit = Some(exit);
+        }
+        self.bury(record).await;
+        Ok(())
+    }
+}
