@@ -9,6 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Blocks, parentheses, template calls and includes that may be open at once: each takes a piece
+/// of the thread's stack, of which there are 2 MiB. Go allows more; its stacks grow.
+const MAX_DEPTH: usize = 150;
+
 /// State of one rendering, shared with everything it includes.
 pub(crate) struct Session<'a> {
     pub(crate) options: &'a Options,
@@ -19,13 +23,14 @@ pub(crate) struct Session<'a> {
     steps: Cell<u64>,
     written: Cell<u64>,
     allocated: Cell<u64>,
-    /// Open blocks, template calls and includes.
-    pub(crate) depth: Cell<usize>,
+    depth: Cell<usize>,
 }
 
 /// State of one template in a rendering.
 pub(crate) struct Frame<'a> {
     pub(crate) url: String,
+    /// How the template was named when it was opened, for messages.
+    pub(crate) opened_as: String,
     pub(crate) variables: RefCell<BTreeMap<String, Value>>,
     /// The template that sources this one: it sees the variables that are set here.
     pub(crate) sourced_by: Option<&'a Frame<'a>>,
@@ -62,6 +67,23 @@ impl<'a> Session<'a> {
     pub(crate) fn step(&self, steps: u64) -> Result<(), CallError> {
         let limit = self.options.limits.max_steps;
         spend(&self.steps, steps, limit, "the number of steps in one rendering")
+    }
+
+    /// Goes one level down. A failure ends the rendering, so only success needs a `leave`.
+    pub(crate) fn enter(&self) -> Result<(), CallError> {
+        if self.depth.get() >= MAX_DEPTH {
+            return Err(CallError::Limit {
+                what: "the nesting of blocks, parentheses, templates and includes",
+                limit: MAX_DEPTH as u64,
+            });
+        }
+        self.depth.set(self.depth.get() + 1);
+        self.step(1)
+    }
+
+    /// Comes back up.
+    pub(crate) fn leave(&self) {
+        self.depth.set(self.depth.get().saturating_sub(1));
     }
 
     pub(crate) fn write(&self, bytes: usize) -> Result<(), CallError> {

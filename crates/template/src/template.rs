@@ -194,6 +194,7 @@ impl Template {
         let session = Session::new(&self.options, &functions, self.metadata.as_deref());
         let frame = Frame {
             url: self.url.clone(),
+            opened_as: self.url.clone(),
             variables: RefCell::new(self.variables.clone()),
             sourced_by: None,
             opened_by: None,

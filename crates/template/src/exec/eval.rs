@@ -138,8 +138,10 @@ impl<'a> Machine<'a> {
             }
             Kind::Function(name) => self.function(name, &[], dot, None)?,
             Kind::Pipe(pipe) => {
-                self.scope.session.step(1)?;
-                self.pipeline(pipe, dot)?
+                self.scope.session.enter()?;
+                let value = self.pipeline(pipe, dot)?;
+                self.scope.session.leave();
+                value
             }
             Kind::Chain(inner, names) => {
                 let value = self.operand(inner, dot)?;

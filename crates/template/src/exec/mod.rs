@@ -12,9 +12,6 @@ use crate::syntax::ast::{Branch, Name, Node, Pipe, Tree};
 use crate::value::Value;
 use std::sync::Arc;
 
-/// Blocks, template calls and includes that may be open at once. Go allows more; its stacks grow.
-const MAX_DEPTH: usize = 150;
-
 /// An action quoted in an error is cut after this many characters.
 const MAX_QUOTED: usize = 80;
 
@@ -68,9 +65,9 @@ impl<'a> Machine<'a> {
                         action: format!("template {name:?}"),
                         source: Box::new(source),
                     };
-                    self.deeper().map_err(blame)?;
+                    self.scope.session.enter().map_err(blame)?;
                     let flow = self.template(name, argument.as_ref(), dot, blame)?;
-                    self.shallower();
+                    self.scope.session.leave();
                     flow
                 }
                 Node::Break => Flow::Break,
@@ -111,34 +108,17 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn deeper(&self) -> Result<(), CallError> {
-        let depth = &self.scope.session.depth;
-        if depth.get() >= MAX_DEPTH {
-            return Err(CallError::Limit {
-                what: "the nesting of blocks, templates and includes",
-                limit: MAX_DEPTH as u64,
-            });
-        }
-        depth.set(depth.get() + 1);
-        self.scope.session.step(1)
-    }
-
-    fn shallower(&self) {
-        let depth = &self.scope.session.depth;
-        depth.set(depth.get().saturating_sub(1));
-    }
-
     /// Runs a block with its own variables one level down.
     fn nested(
         &mut self,
         pipe: &Pipe,
         run: impl FnOnce(&mut Self) -> Result<Flow, TemplateError>,
     ) -> Result<Flow, TemplateError> {
-        self.deeper().map_err(|error| self.blame(pipe, error))?;
+        self.scope.session.enter().map_err(|error| self.blame(pipe, error))?;
         let scope = self.variables.len();
         let flow = run(self)?;
         self.variables.truncate(scope);
-        self.shallower();
+        self.scope.session.leave();
         Ok(flow)
     }
 

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 type Result<T = Value> = std::result::Result<T, CallError>;
 
+/// A template's text given directly is cut to so many characters when it serves as a name.
+const MAX_NAME: usize = 200;
+
 pub(super) fn fetch(scope: &Scope<'_>, args: &Args<'_>) -> Result {
     let (headers, _) = headers_and_context(args);
     let url = resolve(scope, args.text(0)?)?;
@@ -112,26 +115,30 @@ fn open(
     check_chain(scope, &url)?;
     let text = cached(scope, &url, headers)?;
     // Text given directly has no place of its own: what it names is relative to the caller.
-    let base = if url.starts_with("str://") { scope.frame.url.clone() } else { url };
+    let base = if url.starts_with("str://") { scope.frame.url.clone() } else { url.clone() };
     let frame = Frame {
         url: base,
+        opened_as: url.chars().take(MAX_NAME).collect(),
         variables: RefCell::new(scope.frame.variables.borrow().clone()),
         sourced_by,
         opened_by: Some(scope.frame),
         context,
     };
     let inner = Scope { session: scope.session, frame: &frame };
+    scope.session.enter()?;
     let rendered = crate::template::render_text(inner, &text);
+    scope.session.leave();
     rendered.map(Value::from).map_err(|error| CallError::Included(Box::new(error)))
 }
 
 /// Refuses to open more templates inside each other than allowed, and names the circle if the
 /// reason is one.
 fn check_chain(scope: &Scope<'_>, url: &str) -> Result<()> {
-    let mut chain = vec![url.to_owned()];
+    let url: String = url.chars().take(MAX_NAME).collect();
+    let mut chain = vec![url.clone()];
     let mut frame = Some(scope.frame);
     while let Some(here) = frame {
-        chain.push(here.url.clone());
+        chain.push(here.opened_as.clone());
         frame = here.opened_by;
     }
     let limit = scope.options().limits.max_include_depth;
@@ -141,7 +148,7 @@ fn check_chain(scope: &Scope<'_>, url: &str) -> Result<()> {
     // A template may include itself a few times on purpose; only at the limit it is a circle.
     chain.reverse();
     let last = chain.len() - 1;
-    match chain[..last].iter().rposition(|open| open == url) {
+    match chain[..last].iter().rposition(|open| *open == url) {
         Some(from) => Err(CallError::Cycle { chain: chain.split_off(from) }),
         None => Err(CallError::Limit {
             what: "the number of templates open inside each other",

@@ -316,9 +316,11 @@ impl Parser<'_> {
     fn definition(&mut self, pos: Pos, name: Name) -> Result<(), SyntaxError> {
         let variables = std::mem::replace(&mut self.variables, vec!["$".into()]);
         let loops = std::mem::take(&mut self.loops);
-        let (body, ending) = self.list()?;
+        let list = self.list();
+        // Put back before a mistake is reported: the blocks around count on it.
         self.variables = variables;
         self.loops = loops;
+        let (body, ending) = list?;
         match ending {
             Some((Word::End, _)) => {}
             Some((Word::Else, pos)) => return Err(syntax(pos, "unexpected {{else}} in define")),

@@ -175,3 +175,10 @@ fn printf_verbs_as_in_go() {
         ),
     ]);
 }
+
+/// Found by the property tests: a mistake inside a block inside a loop.
+#[test]
+fn a_mistake_in_a_block_in_a_loop_is_only_a_mistake() {
+    let message = failure("{{range .}}{{block \"u\" .}}{{if .a}}", &json!(null));
+    assert!(message.contains("unexpected EOF"), "{message}");
+}

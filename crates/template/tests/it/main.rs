@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail a test")]
 
+mod documents;
+mod gotmpl;
+mod hostile;
 mod infrakit;
 mod language;
+mod properties;
+mod sprig;
 mod support;
