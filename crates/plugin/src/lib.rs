@@ -10,12 +10,25 @@
 //! Where to start reading: [`spi`] for the interfaces, [`Plugin`] for what a process offers,
 //! `server` and `client` for the wire, `discovery` for how names become sockets.
 
+mod buffers;
+pub mod client;
+pub mod discovery;
 pub mod error;
+mod growing;
 mod lookup;
 mod objects;
+mod percent;
+pub mod server;
 pub mod spi;
+pub mod topics;
 pub mod tree;
+pub mod wire;
 
+pub use client::{Client, Timeouts};
+pub use discovery::{Directory, Endpoint, RemotePlugins, SocketPlugins};
 pub use error::{Effect, PluginError};
 pub use lookup::{Lookup, Registry};
-pub use objects::{DEFAULT_OBJECT, FixedObjects, Objects, Plugin, Vendor, keyed, typed};
+pub use objects::{
+    DEFAULT_OBJECT, FixedObjects, FunctionInfo, Functions, Objects, Plugin, Vendor, keyed, typed,
+};
+pub use server::{Listen, Running, ServeError, run, serve, serve_blocking};

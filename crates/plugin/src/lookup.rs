@@ -11,7 +11,8 @@ use crate::spi::{
 use crate::{Plugin, PluginError};
 
 macro_rules! lookup {
-    ($($(#[$doc:meta])* $method:ident: $object:ident, $objects:ident, $rule:ident;)*) => {
+    ($($(#[$doc:meta])*
+       $method:ident: $object:ident, $objects:ident, $rule:ident $(or $others:ident)?;)*) => {
         /// Turns names into objects, wherever they live.
         ///
         /// A lookup is made anew for each use, so that a plugin which was restarted, or moved into
@@ -51,11 +52,21 @@ macro_rules! lookup {
                             None => Err(not_found(name)),
                         };
                     };
-                    let objects = plugin.$objects().ok_or_else(|| {
+                    let found = plugin.$objects().ok_or_else(|| {
                         let interface = stringify!($object).trim_end_matches('s');
                         PluginError::Protocol(format!("Plugin does not support interface {interface}"))
-                    })?;
-                    rule::$rule(objects, name)
+                    });
+                    let found = found.and_then(|objects| rule::$rule(objects, name));
+                    $(
+                        let found = found.or_else(|error| {
+                            let other = plugin.$others().map(|others| rule::$rule(others, name));
+                            match other {
+                                Some(Ok(object)) => Ok(object as Arc<dyn $object>),
+                                _ => Err(error),
+                            }
+                        });
+                    )?
+                    found
                 }
             )*
         }
@@ -75,8 +86,8 @@ lookup! {
     instance: Instance, instances, typed;
     /// A load balancer.
     l4: L4, l4s, typed;
-    /// A readable tree.
-    metadata: Metadata, metadata, keyed;
+    /// A readable tree; also one that can be changed.
+    metadata: Metadata, metadata, keyed or updatables;
     /// A resource manager.
     resource: Resource, resources, keyed;
     /// The manager of a stack.
@@ -90,16 +101,16 @@ fn not_found(name: &PluginName) -> PluginError {
 }
 
 /// How a name selects an object, and the text when it selects none.
-mod rule {
+pub(crate) mod rule {
     use super::{Arc, PluginError, PluginName, Result};
     use crate::Objects;
 
-    pub(super) fn typed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Result<Arc<T>> {
+    pub(crate) fn typed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Result<Arc<T>> {
         super::typed(objects, name.subtype())
             .ok_or_else(|| PluginError::NotFound(format!("no-plugin:{}", name.subtype())))
     }
 
-    pub(super) fn keyed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Result<Arc<T>> {
+    pub(crate) fn keyed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Result<Arc<T>> {
         super::keyed(objects, name).ok_or_else(|| {
             PluginError::NotFound(format!("not found: {name} (key={})", name.subtype()))
         })

@@ -61,15 +61,15 @@ pub const DEFAULT_OBJECT: &str = ".";
 /// object when there is no subtype; the object named like the lookup part; the object named like the
 /// subtype, then like its tails after each `/`.
 pub fn keyed<T: ?Sized>(objects: &dyn Objects<T>, name: &PluginName) -> Option<Arc<T>> {
-    if name.subtype().is_empty() || name.lookup() == DEFAULT_OBJECT {
-        if let [only] = objects.names().as_slice() {
-            return objects.get(only);
-        }
+    if (name.subtype().is_empty() || name.lookup() == DEFAULT_OBJECT)
+        && let [only] = objects.names().as_slice()
+    {
+        return objects.get(only);
     }
-    if name.subtype().is_empty() {
-        if let Some(object) = objects.get(DEFAULT_OBJECT) {
-            return Some(object);
-        }
+    if name.subtype().is_empty()
+        && let Some(object) = objects.get(DEFAULT_OBJECT)
+    {
+        return Some(object);
     }
     if let Some(object) = objects.get(name.lookup()) {
         return Some(object);
@@ -96,8 +96,8 @@ pub fn typed<T: ?Sized>(objects: &dyn Objects<T>, kind: &str) -> Option<Arc<T>> 
 }
 
 /// Who made a plugin, for `/info/api.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
 pub struct Vendor {
     /// Name of the program.
     pub name: String,
@@ -108,6 +108,23 @@ pub struct Vendor {
     /// Where to read about it.
     #[serde(rename = "URL")]
     pub url: String,
+}
+
+/// Namespace → the template functions in it.
+pub type Functions = BTreeMap<String, Vec<FunctionInfo>>;
+
+/// A template function, for `/info/functions.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct FunctionInfo {
+    /// Name in templates.
+    pub name: String,
+    /// What it does, line by line.
+    pub description: Vec<String>,
+    /// Its Go signature, such as `func(string) string`.
+    pub function: String,
+    /// An example, such as `{{ name "x" }}`.
+    pub usage: String,
 }
 
 macro_rules! plugin {
@@ -125,6 +142,7 @@ macro_rules! plugin {
         pub struct Plugin {
             name: String,
             vendor: Option<Vendor>,
+            functions: Option<Arc<dyn Fn() -> Functions + Send + Sync>>,
             $($(#[$doc])* $field: Option<Arc<dyn Objects<dyn $object>>>,)*
         }
 
@@ -143,6 +161,13 @@ macro_rules! plugin {
                     found.push((Interface::$interface, objects.names()));
                 })*
                 found
+            }
+
+            /// True when the plugin offers an interface, even if it has no object at the moment.
+            pub fn offers(&self, interface: Interface) -> bool {
+                match interface {
+                    $(Interface::$interface => self.$field.is_some(),)*
+                }
             }
         }
     };
@@ -230,6 +255,21 @@ impl Plugin {
     pub fn by(mut self, vendor: Vendor) -> Self {
         self.vendor = Some(vendor);
         self
+    }
+
+    /// Says which template functions the plugin offers, for `/info/functions.json`.
+    #[must_use]
+    pub fn with_functions(
+        mut self,
+        functions: impl Fn() -> Functions + Send + Sync + 'static,
+    ) -> Self {
+        self.functions = Some(Arc::new(functions));
+        self
+    }
+
+    /// The template functions that the plugin offers.
+    pub fn functions(&self) -> Functions {
+        self.functions.as_ref().map(|list| list()).unwrap_or_default()
     }
 
     /// Name of the socket.

@@ -1,0 +1,178 @@
+//! Events as server-sent events (InfraKit specification §1.6).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Shared;
+use super::http::status;
+use super::payload::Payload;
+use crate::spi::{Event, EventStream};
+use crate::topics;
+
+/// Events that wait for one subscriber; when it falls further behind, it loses the oldest.
+const QUEUED_EVENTS: usize = 256;
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_TYPE, "text/event-stream"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (header::CONNECTION, "keep-alive"),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+];
+
+/// Answers with a stream of events.
+pub(super) async fn subscribe(shared: &Arc<Shared>, query: &str) -> Response<Payload> {
+    let Some(objects) = shared.plugin.events() else {
+        return status(StatusCode::NOT_FOUND, "this plugin publishes no events");
+    };
+    let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
+        let text = format!("more than {} subscribers", shared.limits.max_subscribers);
+        return status(StatusCode::SERVICE_UNAVAILABLE, &text);
+    };
+    let topic = topic_of(query);
+    let subscribed = std::panic::AssertUnwindSafe(topics::subscribe(objects, &topic));
+    let events = match subscribed.catch_unwind().await {
+        Ok(Ok(events)) => events,
+        Ok(Err(error)) => {
+            let text = format!("subscribe to {topic:?}: {error}");
+            return status(StatusCode::INTERNAL_SERVER_ERROR, &text);
+        }
+        Err(_) => {
+            let text = format!("subscribe to {topic:?}: the plugin panicked");
+            return status(StatusCode::INTERNAL_SERVER_ERROR, &text);
+        }
+    };
+    let mut response = Response::new(Payload::stream(chunks(shared, events, permit)));
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The topic of a query, with one leading slash.
+fn topic_of(query: &str) -> String {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("topic=")).unwrap_or("");
+    format!("/{}", crate::percent::decode(value).trim_start_matches('/'))
+}
+
+/// Reads the plugin's stream at once, whatever the subscriber does, and hands out what fits.
+fn chunks(
+    shared: &Arc<Shared>,
+    mut events: EventStream,
+    permit: OwnedSemaphorePermit,
+) -> impl futures::Stream<Item = Bytes> + Send + 'static {
+    let queue = Arc::new(Queue::default());
+    let filling = Arc::clone(&queue);
+    let filler = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            filling.push(event);
+        }
+        filling.end();
+    }));
+    let stop = shared.stop.clone();
+    futures::stream::unfold((queue, filler, permit), move |state| {
+        let stop = stop.clone();
+        async move {
+            let event = tokio::select! {
+                event = state.0.pop() => event?,
+                () = stop.cancelled() => return None,
+            };
+            Some((encode(&event), state))
+        }
+    })
+}
+
+/// One event as one line; raw JSON may come with line breaks.
+fn encode(event: &Event) -> Bytes {
+    let mut event = event.clone();
+    if event.timestamp.is_empty() {
+        // Go's decoder refuses an empty time.
+        event.timestamp = jiff::Timestamp::now().to_string();
+    }
+    let text = serde_json::to_string(&event).unwrap_or_else(|_| "{}".to_owned());
+    // Line breaks are legal JSON only between tokens: inside a text they are escaped.
+    Bytes::from(format!("data: {}\n\n", text.replace(['\n', '\r'], " ")))
+}
+
+#[derive(Default)]
+struct Queue {
+    events: Mutex<(VecDeque<Arc<Event>>, bool)>,
+    changed: Notify,
+}
+
+impl Queue {
+    fn push(&self, event: Arc<Event>) {
+        let mut guard = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let (events, _) = &mut *guard;
+        if events.len() == QUEUED_EVENTS {
+            events.pop_front();
+        }
+        events.push_back(event);
+        drop(guard);
+        self.changed.notify_one();
+    }
+
+    fn end(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.changed.notify_one();
+    }
+
+    /// The next event; `None` when there will be no more.
+    async fn pop(&self) -> Option<Arc<Event>> {
+        loop {
+            {
+                let mut guard = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+                let (events, ended) = &mut *guard;
+                if let Some(event) = events.pop_front() {
+                    return Some(event);
+                }
+                if *ended {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{QUEUED_EVENTS, Queue, topic_of};
+    use crate::spi::Event;
+
+    #[test]
+    fn topics_are_cleaned_and_decoded() {
+        for (query, topic) in [
+            ("", "/"),
+            ("topic=", "/"),
+            ("topic=a/b", "/a/b"),
+            ("x=1&topic=//a%2Fb/", "/a/b/"),
+            ("topic=a%zzb", "/a%zzb"),
+        ] {
+            assert_eq!(topic_of(query), topic, "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_falls_behind_loses_the_oldest() {
+        let queue = Queue::default();
+        for id in 0..QUEUED_EVENTS + 10 {
+            queue.push(Arc::new(Event { id: id.to_string(), ..Event::default() }));
+        }
+        queue.end();
+        assert_eq!(queue.pop().await.expect("an event").id, "10");
+        let mut left = 0;
+        while queue.pop().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, QUEUED_EVENTS - 1);
+    }
+}
