@@ -102,11 +102,7 @@ pub struct HealthDocument {
 
 impl Default for HealthDocument {
     fn default() -> Self {
-        Self {
-            grace: GoDuration::from_secs(30),
-            failures: 3,
-            max_unhealthy: Quantity::Percent(50),
-        }
+        Self { grace: GoDuration::from_secs(30), failures: 3, max_unhealthy: Quantity::Percent(50) }
     }
 }
 

@@ -19,7 +19,11 @@ fn hashes_equal_those_captured_from_infrakit() {
     let cattle = json!({"Init":["echo hello"],"Tags":{"tier":"web"},
         "Attachments":[{"ID":"attachid","Type":"attachtype"}]});
     for (instance, flavor, hash) in [
-        (settings("file", json!({"Note":"v1"})), cattle.clone(), "jwc4vmxxqwrpp72ce36c4tbzgfganbao"),
+        (
+            settings("file", json!({"Note":"v1"})),
+            cattle.clone(),
+            "jwc4vmxxqwrpp72ce36c4tbzgfganbao",
+        ),
         (settings("file", json!({"Note":"v2"})), cattle, "rtaupwfmcliuzk6csdbibocjnbkqjdms"),
         (
             settings("simulator/compute", json!({"a":"b"})),
@@ -74,7 +78,10 @@ fn refusals_have_their_texts_and_order() {
         ),
         (with(json!({"Allocation":{"Size":-1}})), "at /Allocation/Size: invalid value"),
         (with(json!({"Allocation":{"Size":100_001}})), "at /Allocation: 100001 members; at most"),
-        (with(json!({"Allocation":{"LogicalIDs":["a","a"]}})), "/Allocation/LogicalIDs/1: \"a\" is"),
+        (
+            with(json!({"Allocation":{"LogicalIDs":["a","a"]}})),
+            "/Allocation/LogicalIDs/1: \"a\" is",
+        ),
         (with(json!({"Allocation":{"LogicalIDs":[""]}})), "/Allocation/LogicalIDs/0: an identity"),
         (
             with(json!({"Allocation":{"Size":5},"Limits":{"MaxInstances":4}})),
@@ -144,7 +151,11 @@ fn surge_and_unavailable_have_infrakits_defaults() {
         (json!({"MaxSurge":1,"MaxUnavailable":3,"MinHealthy":"90%"}), 1, 1),
     ] {
         let config = parse(update.clone());
-        assert_eq!((config.max_surge(), config.max_unavailable()), (surge, unavailable), "{update}");
+        assert_eq!(
+            (config.max_surge(), config.max_unavailable()),
+            (surge, unavailable),
+            "{update}"
+        );
     }
 }
 

@@ -1,0 +1,280 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt};
+use regrow_ids::GroupId;
+use regrow_plugin::spi::{
+    Description, DestroyReason, Flavor, Health, Index, Instance, InstanceSpec, Tags, tags,
+};
+use regrow_plugin::{Effect, Lookup, PluginError};
+use regrow_reconcile::intents::Intent;
+use regrow_reconcile::{Budget, Controller, Moment, Plan, Quality, Report, Sighting};
+
+use crate::config::GroupConfig;
+use crate::plan::plan;
+use crate::state::{Answer, GroupState, Outcome, Question, SLOT_TAG, Slot};
+use crate::step::{Action, Drain, GroupStep};
+
+/// Health questions and look-ups of one look that run at the same time.
+const QUESTIONS_IN_PARALLEL: usize = 16;
+
+/// The effects of group control: calls to flavor and instance plugins.
+pub struct GroupController {
+    plugins: Arc<dyn Lookup>,
+}
+
+impl GroupController {
+    /// Calls the plugins that the lookup finds.
+    pub fn new(plugins: Arc<dyn Lookup>) -> Self {
+        Self { plugins }
+    }
+
+    /// The plugins.
+    pub fn plugins(&self) -> &Arc<dyn Lookup> {
+        &self.plugins
+    }
+
+    async fn instance(&self, config: &GroupConfig) -> Result<Arc<dyn Instance>, PluginError> {
+        self.plugins.instance(&config.document.instance.plugin).await
+    }
+
+    async fn flavor(&self, config: &GroupConfig) -> Result<Arc<dyn Flavor>, PluginError> {
+        self.plugins.flavor(&config.document.flavor.plugin).await
+    }
+
+    async fn look(&self, question: Question) -> Result<Answer, PluginError> {
+        let config = &question.config;
+        let instances = self.instance(config).await?;
+        let listed = instances.describe_instances(&group_tags(config), question.properties).await?;
+        let properties = question.properties;
+        let lookups = stream::iter(question.lookups)
+            .map(|lookup| {
+                let instances = Arc::clone(&instances);
+                async move {
+                    let found = instances.describe_instances(&lookup.tags, properties).await;
+                    (lookup.subject, found.ok())
+                }
+            })
+            .buffer_unordered(QUESTIONS_IN_PARALLEL)
+            .collect()
+            .await;
+        let health = self.ask_health(config, &question.health_of, &listed).await;
+        Ok(Answer { quality: Quality::Complete, instances: listed, lookups, health })
+    }
+
+    async fn ask_health(
+        &self,
+        config: &GroupConfig,
+        wanted: &[Arc<Description>],
+        listed: &[Arc<Description>],
+    ) -> Vec<(regrow_ids::InstanceId, Health)> {
+        if wanted.is_empty() {
+            return vec![];
+        }
+        let Ok(flavor) = self.flavor(config).await else { return vec![] };
+        let newest: BTreeMap<_, _> = listed.iter().map(|d| (&d.id, d)).collect();
+        let asked: Vec<_> =
+            wanted.iter().filter_map(|known| newest.get(&known.id).copied().cloned()).collect();
+        let properties = config.document.flavor.properties.clone();
+        stream::iter(asked)
+            .map(|description| {
+                let (flavor, properties) = (Arc::clone(&flavor), properties.clone());
+                async move {
+                    let health = flavor.healthy(&properties, &description).await;
+                    (description.id.clone(), health.unwrap_or(Health::Unknown))
+                }
+            })
+            .buffer_unordered(QUESTIONS_IN_PARALLEL)
+            .collect()
+            .await
+    }
+
+    async fn create(
+        &self,
+        step: &GroupStep,
+        slot: &Slot,
+        sequence: u32,
+        config: &GroupConfig,
+    ) -> Result<Outcome, PluginError> {
+        // Nothing outside has happened until `provision`: a failure before it has no effect.
+        let harmless = |fault: PluginError| Outcome::Failed {
+            effect: Effect::None,
+            why: format!("prepare the member: {fault}"),
+        };
+        let spec = match self.prepare(slot, sequence, config).await {
+            Ok(spec) => spec,
+            Err(fault) => return Ok(harmless(fault)),
+        };
+        let instances = match self.instance(config).await {
+            Ok(instances) => instances,
+            Err(fault) => return Ok(harmless(fault)),
+        };
+        let spec = stamp(spec, step, slot, config);
+        instances.provision(&spec).await.map(Outcome::Created)
+    }
+
+    /// The spec of a member as its flavor completes it.
+    async fn prepare(
+        &self,
+        slot: &Slot,
+        sequence: u32,
+        config: &GroupConfig,
+    ) -> Result<InstanceSpec, PluginError> {
+        let logical_id = match slot {
+            Slot::Identity(id) => Some(id.clone()),
+            Slot::Number(_) | Slot::Stray => None,
+        };
+        let spec = InstanceSpec {
+            properties: config.document.instance.properties.clone(),
+            tags: member_tags(config, slot),
+            init: String::new(),
+            logical_id,
+            attachments: None,
+        };
+        let index = Index { group: config.id.clone(), sequence };
+        let flavor = self.flavor(config).await?;
+        let properties = &config.document.flavor.properties;
+        flavor.prepare(properties, spec, &config.allocation(), &index).await
+    }
+
+    async fn destroy(
+        &self,
+        description: &Description,
+        config: &GroupConfig,
+        reason: DestroyReason,
+        drain: Drain,
+    ) -> Result<Outcome, PluginError> {
+        if drain != Drain::Skip
+            && let Err(fault) = self.drain(description, config).await
+        {
+            if drain == Drain::Must {
+                return Err(fault);
+            }
+            tracing::warn!(instance = %description.id, %fault, "drain before destroying");
+        }
+        self.instance(config).await?.destroy(&description.id, reason).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn drain(&self, member: &Description, config: &GroupConfig) -> Result<(), PluginError> {
+        let flavor = self.flavor(config).await?;
+        flavor.drain(&config.document.flavor.properties, member).await
+    }
+
+    async fn adopt(
+        &self,
+        description: &Description,
+        config: &GroupConfig,
+    ) -> Result<Outcome, PluginError> {
+        let labels = Tags::from([
+            (tags::GROUP.to_owned(), config.id.as_str().to_owned()),
+            (tags::CONFIG_HASH.to_owned(), config.hash.as_str().to_owned()),
+        ]);
+        self.instance(config).await?.label(&description.id, &labels).await?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// The tag by which a group's members are listed.
+pub(crate) fn group_tags(config: &GroupConfig) -> Tags {
+    Tags::from([(tags::GROUP.to_owned(), config.id.as_str().to_owned())])
+}
+
+/// The tags that InfraKit puts on a member.
+fn member_tags(config: &GroupConfig, slot: &Slot) -> Tags {
+    let mut tags = group_tags(config);
+    tags.insert(tags::CONFIG_HASH.to_owned(), config.hash.as_str().to_owned());
+    if let Slot::Identity(id) = slot {
+        tags.insert(tags::LOGICAL_ID.to_owned(), id.as_str().to_owned());
+    }
+    tags
+}
+
+/// Adds our own tags, and restores those that a flavor must not take away: without them a member
+/// would not be found again.
+fn stamp(
+    mut spec: InstanceSpec,
+    step: &GroupStep,
+    slot: &Slot,
+    config: &GroupConfig,
+) -> InstanceSpec {
+    spec.tags.extend(member_tags(config, slot));
+    spec.tags.insert(tags::STEP_KEY.to_owned(), step.key.as_str().to_owned());
+    if let Slot::Number(number) = slot {
+        spec.tags.insert(SLOT_TAG.to_owned(), number.to_string());
+    }
+    spec
+}
+
+#[async_trait]
+impl Controller for GroupController {
+    type Key = GroupId;
+    type State = GroupState;
+    type Question = Question;
+    type Answer = Answer;
+    type Step = GroupStep;
+    type Outcome = Outcome;
+
+    fn resume(&self, state: &mut GroupState, open: Vec<Intent>, now: Moment) {
+        state.resume(open, now);
+    }
+
+    fn question(&self, state: &GroupState, now: Moment) -> Question {
+        state.question(now)
+    }
+
+    async fn observe(&self, _key: &GroupId, question: Question) -> Answer {
+        let plugin = question.config.document.instance.plugin.clone();
+        self.look(question)
+            .await
+            .unwrap_or_else(|fault| Answer::failed(format!("list instances of {plugin}: {fault}")))
+    }
+
+    fn absorb(&self, state: &mut GroupState, seen: Sighting<Answer>) {
+        state.absorb(seen);
+    }
+
+    fn plan(&self, state: &GroupState, now: Moment) -> Plan<GroupStep> {
+        plan(state, now)
+    }
+
+    fn start(&self, state: &mut GroupState, steps: &[GroupStep], now: Moment) {
+        state.start(steps, now);
+    }
+
+    async fn execute(&self, _key: &GroupId, step: &GroupStep) -> Outcome {
+        let done = match &step.action {
+            Action::Create { slot, sequence, config } => {
+                self.create(step, slot, *sequence, config).await
+            }
+            Action::Adopt { description, config } => self.adopt(description, config).await,
+            Action::Destroy { description, config, reason, drain, .. } => {
+                self.destroy(description, config, *reason, *drain).await
+            }
+            Action::Spare { description, config } => {
+                self.drain(description, config).await.map(|()| Outcome::Done)
+            }
+        };
+        done.unwrap_or_else(|fault| Outcome::Failed {
+            effect: fault.effect(),
+            why: fault.to_string(),
+        })
+    }
+
+    fn abandoned(&self) -> Outcome {
+        Outcome::Failed { effect: Effect::Unknown, why: "the call was given up".to_owned() }
+    }
+
+    fn settle(&self, state: &mut GroupState, step: &GroupStep, outcome: Outcome, now: Moment) {
+        state.settle(step, outcome, now);
+    }
+
+    fn report(&self, state: &mut GroupState) -> Report {
+        state.take_report()
+    }
+
+    fn destroy_budget(&self, state: &GroupState) -> Option<Budget> {
+        state.config.destroy_budget()
+    }
+}

@@ -1,0 +1,70 @@
+//! Groups of members that each exist once.
+
+use std::collections::BTreeMap;
+
+use regrow_ids::LogicalId;
+use regrow_plugin::spi::DestroyReason;
+
+use super::view::View;
+use super::{Leaving, Planner};
+use crate::config::Membership;
+use crate::state::{Member, Slot};
+
+pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
+    let state = view.state;
+    let Membership::Identities(wanted) = &state.config.membership else { return };
+    let wanted: &[LogicalId] = if state.dissolving { &[] } else { wanted };
+    let mut by_identity: BTreeMap<&LogicalId, Vec<&Member>> = BTreeMap::new();
+    let mut leaving = Vec::new();
+    for member in view.all() {
+        match &member.slot {
+            Slot::Identity(id) => by_identity.entry(id).or_default().push(member),
+            _ => leaving.push(Leaving::terminate(member, "the group is destroyed")),
+        }
+    }
+    for (id, _) in state.members.iter().filter(|(_, member)| member.slot == Slot::Stray) {
+        planner.plan.blocked.push(format!("instance {id} has no logical id and is left alone"));
+    }
+    for (sequence, id) in (0..).zip(wanted) {
+        let holders = by_identity.remove(id).unwrap_or_default();
+        if holders.is_empty() && !is_taken(view, id) {
+            planner.create(Slot::Identity(id.clone()), sequence, "the member is missing");
+        }
+        leaving.extend(surplus(view, holders));
+    }
+    let unwanted = by_identity.into_values().flatten();
+    leaving.extend(unwanted.map(|member| Leaving::terminate(member, "its identity is not wanted")));
+    leaving.extend(view.condemned());
+    if leaving.is_empty() && !state.dissolving {
+        let rolling = !view.outdated.is_empty() && !state.config.paused();
+        if rolling && state.claims.is_empty() {
+            leaving = planner.roll(view);
+        }
+        leaving.extend(planner.broken(view, rolling));
+    }
+    planner.leave(view, leaving);
+}
+
+/// True while an instance with the identity may exist that is not a member: one that was asked for
+/// or is not destroyed yet.
+fn is_taken(view: &View<'_>, id: &LogicalId) -> bool {
+    let is_it = |slot: &Slot| matches!(slot, Slot::Identity(other) if other == id);
+    view.state.claims.values().any(|claim| is_it(&claim.slot))
+        || view.state.doomed.values().any(|doom| doom.may_exist() && is_it(&doom.slot))
+}
+
+/// All holders of one identity but the best.
+fn surplus<'a>(view: &View<'a>, mut holders: Vec<&'a Member>) -> impl Iterator<Item = Leaving<'a>> {
+    let count = holders.len().saturating_sub(1);
+    if count > 0 {
+        view.order_of_leaving(&mut holders);
+    }
+    let surplus = holders.into_iter().take(count).collect::<Vec<_>>();
+    // The own instance, last in that order, is never a duplicate that has to go.
+    debug_assert_eq!(surplus.len(), count);
+    surplus.into_iter().map(|m| Leaving {
+        member: m,
+        reason: DestroyReason::Terminate,
+        why: "its identity is there twice",
+    })
+}

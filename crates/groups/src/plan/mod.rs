@@ -1,0 +1,185 @@
+//! The pure planner: from what is known about a group to the steps that are due.
+//!
+//! `plan(state, now)` is a plain function. Planning again after its steps ended yields nothing
+//! (promise I3); nothing in it can reach a socket or a clock.
+
+mod identities;
+mod leaving;
+mod size;
+mod view;
+
+use regrow_reconcile::{Moment, Plan};
+
+use crate::state::{Demise, GroupState, Slot};
+use crate::step::{Action, Drain, GroupStep};
+use leaving::Leaving;
+use view::View;
+
+/// A controller that just began knows nothing: it makes members only after it saw so many complete
+/// lists, so that one or two short ones do not lead to doubles.
+const FIRST_LOOKS: u64 = 3;
+
+/// Computes what is due.
+pub fn plan(state: &GroupState, now: Moment) -> Plan<GroupStep> {
+    let mut planner = Planner { state, now, plan: Plan::default() };
+    if let Some(why) = state.quality.shortcoming() {
+        planner.plan.blocked.push(why);
+    }
+    if state.last_look.is_none() {
+        // Nothing is known yet: whatever is missing may just not have been seen.
+        return planner.plan;
+    }
+    planner.adopt();
+    planner.retry_destructions();
+    let view = View::new(state, now);
+    if state.has_identities() {
+        identities::plan(&mut planner, &view);
+    } else {
+        size::plan(&mut planner, &view);
+    }
+    planner.schedule();
+    planner.plan.converged = planner.plan.steps.is_empty() && planner.is_converged(&view);
+    planner.plan
+}
+
+/// A plan in the making.
+struct Planner<'a> {
+    state: &'a GroupState,
+    now: Moment,
+    plan: Plan<GroupStep>,
+}
+
+impl Planner<'_> {
+    fn push(&mut self, slot: &str, action: Action, why: &'static str) {
+        let key = self.state.step_key(slot, self.plan.steps.len());
+        self.plan.steps.push(GroupStep { key, action, why: why.into() });
+    }
+
+    /// Adopts instances that ask for it.
+    fn adopt(&mut self) {
+        let state = self.state;
+        for (id, member) in state.members.iter().filter(|(_, member)| member.wants_adoption()) {
+            if let Some(at) = state.labelling.get(id).filter(|at| **at > self.now) {
+                self.plan.replan_by(*at);
+                continue;
+            }
+            let action = Action::Adopt {
+                description: member.description.clone(),
+                config: state.config.clone(),
+            };
+            self.push(&format!("adopt {id}"), action, "it carries the bootstrap tag");
+        }
+    }
+
+    /// Tries failed destructions again.
+    fn retry_destructions(&mut self) {
+        let state = self.state;
+        for (id, doom) in &state.doomed {
+            let Demise::Failed { at, retry_at, why } = &doom.progress else { continue };
+            if *retry_at > self.now {
+                self.plan.blocked.push(format!("destroying instance {id} failed: {why}"));
+                self.plan.replan_by(*retry_at);
+                continue;
+            }
+            // Only what a look still shows needs to be destroyed again.
+            if state.last_look.is_none_or(|(began, _)| began < *at) {
+                self.look_again();
+                continue;
+            }
+            let rolling = doom.reason == regrow_plugin::spi::DestroyReason::RollingUpdate;
+            let action = Action::Destroy {
+                description: doom.description.clone(),
+                slot: doom.slot.clone(),
+                config: state.config.clone(),
+                reason: doom.reason,
+                drain: self.drain(rolling),
+            };
+            self.push(&format!("destroy {id}"), action, "the last attempt failed");
+        }
+    }
+
+    /// Makes a member, unless its slot has to wait.
+    fn create(&mut self, slot: Slot, sequence: u32, why: &'static str) {
+        let state = self.state;
+        if state.complete_looks < FIRST_LOOKS {
+            self.look_again();
+            return;
+        }
+        let mut retry = None;
+        if let Some(history) = state.slots.get(&slot) {
+            let looked = state.last_look.map_or(Moment::START, |(began, _)| began);
+            if history.look_after.is_some_and(|at| looked <= at) {
+                self.look_again();
+                return;
+            }
+            if history.not_before > self.now {
+                let wait = history.not_before.since(self.now).as_secs_f64();
+                let failures = history.failures;
+                let blocked = format!("slot {slot} waits {wait:.1} s after {failures} failures");
+                self.plan.blocked.push(blocked);
+                self.plan.replan_by(history.not_before);
+                return;
+            }
+            retry = history.retry.clone();
+        }
+        let config = state.config.clone();
+        let key = retry.unwrap_or_else(|| state.step_key(&slot.to_string(), self.plan.steps.len()));
+        let action = Action::Create { slot, sequence, config };
+        self.plan.steps.push(GroupStep { key, action, why: why.into() });
+    }
+
+    /// Asks for a look as soon as the loop allows one.
+    fn look_again(&mut self) {
+        self.plan.look_by(self.now);
+    }
+
+    fn drain(&self, rolling: bool) -> Drain {
+        match (rolling, self.state.config.drains()) {
+            (true, true) => Drain::Must,
+            (true, false) => Drain::Skip,
+            (false, _) => Drain::Try,
+        }
+    }
+
+    /// Asks for the looks that something waits for.
+    fn schedule(&mut self) {
+        let (state, now) = (self.state, self.now);
+        let looked = state.last_look.map_or(Moment::START, |(_, ended)| ended);
+        for member in state.members.values() {
+            if let Some(absence) = member.absent {
+                let confirm = absence.since + state.patience.confirm;
+                self.plan.look_by(soon(absence.since, looked).max(confirm));
+            }
+            if let Some(at) = state.health_due(member) {
+                self.plan.look_by(at);
+            }
+            if let Some(at) = member.ready_at(&state.config).filter(|at| *at > now) {
+                self.plan.replan_by(at);
+                self.plan.look_by(at);
+            }
+        }
+        for claim in state.claims.values() {
+            if let Some(at) = claim.ended() {
+                self.plan.look_by(soon(at, looked));
+            }
+        }
+    }
+
+    fn is_converged(&self, view: &View<'_>) -> bool {
+        let state = self.state;
+        state.quality.is_complete()
+            && state.claims.is_empty()
+            && state.reported_lost.is_empty()
+            && state.doomed.values().all(|doom| !doom.may_exist())
+            && view.outdated.is_empty()
+            && view.current.len() == state.desired() as usize
+            && view.current.iter().all(|member| member.absent.is_none())
+            && state.update.is_none()
+    }
+}
+
+/// When to look again for something that began at `since` and was last looked for at `looked`: often
+/// at first, ever more rarely later.
+fn soon(since: Moment, looked: Moment) -> Moment {
+    looked.max(since) + looked.since(since) / 4
+}

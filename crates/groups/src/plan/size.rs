@@ -1,0 +1,53 @@
+//! Groups of alike members.
+
+use super::view::View;
+use super::{Leaving, Planner};
+use crate::state::{FreeNumbers, Slot};
+
+pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
+    let state = view.state;
+    let rolling = !view.outdated.is_empty() && !state.config.paused() && !state.dissolving;
+    create(planner, view, rolling);
+    let mut leaving: Vec<_> = view.condemned().collect();
+    let excess = view.count().saturating_sub(state.desired() as usize);
+    if !leaving.is_empty() {
+        // What was named goes first; whether there are still too many shows in the next plan.
+    } else if excess > 0 && !rolling {
+        let mut members: Vec<_> = view.all().collect();
+        view.order_of_leaving(&mut members);
+        let why = "the group has more members than wanted";
+        leaving = members.into_iter().take(excess).map(|m| Leaving::terminate(m, why)).collect();
+    } else {
+        if rolling {
+            leaving = planner.roll(view);
+        }
+        leaving.extend(planner.broken(view, rolling));
+    }
+    planner.leave(view, leaving);
+}
+
+/// Makes what is missing, as far as the limits allow.
+fn create(planner: &mut Planner<'_>, view: &View<'_>, rolling: bool) {
+    let state = view.state;
+    let desired = state.desired() as usize;
+    let surge = if rolling { state.config.max_surge() as usize } else { 0 };
+    let most = state.config.max_instances().map_or(usize::MAX, |most| most as usize);
+    let room = (desired + surge).min(most).saturating_sub(view.existing());
+    let accounted_for = if rolling {
+        // Outdated members do not count: their replacements are made beside them, as far as the
+        // surge gives room.
+        let asked = state.claims.values().filter(|claim| claim.hash == state.config.hash).count();
+        view.current.len() + asked
+    } else {
+        view.count() + state.claims.len()
+    };
+    let missing = desired.saturating_sub(accounted_for).min(room);
+    if missing == 0 {
+        return;
+    }
+    let mut numbers = FreeNumbers::of(state);
+    for _ in 0..missing {
+        let number = numbers.take(None);
+        planner.create(Slot::Number(number), number, "a member is missing");
+    }
+}

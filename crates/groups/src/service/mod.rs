@@ -1,0 +1,293 @@
+//! The `Group` interface over the loop.
+
+mod as_controller;
+mod options;
+mod plan_text;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use regrow_ids::{GroupId, InstanceId, LogicalId};
+use regrow_plugin::spi::{Description, Group, GroupDescription, GroupSpec, Result, tags};
+use regrow_plugin::{Lookup, PluginError};
+use regrow_reconcile::intents::IntentLog;
+use regrow_reconcile::{Authority, Handle, Loop, LoopOptions, Note, Status};
+use tokio::sync::{Mutex as AsyncMutex, broadcast};
+
+use crate::config::{GroupConfig, Membership};
+use crate::controller::{GroupController, group_tags};
+use crate::state::{GroupState, KeySpace, Patience};
+
+pub use as_controller::plugin;
+pub use options::Options;
+
+/// Controls any number of groups: the service behind the `Group` interface.
+pub struct Groups {
+    engine: Loop<GroupController>,
+    controller: Arc<GroupController>,
+    log: Arc<dyn IntentLog>,
+    own: Option<LogicalId>,
+    patience: Patience,
+    /// One lock for each group that is being changed: a slow plugin holds up its own group only.
+    locks: Mutex<BTreeMap<GroupId, Arc<AsyncMutex<()>>>>,
+}
+
+impl Groups {
+    /// A controller without groups.
+    pub fn new(
+        plugins: Arc<dyn Lookup>,
+        log: Arc<dyn IntentLog>,
+        authority: Arc<dyn Authority>,
+        options: &Options,
+    ) -> Arc<Self> {
+        let controller = Arc::new(GroupController::new(plugins));
+        let loop_options = LoopOptions {
+            revisit: options.poll_interval.into(),
+            max_parallel: options.max_parallel(),
+            ..LoopOptions::default()
+        };
+        let engine = Loop::new(Arc::clone(&controller), Arc::clone(&log), authority, loop_options);
+        Arc::new(Self {
+            engine,
+            controller,
+            log,
+            own: options.own_logical_id(),
+            patience: Patience::for_poll(options.poll_interval.into()),
+            locks: Mutex::default(),
+        })
+    }
+
+    /// What happens to all groups, from now on.
+    pub fn notes(&self) -> broadcast::Receiver<Arc<Note>> {
+        self.engine.notes()
+    }
+
+    /// Names of the watched groups.
+    pub fn watched(&self) -> Vec<GroupId> {
+        self.engine.all().into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The loop's view of a group; `None` when it is not watched.
+    pub fn status(&self, id: &GroupId) -> Option<Status> {
+        self.engine.get(id).map(|handle| handle.status())
+    }
+
+    /// Follows the loop's view of a group.
+    pub fn watch_status(&self, id: &GroupId) -> Option<tokio::sync::watch::Receiver<Status>> {
+        self.engine.get(id).map(|handle| handle.watch_status())
+    }
+
+    /// Runs a function on what is known about a group, in the task that owns it.
+    ///
+    /// # Errors
+    /// The group is not watched.
+    pub async fn inspect<R: Send + 'static>(
+        &self,
+        id: &GroupId,
+        read: impl FnOnce(&GroupState) -> R + Send + 'static,
+    ) -> Result<R> {
+        let handle = self.handle(id)?;
+        handle.with(move |state, _| read(state)).await.ok_or_else(|| not_watched(id))
+    }
+
+    /// Stops watching all groups and leaves their members alone.
+    pub async fn free_all(&self) {
+        let stops = self.engine.all().into_iter().map(|(id, _)| async move {
+            self.engine.remove(&id).await;
+        });
+        futures::future::join_all(stops).await;
+    }
+
+    fn handle(&self, id: &GroupId) -> Result<Handle<GroupController>> {
+        self.engine.get(id).ok_or_else(|| not_watched(id))
+    }
+
+    fn lock_of(&self, id: &GroupId) -> Arc<AsyncMutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Locks that nobody holds or waits for need no memory.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(id.clone()).or_default())
+    }
+
+    /// Asks the plugins of a group whether they accept it, in InfraKit's order and words.
+    async fn validate(&self, config: &GroupConfig) -> Result<()> {
+        let plugins = self.controller.plugins();
+        let document = &config.document;
+        let missing = |kind: &str, name: &regrow_ids::PluginName, fault: PluginError| {
+            PluginError::refused(format!("Failed to find {kind} plugin '{name}':{fault}"))
+        };
+        let flavor = plugins.flavor(&document.flavor.plugin).await;
+        let flavor = flavor.map_err(|e| missing("Flavor", &document.flavor.plugin, e))?;
+        flavor.validate(&document.flavor.properties, &config.allocation()).await?;
+        let instance = plugins.instance(&document.instance.plugin).await;
+        let instance = instance.map_err(|e| missing("Instance", &document.instance.plugin, e))?;
+        instance.validate(&document.instance.properties).await
+    }
+
+    /// The members as their plugin lists them now.
+    async fn members(
+        &self,
+        config: &GroupConfig,
+        properties: bool,
+    ) -> Result<Vec<Arc<Description>>> {
+        let plugin = self.controller.plugins().instance(&config.document.instance.plugin).await?;
+        let listed = plugin.describe_instances(&group_tags(config), properties).await?;
+        let wanted = config.id.as_str();
+        let is_member = |d: &Arc<Description>| d.tags.get(tags::GROUP).is_some_and(|g| g == wanted);
+        Ok(listed.into_iter().filter(is_member).collect())
+    }
+
+    async fn config(&self, id: &GroupId) -> Result<GroupConfig> {
+        self.inspect(id, |state| (*state.config).clone()).await
+    }
+
+    /// Changes a watched group, or starts to watch a new one.
+    async fn apply(self: &Arc<Self>, config: GroupConfig) {
+        let id = config.id.clone();
+        if let Some(handle) = self.engine.get(&id) {
+            handle.with(move |state, now| state.commit(config, now)).await;
+            handle.wake();
+            return;
+        }
+        let keys = KeySpace { lineage: self.log.lineage(), epoch: self.log.next_epoch() };
+        let mut state = GroupState::new(config, keys, self.patience);
+        state.own.clone_from(&self.own);
+        let handle = self.engine.add(id, state);
+        watch::follow(Arc::clone(self.controller.plugins()), handle);
+    }
+
+    async fn commit(self: &Arc<Self>, spec: &GroupSpec, pretend: bool) -> Result<String> {
+        let config =
+            GroupConfig::parse(spec).map_err(|fault| PluginError::refused(fault.to_string()))?;
+        self.validate(&config).await?;
+        let lock = self.lock_of(&config.id);
+        let _changing = lock.lock().await;
+        let text = match self.engine.get(&config.id) {
+            None => format!("Managing {} instances", config.membership.size()),
+            Some(_) => {
+                let current = self.config(&config.id).await?;
+                plan_text::check_change(&current, &config)?;
+                let members = self.members(&current, false).await?;
+                plan_text::describe(&current, &config, &members)
+            }
+        };
+        if !pretend {
+            self.apply(config).await;
+        }
+        Ok(text)
+    }
+
+    /// Waits until a group has destroyed what it was told to.
+    async fn settled(
+        &self,
+        id: &GroupId,
+        is_over: impl Fn(&GroupState) -> bool + Send + Sync + Clone + 'static,
+    ) -> Result<()> {
+        let handle = self.handle(id)?;
+        let mut status = handle.watch_status();
+        loop {
+            let is_over = is_over.clone();
+            match handle.with(move |state, _| is_over(state)).await {
+                Some(true) => return Ok(()),
+                Some(false) => {}
+                None => return Err(not_watched(id)),
+            }
+            if status.changed().await.is_err() {
+                return Err(not_watched(id));
+            }
+        }
+    }
+}
+
+fn not_watched(id: &GroupId) -> PluginError {
+    PluginError::refused(format!("Group '{id}' is not being watched"))
+}
+
+/// The `Group` object. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct GroupService(pub(crate) Arc<Groups>);
+
+#[async_trait]
+impl Group for GroupService {
+    async fn commit_group(&self, spec: &GroupSpec, pretend: bool) -> Result<String> {
+        self.0.commit(spec, pretend).await
+    }
+
+    async fn free_group(&self, id: &GroupId) -> Result<()> {
+        self.0.engine.remove(id).await.map(|_| ()).ok_or_else(|| not_watched(id))
+    }
+
+    async fn describe_group(&self, id: &GroupId) -> Result<GroupDescription> {
+        let config = self.0.config(id).await?;
+        let instances = self.0.members(&config, true).await?;
+        let converged = self.0.status(id).is_some_and(|status| status.converged);
+        Ok(GroupDescription { instances, converged })
+    }
+
+    async fn destroy_group(&self, id: &GroupId) -> Result<()> {
+        let handle = self.0.handle(id)?;
+        handle.with(|state, _| state.dissolve()).await.ok_or_else(|| not_watched(id))?;
+        handle.wake();
+        self.0.settled(id, GroupState::is_dissolved).await?;
+        self.0.engine.remove(id).await;
+        Ok(())
+    }
+
+    async fn inspect_groups(&self) -> Result<Vec<GroupSpec>> {
+        let mut specs = Vec::new();
+        for (_, handle) in self.0.engine.all() {
+            // A group that is freed in between is simply not there any more.
+            specs.extend(handle.with(|state, _| state.config.spec()).await);
+        }
+        Ok(specs)
+    }
+
+    async fn destroy_instances(&self, id: &GroupId, instances: &[InstanceId]) -> Result<()> {
+        let lock = self.0.lock_of(id);
+        let changing = lock.lock().await;
+        let config = self.0.config(id).await?;
+        let members = self.0.members(&config, false).await?;
+        let shrunk = plan_text::without(&config, &members, instances)?;
+        let named = instances.to_vec();
+        let handle = self.0.handle(id)?;
+        handle
+            .with(move |state, now| {
+                state.condemned.extend(named);
+                state.commit(shrunk, now);
+            })
+            .await;
+        handle.wake();
+        drop(changing);
+        let named = instances.to_vec();
+        self.0
+            .settled(id, move |state| {
+                state.condemned.is_empty()
+                    && named
+                        .iter()
+                        .all(|id| state.doomed.get(id).is_none_or(|doom| !doom.may_exist()))
+            })
+            .await
+    }
+
+    async fn size(&self, id: &GroupId) -> Result<u32> {
+        let config = self.0.config(id).await;
+        let config = config.map_err(|_| PluginError::refused(format!("group {id} not found")))?;
+        Ok(config.membership.size())
+    }
+
+    async fn set_size(&self, id: &GroupId, size: u32) -> Result<()> {
+        let config = self.0.config(id).await;
+        let config = config.map_err(|_| PluginError::refused(format!("group not found {id}")))?;
+        if matches!(config.membership, Membership::Identities(_)) {
+            return Err(PluginError::refused("cannot set size if logic ids are explicitly set"));
+        }
+        let resized =
+            config.resized(size).map_err(|fault| PluginError::refused(fault.to_string()))?;
+        self.0.commit(&resized.spec(), false).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests;

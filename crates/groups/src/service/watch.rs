@@ -1,0 +1,66 @@
+//! Hints from providers: a loss that is reported heals at once instead of at the next poll.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use regrow_ids::{InstanceId, PluginName};
+use regrow_plugin::Lookup;
+use regrow_plugin::spi::EventStream;
+use regrow_reconcile::Handle;
+
+use crate::controller::GroupController;
+
+/// Type of the event by which a provider reports a loss.
+const LOST: &str = "lost";
+/// Pause before a provider is asked again for its events.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Follows the events of a group's provider until the group is no longer watched.
+pub(super) fn follow(plugins: Arc<dyn Lookup>, handle: Handle<GroupController>) {
+    tokio::spawn(async move {
+        loop {
+            let Some(provider) =
+                handle.with(|state, _| state.config.document.instance.plugin.clone()).await
+            else {
+                return;
+            };
+            tokio::select! {
+                () = handle.stopped() => return,
+                () = pass_on(plugins.as_ref(), &provider, &handle) => {}
+            }
+            tokio::select! {
+                () = handle.stopped() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    });
+}
+
+/// Passes on what a provider reports, until its stream ends or the group has another provider.
+async fn pass_on(plugins: &dyn Lookup, provider: &PluginName, handle: &Handle<GroupController>) {
+    let Some(mut events) = subscribe(plugins, provider).await else { return };
+    while let Some(event) = events.next().await {
+        if event.kind != LOST {
+            continue;
+        }
+        let (id, provider) = (InstanceId::from(event.id.as_str()), provider.clone());
+        let known = handle
+            .with(move |state, now| {
+                let same = state.config.document.instance.plugin == provider;
+                same.then(|| state.report_lost(&id, now))
+            })
+            .await;
+        match known.flatten() {
+            Some(true) => handle.wake(),
+            Some(false) => {}
+            None => return,
+        }
+    }
+    // What happened while nobody listened is not known: look.
+    handle.wake();
+}
+
+async fn subscribe(plugins: &dyn Lookup, provider: &PluginName) -> Option<EventStream> {
+    plugins.instance(provider).await.ok()?.watch()
+}

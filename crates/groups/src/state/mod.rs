@@ -1,0 +1,215 @@
+//! Everything that a group controller knows about one group. Changed by [`GroupState::absorb`]
+//! (what was seen), `settle` (how steps ended) and commands; never by a clock or a socket.
+
+mod absorb;
+mod chance;
+mod health;
+mod member;
+mod pending;
+mod question;
+mod settle;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use regrow_ids::{Generation, InstanceId, LogicalId, StepKey, StepKeyParts};
+use regrow_reconcile::{Level, Moment, Quality, Report};
+
+use crate::config::{GroupConfig, Membership, SharedConfig};
+use chance::Chance;
+
+pub(crate) use absorb::FreeNumbers;
+pub use member::{Absence, HealthRecord, Member, SLOT_TAG, Slot};
+pub use pending::{Claim, Demise, Doom, Progress, SlotHistory};
+pub use question::{Answer, Lookup, Question, Subject};
+pub use settle::Outcome;
+pub use update::Update;
+
+/// How long the controller waits before it believes something.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Regular time between looks.
+    pub poll: Duration,
+    /// A member that is missing from a list must still be missing this much later.
+    pub confirm: Duration,
+    /// The same when more than a quarter of the members is missing at once.
+    pub mass_loss: Duration,
+    /// The same when a list is suddenly empty.
+    pub total_loss: Duration,
+    /// How long an instance that was asked for may take to show in a list after the call ended.
+    pub unseen: Duration,
+}
+
+impl Default for Patience {
+    /// For a poll interval of ten seconds.
+    fn default() -> Self {
+        Self::for_poll(Duration::from_secs(10))
+    }
+}
+
+impl Patience {
+    /// Values that suit a poll interval.
+    pub fn for_poll(poll: Duration) -> Self {
+        Self {
+            poll,
+            confirm: Duration::from_millis(25),
+            mass_loss: poll.max(Duration::from_secs(5)),
+            total_loss: (poll * 6).max(Duration::from_secs(30)),
+            unseen: Duration::from_secs(90),
+        }
+    }
+}
+
+/// What makes the step keys of one state different from those of any other.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpace {
+    /// Number of the intent log.
+    pub lineage: u64,
+    /// Number drawn from the intent log for this state alone.
+    pub epoch: u64,
+}
+
+/// More than one plan can hold. Each plan that runs takes so many numbers, whether it uses them or
+/// not: a step that was withheld must not lend its number to another.
+const KEYS_PER_PLAN: u64 = 1 << 20;
+
+/// One group, as its controller knows it.
+#[derive(Debug)]
+pub struct GroupState {
+    /// What the user asked for.
+    pub config: SharedConfig,
+    /// Grows with each change of the configuration.
+    pub generation: Generation,
+    /// The running update, if any.
+    pub update: Option<Update>,
+    /// Instances that were seen.
+    pub members: BTreeMap<InstanceId, Member>,
+    /// Instances that were asked for and not seen yet.
+    pub claims: BTreeMap<StepKey, Claim>,
+    /// Instances that are being destroyed, or were lately.
+    pub doomed: BTreeMap<InstanceId, Doom>,
+    /// Slots with a history of failures.
+    pub slots: BTreeMap<Slot, SlotHistory>,
+    /// Members that the user asked to destroy by name.
+    pub condemned: BTreeSet<InstanceId>,
+    /// Members that a provider reported as lost, with the time of the report.
+    pub reported_lost: BTreeMap<InstanceId, Moment>,
+    /// Members that are being adopted, with the time before which it is not tried again.
+    pub labelling: BTreeMap<InstanceId, Moment>,
+    /// The whole group is to go.
+    pub dissolving: bool,
+    /// Identity of the instance that this controller runs on.
+    pub own: Option<LogicalId>,
+    /// What the last look was worth.
+    pub quality: Quality,
+    /// Begin and end of the last complete look.
+    pub last_look: Option<(Moment, Moment)>,
+    /// Complete looks since the beginning.
+    pub complete_looks: u64,
+    /// How long to wait before believing things.
+    pub patience: Patience,
+    keys: KeySpace,
+    keys_drawn: u64,
+    chance: Chance,
+    report: Report,
+}
+
+impl GroupState {
+    /// A group that was not looked at yet.
+    pub fn new(config: GroupConfig, keys: KeySpace, patience: Patience) -> Self {
+        Self {
+            config: Arc::new(config),
+            generation: Generation::new(1),
+            update: None,
+            members: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            doomed: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            condemned: BTreeSet::new(),
+            reported_lost: BTreeMap::new(),
+            labelling: BTreeMap::new(),
+            dissolving: false,
+            own: None,
+            quality: Quality::Partial("nothing was seen yet".to_owned()),
+            last_look: None,
+            complete_looks: 0,
+            patience,
+            keys,
+            keys_drawn: 0,
+            chance: Chance::new(keys.lineage ^ keys.epoch),
+            report: Report::default(),
+        }
+    }
+
+    /// True when the instance is the one that this controller runs on.
+    pub fn is_own(&self, member: &Member) -> bool {
+        self.own.is_some() && member.description.logical_id() == self.own
+    }
+
+    /// Key of the n-th step of the next plan for a slot.
+    pub fn step_key(&self, slot: &str, nth: usize) -> StepKey {
+        StepKey::derive(&StepKeyParts {
+            group: &self.config.id,
+            slot,
+            generation: self.generation,
+            attempt: self.keys_drawn + nth as u64,
+            lineage: self.keys.lineage ^ self.keys.epoch.rotate_left(32),
+        })
+    }
+
+    /// Number of wanted members.
+    pub fn desired(&self) -> u32 {
+        if self.dissolving { 0 } else { self.config.membership.size() }
+    }
+
+    /// True when the group is a set of identities.
+    pub fn has_identities(&self) -> bool {
+        matches!(self.config.membership, Membership::Identities(_))
+    }
+
+    /// A provider says that an instance is gone.
+    pub fn report_lost(&mut self, id: &InstanceId, now: Moment) -> bool {
+        let known = self.members.contains_key(id)
+            || self.claims.values().any(
+                |claim| matches!(&claim.progress, Progress::Made { id: made, .. } if made == id),
+            );
+        if known {
+            self.reported_lost.insert(id.clone(), now);
+        }
+        known
+    }
+
+    /// Destroys all members and forgets them.
+    pub fn dissolve(&mut self) {
+        self.dissolving = true;
+        self.update = None;
+        self.generation = self.generation.next();
+    }
+
+    /// True when nothing is left to destroy or to wait for.
+    pub fn is_dissolved(&self) -> bool {
+        self.dissolving
+            && self.quality.is_complete()
+            && self.members.is_empty()
+            && self.claims.is_empty()
+            && self.doomed.values().all(|doom| !doom.may_exist())
+    }
+
+    pub(crate) fn take_report(&mut self) -> Report {
+        std::mem::take(&mut self.report)
+    }
+
+    pub(crate) fn note(&mut self, text: String) {
+        self.report.notes.push((Level::Info, text));
+    }
+
+    pub(crate) fn warn(&mut self, text: String) {
+        self.report.notes.push((Level::Warning, text));
+    }
+
+    pub(crate) fn close(&mut self, key: StepKey) {
+        self.report.closed.push(key);
+    }
+}

@@ -1,0 +1,221 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use regrow_ids::{InstanceId, LogicalId};
+use regrow_plugin::Effect;
+use regrow_plugin::spi::Description;
+use regrow_reconcile::Moment;
+use regrow_reconcile::intents::{Intent, StepClass};
+
+use super::{Claim, Demise, Doom, GroupState, KEYS_PER_PLAN, Progress, Slot};
+use crate::config::ConfigHash;
+use crate::step::{Action, CreateIntent, DestroyIntent, GroupStep};
+
+/// An adoption that failed is tried again after this.
+const ADOPT_RETRY: Duration = Duration::from_secs(10);
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As planned.
+    Done,
+    /// An instance was made.
+    Created(InstanceId),
+    /// It failed.
+    Failed {
+        /// What is known about its effect.
+        effect: Effect,
+        /// Why.
+        why: String,
+    },
+}
+
+impl GroupState {
+    /// Takes up what an earlier run left open. Instances that it asked for may exist or may not.
+    pub fn resume(&mut self, open: Vec<Intent>, now: Moment) {
+        for intent in open {
+            match intent.class {
+                StepClass::Create => self.resume_create(intent, now),
+                StepClass::Destroy => self.resume_destroy(intent, now),
+                // Repeating it is harmless, and the next look tells whether it is needed.
+                StepClass::Change => self.close(intent.key),
+            }
+        }
+    }
+
+    fn resume_create(&mut self, intent: Intent, now: Moment) {
+        let Ok(create) = intent.body.decode::<CreateIntent>() else {
+            return self.close(intent.key);
+        };
+        let slot = match (create.number, create.identity) {
+            (Some(number), _) => Slot::Number(number),
+            (None, Some(id)) => Slot::Identity(LogicalId::from(id)),
+            (None, None) => Slot::Stray,
+        };
+        let claim = Claim {
+            slot,
+            hash: ConfigHash::from_tag(&create.hash),
+            since: now,
+            progress: Progress::Unknown { at: now },
+            looks: 0,
+            looked_up: false,
+        };
+        self.claims.insert(intent.key, claim);
+    }
+
+    fn resume_destroy(&mut self, intent: Intent, now: Moment) {
+        let Ok(DestroyIntent { id, reason }) = intent.body.decode() else {
+            return self.close(intent.key);
+        };
+        let description = Description { id: id.clone(), ..Description::default() };
+        let doom = self.doomed.entry(id).or_insert_with(|| Doom {
+            description: Arc::new(description),
+            slot: Slot::Stray,
+            reason,
+            progress: Demise::Failed {
+                at: now,
+                retry_at: now,
+                why: "the controller was restarted in the middle of it".to_owned(),
+            },
+            failures: 0,
+            keys: vec![],
+        });
+        doom.keys.push(intent.key);
+    }
+
+    /// Notes that steps are about to run.
+    pub fn start(&mut self, steps: &[GroupStep], now: Moment) {
+        self.keys_drawn += KEYS_PER_PLAN;
+        for step in steps {
+            match &step.action {
+                Action::Create { slot, config, .. } => {
+                    let claim = Claim {
+                        slot: slot.clone(),
+                        hash: config.hash.clone(),
+                        since: now,
+                        progress: Progress::Asked,
+                        looks: 0,
+                        looked_up: false,
+                    };
+                    self.claims.insert(step.key.clone(), claim);
+                }
+                Action::Adopt { description, .. } => {
+                    self.labelling.insert(description.id.clone(), now + ADOPT_RETRY);
+                }
+                Action::Destroy { description, slot, reason, .. } => {
+                    self.members.remove(&description.id);
+                    self.condemned.remove(&description.id);
+                    let fresh = Doom {
+                        description: description.clone(),
+                        slot: slot.clone(),
+                        reason: *reason,
+                        progress: Demise::Asked,
+                        failures: 0,
+                        keys: vec![],
+                    };
+                    let doom = self.doomed.entry(description.id.clone()).or_insert(fresh);
+                    doom.progress = Demise::Asked;
+                    doom.keys.push(step.key.clone());
+                }
+                Action::Spare { description, .. } => {
+                    if let Some(member) = self.members.get_mut(&description.id) {
+                        member.spared = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in how a step ended.
+    pub fn settle(&mut self, step: &GroupStep, outcome: Outcome, now: Moment) {
+        match &step.action {
+            Action::Create { slot, .. } => return self.settle_create(step, slot, outcome, now),
+            Action::Destroy { .. } => return self.settle_destroy(step, outcome, now),
+            Action::Adopt { description, .. } | Action::Spare { description, .. } => {
+                match outcome {
+                    Outcome::Failed { why, .. } => {
+                        self.warn(format!("{} failed: {why}", step.describe_short()));
+                    }
+                    _ => self.note(format!("{} {}", step.done_word(), description.id)),
+                }
+            }
+        }
+        self.close(step.key.clone());
+    }
+
+    fn settle_create(&mut self, step: &GroupStep, slot: &Slot, outcome: Outcome, now: Moment) {
+        let Some(claim) = self.claims.get_mut(&step.key) else {
+            // A list has shown the instance already.
+            return;
+        };
+        match outcome {
+            Outcome::Created(id) => {
+                self.doomed.remove(&id);
+                claim.progress = Progress::Made { id: id.clone(), at: now };
+                let took = now.since(claim.since).as_millis();
+                self.note(format!("made instance {id} for slot {slot} in {took} ms: {}", step.why));
+            }
+            Outcome::Failed { effect: Effect::Unknown, why } => {
+                claim.progress = Progress::Unknown { at: now };
+                self.warn(format!("making the member of slot {slot}: unknown result: {why}"));
+            }
+            Outcome::Done => claim.progress = Progress::Unknown { at: now },
+            Outcome::Failed { effect, why } => {
+                let current = claim.hash == self.config.hash;
+                self.claims.remove(&step.key);
+                self.close(step.key.clone());
+                self.warn(format!("making the member of slot {slot} failed: {why}"));
+                self.back_off(slot, now);
+                if effect == Effect::Refused {
+                    let history = self.slots.entry(slot.clone()).or_default();
+                    (history.look_after, history.retry) = (Some(now), Some(step.key.clone()));
+                }
+                if current {
+                    self.blame_update(now);
+                }
+            }
+        }
+    }
+
+    /// Makes a slot wait after a call that failed.
+    fn back_off(&mut self, slot: &Slot, now: Moment) {
+        let (backoff, chance) = (self.config.backoff(), self.chance.draw());
+        let history = self.slots.entry(slot.clone()).or_default();
+        history.failures = history.failures.saturating_add(1);
+        history.not_before = now + backoff.delay(history.failures, chance);
+    }
+
+    fn settle_destroy(&mut self, step: &GroupStep, outcome: Outcome, now: Moment) {
+        let Action::Destroy { description, slot, .. } = &step.action else { return };
+        let (backoff, chance) = (self.config.backoff(), self.chance.draw());
+        let Some(doom) = self.doomed.get_mut(&description.id) else { return };
+        let id = &description.id;
+        if let Outcome::Failed { why, .. } = outcome {
+            doom.failures = doom.failures.saturating_add(1);
+            let retry_at = now + backoff.delay(doom.failures, chance);
+            doom.progress = Demise::Failed { at: now, retry_at, why: why.clone() };
+            self.warn(format!("destroying instance {id} of slot {slot} failed: {why}"));
+        } else {
+            doom.progress = Demise::Done { at: now };
+            self.note(format!("destroyed instance {id} of slot {slot}: {}", step.why));
+        }
+    }
+}
+
+impl GroupStep {
+    fn describe_short(&self) -> &'static str {
+        match self.action {
+            Action::Create { .. } => "making a member",
+            Action::Adopt { .. } => "adopting an instance",
+            Action::Destroy { .. } => "destroying a member",
+            Action::Spare { .. } => "draining the own instance",
+        }
+    }
+
+    fn done_word(&self) -> &'static str {
+        match self.action {
+            Action::Spare { .. } => "drained and spared own instance",
+            _ => "adopted instance",
+        }
+    }
+}
