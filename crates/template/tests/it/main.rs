@@ -8,5 +8,6 @@ mod hostile;
 mod infrakit;
 mod language;
 mod properties;
+mod published;
 mod sprig;
 mod support;
