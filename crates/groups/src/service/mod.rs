@@ -1,6 +1,7 @@
 //! The `Group` interface over the loop.
 
 mod as_controller;
+mod metadata;
 mod options;
 mod plan_text;
 mod watch;
@@ -288,6 +289,3 @@ impl Group for GroupService {
         self.0.commit(&resized.spec(), false).await.map(|_| ())
     }
 }
-
-#[cfg(test)]
-mod tests;
