@@ -63,8 +63,14 @@ impl Timeouts {
     /// The defaults, with the limit of calls taken from the environment. A value that is no
     /// duration is reported in the log and left out.
     pub fn from_env() -> Self {
+        match std::env::var(TIMEOUT_VARIABLE) {
+            Ok(text) => Self::from_text(&text),
+            Err(_) => Self::default(),
+        }
+    }
+
+    fn from_text(text: &str) -> Self {
         let mut timeouts = Self::default();
-        let Ok(text) = std::env::var(TIMEOUT_VARIABLE) else { return timeouts };
         match text.parse::<GoDuration>() {
             Ok(limit) if !limit.is_zero() => {
                 timeouts.call = limit.into();
@@ -250,4 +256,24 @@ proxies! {
     stack: Stack, Stack => StackProxy;
     /// A changeable tree.
     updatable: Updatable, Updatable => UpdatableProxy;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Timeouts;
+
+    #[test]
+    fn the_environment_sets_the_limit_of_calls() {
+        let seconds = |text| {
+            let Timeouts { call, slow, connect } = Timeouts::from_text(text);
+            [call, slow, connect].map(|limit| limit.as_secs())
+        };
+        assert_eq!(seconds("5s"), [5, 600, 5]);
+        assert_eq!(seconds("1h"), [3600, 3600, 3600]);
+        assert_eq!(seconds("soon"), [15, 600, 15]);
+        assert_eq!(seconds("0s"), [15, 600, 15]);
+        assert_eq!(Timeouts::default().call, Duration::from_secs(15));
+    }
 }

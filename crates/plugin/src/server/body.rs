@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -11,6 +13,9 @@ use crate::growing::Growing;
 /// Bytes of an oversize body that are read and thrown away before it is refused, so that a client
 /// which writes first and reads later gets to see why.
 const DISCARDED_BYTES: usize = 64 << 20;
+
+/// How long an oversize body may pause while it is thrown away.
+const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 
 /// A body in memory, with the permission to be there if it is big.
 pub(super) struct Read {
@@ -29,12 +34,20 @@ pub(super) enum Unread {
 }
 
 /// Reads a body within the limits of size and time.
-pub(super) async fn read(shared: &Shared, mut body: Incoming) -> Result<Read, Unread> {
+///
+/// `asks_first` is true for a client that waits for a word from us before it sends the body.
+pub(super) async fn read(
+    shared: &Shared,
+    mut body: Incoming,
+    asks_first: bool,
+) -> Result<Read, Unread> {
     let limit = shared.limits.max_body_bytes;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let deadline = Instant::now() + shared.limits.body_timeout;
     if announced > limit {
-        discard(shared, body, deadline).await;
+        if !asks_first {
+            discard(body, deadline).await;
+        }
         return Err(Unread::TooLarge);
     }
     let Some(first) = next(shared, &mut body, deadline).await? else {
@@ -50,7 +63,7 @@ pub(super) async fn read(shared: &Shared, mut body: Incoming) -> Result<Read, Un
     while let Some(piece) = next(shared, &mut body, deadline).await? {
         if bytes.len() + piece.len() > limit {
             drop(bytes);
-            discard(shared, body, deadline).await;
+            discard(body, deadline).await;
             return Err(Unread::TooLarge);
         }
         if permit.is_none() && bytes.len() + piece.len() > SMALL_BODY_BYTES {
@@ -87,11 +100,11 @@ async fn next(
     }
 }
 
-async fn discard(shared: &Shared, mut body: Incoming, deadline: Instant) {
+async fn discard(mut body: Incoming, deadline: Instant) {
     let mut seen = 0;
     while seen < DISCARDED_BYTES {
-        match next(shared, &mut body, deadline).await {
-            Ok(Some(piece)) => seen += piece.len(),
+        match timeout_at(deadline, timeout(DISCARD_PAUSE, body.frame())).await {
+            Ok(Ok(Some(Ok(frame)))) => seen += frame.data_ref().map_or(0, Bytes::len),
             _ => return,
         }
     }

@@ -55,7 +55,8 @@ async fn call(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Payl
     if let Some(refusal) = refuse_type(&request) {
         return refusal;
     }
-    let (status_code, text) = match body::read(shared, request.into_body()).await {
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let (status_code, text) = match body::read(shared, request.into_body(), asks_first).await {
         Ok(read) => {
             let answer = rpc::answer(shared, &read.bytes).await;
             let mut response = Response::new(Payload::whole(answer));

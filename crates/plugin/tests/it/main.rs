@@ -2,8 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on must stop")]
 
+mod bounds;
 mod calls;
+mod claims;
 mod envelope;
+mod events;
 mod goldens;
+mod hostile;
 mod support;
 mod told;

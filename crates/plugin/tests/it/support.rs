@@ -93,12 +93,11 @@ impl Instance for Memory {
 
     async fn provision(&self, spec: &InstanceSpec) -> Result<InstanceId> {
         let mut instances = self.instances.lock().expect("lock");
-        if let Some(key) = spec.tags.get(tags::STEP_KEY) {
-            if let Some(same) =
+        if let Some(key) = spec.tags.get(tags::STEP_KEY)
+            && let Some(same) =
                 instances.values().find(|one| one.tags.get(tags::STEP_KEY) == Some(key))
-            {
-                return Ok(same.id.clone());
-            }
+        {
+            return Ok(same.id.clone());
         }
         let id = InstanceId::from(format!("i-{}", instances.len()));
         let description = Description {
