@@ -33,8 +33,11 @@ impl Snapshot {
 
     async fn tree(&self, path: &str) -> Result<Value> {
         let service = GroupService(Arc::clone(&self.groups));
-        // A question about one group is not answered by asking the providers of all.
-        let only = path.split('/').find(|part| !part.is_empty() && *part != ".").map(str::to_owned);
+        // A question about one group is not answered by asking the providers of all, nor one about
+        // its state by listing its members.
+        let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let only = parts.next().map(str::to_owned);
+        let lists = parts.next().is_none_or(|part| part.starts_with("Instances"));
         let mut tree = Map::new();
         for spec in service.inspect_groups().await? {
             let id = spec.id.as_str().to_owned();
@@ -42,11 +45,14 @@ impl Snapshot {
             let value = match self.what {
                 What::Specs => json!({ "ID": id, "Properties": spec.properties.to_value() }),
                 What::Groups if asked => {
-                    let description = service.describe_group(&spec.id).await?;
+                    let instances = match lists {
+                        true => service.describe_group(&spec.id).await?.instances,
+                        false => vec![],
+                    };
                     let status = self.groups.status(&spec.id).unwrap_or_default();
                     json!({
-                        "Converged": description.converged,
-                        "Instances": description.instances,
+                        "Converged": status.converged,
+                        "Instances": instances,
                         "Blocked": status.blocked,
                         "StepsOpen": status.steps_open,
                     })

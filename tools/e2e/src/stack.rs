@@ -1,0 +1,158 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use regrow_ids::{GroupId, PluginName};
+use regrow_plugin::spi::{Group, GroupSpec, Instance, Metadata};
+use regrow_plugin::{Directory, Lookup, SocketPlugins};
+use tempfile::TempDir;
+
+/// How to start a stack.
+#[derive(Clone, Debug, Default)]
+pub struct StackOptions {
+    /// Arguments of `plugin start`.
+    pub kinds: Vec<String>,
+    /// Variables on top of the stack's own.
+    pub environment: Vec<(String, String)>,
+}
+
+/// `regrow plugin start …` as a process of its own with folders of its own, stopped when dropped.
+pub struct Stack {
+    child: Child,
+    home: TempDir,
+    plugins: SocketPlugins,
+    started: Duration,
+}
+
+impl Stack {
+    /// Starts the plugins and waits until all their sockets answer.
+    ///
+    /// # Errors
+    /// The binary is missing or does not come up; the text holds its log.
+    pub async fn start(options: &StackOptions) -> Result<Self> {
+        let home = tempfile::tempdir().context("make a folder")?;
+        let began = Instant::now();
+        let child = Command::new(binary()?)
+            .args(["plugin", "start"])
+            .args(&options.kinds)
+            .env("INFRAKIT_HOME", home.path())
+            .env("INFRAKIT_PLUGINS_DIR", home.path().join("plugins"))
+            .env("REGROW_STATE", home.path().join("state"))
+            .env("INFRAKIT_INSTANCE_FILE_DIR", home.path().join("instances"))
+            .envs(options.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(home.path().join("log"))?)
+            .spawn()
+            .context("start regrow")?;
+        let directory = Directory::new(home.path().join("plugins"));
+        let mut stack =
+            Self { child, home, plugins: SocketPlugins::new(directory), started: Duration::ZERO };
+        let wanted = options.kinds.len();
+        let end = Instant::now() + Duration::from_secs(20);
+        while stack.plugins.names().len() < wanted {
+            if Instant::now() > end || stack.child.try_wait()?.is_some() {
+                bail!("the stack did not come up:\n{}", stack.log());
+            }
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        stack.started = began.elapsed();
+        Ok(stack)
+    }
+
+    /// Time from the start of the process to the last socket.
+    pub fn start_time(&self) -> Duration {
+        self.started
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The stack's folder.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// What the stack has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    /// The plugins, through their sockets.
+    pub fn plugins(&self) -> &SocketPlugins {
+        &self.plugins
+    }
+
+    /// The group controller.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn groups(&self) -> Result<Arc<dyn Group>> {
+        Ok(self.plugins.group(&PluginName::from("group-stateless")).await?)
+    }
+
+    /// An instance plugin.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn instances(&self, name: &str) -> Result<Arc<dyn Instance>> {
+        Ok(self.plugins.instance(&PluginName::from(name)).await?)
+    }
+
+    /// Commits a group and waits until it has converged; returns how long that took.
+    ///
+    /// # Errors
+    /// The group is refused or does not converge in time.
+    pub async fn converge(&self, spec: &GroupSpec, within: Duration) -> Result<Duration> {
+        let began = Instant::now();
+        self.groups().await?.commit_group(spec, false).await?;
+        self.converged(&spec.id, within).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Waits until a group has converged.
+    ///
+    /// # Errors
+    /// It does not in time; the text says what blocks it.
+    pub async fn converged(&self, id: &GroupId, within: Duration) -> Result<()> {
+        let tree = self.plugins.metadata(&PluginName::from("group-stateless/groups")).await?;
+        let end = Instant::now() + within;
+        loop {
+            if read(tree.as_ref(), &format!("{id}/Converged")).await? == "true" {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                let blocked = read(tree.as_ref(), &format!("{id}/Blocked")).await?;
+                bail!("group {id} did not converge within {within:?}: {blocked}\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+async fn read(tree: &dyn Metadata, path: &str) -> Result<String> {
+    Ok(tree.get(path).await?.map_or_else(String::new, |value| value.as_text().to_owned()))
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // Only this child, by its handle; it may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The `regrow` binary beside the one that runs now.
+fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("find the own binary")?;
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join("regrow")).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no `regrow` beside {}; build it first: cargo build --release", own.display())
+    })
+}
