@@ -1,2 +1,30 @@
-//! regrow
-fn main() {}
+//! The program `regrow`: one binary for people, scripts and machines.
+//!
+//! What it is: arguments, wiring and printing. Everything that decides something lives in a crate
+//! below; this one chooses which parts run in a process and shows what they say.
+//!
+//! What it must never do: work before the arguments are read, decide about groups or instances, or
+//! store anything that a check has not seen.
+//!
+//! Where to start reading: `cli` for the tree of commands, `up` for the first thing that a new user
+//! runs, `kinds` for the plugins that a process can start, `local` for commands on any plugin.
+
+mod cli;
+mod documents;
+mod example_server;
+mod finder;
+mod kinds;
+mod logging;
+mod metadata;
+mod places;
+mod up;
+mod view;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,32 @@
+//! Exit codes: 0 done, 1 failed, 2 not understood.
+
+use std::process::ExitCode;
+
+/// The command line was not understood.
+const USAGE: u8 = 2;
+
+/// After a command: its errors go to standard error as one line.
+pub fn code(ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("regrow: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// After clap's refusal, or its help.
+pub fn usage(fault: &clap::Error) -> ExitCode {
+    // Nobody reads what could not be printed.
+    let _ = fault.print();
+    if fault.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// `regrow … | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

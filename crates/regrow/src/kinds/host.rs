@@ -1,0 +1,158 @@
+//! The plugins of one process: a registry for calls inside it, a socket for each for everybody else.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use regrow_codec::{Any, decode};
+use regrow_flavors::Templates;
+use regrow_groups::Groups;
+use regrow_plugin::{Directory, Listen, Lookup, Registry, Running, serve};
+use regrow_template::Options;
+use serde::de::DeserializeOwned;
+
+use super::Kind;
+use crate::finder::Finder;
+use crate::metadata::PluginMetadata;
+
+/// How long calls in flight may take when the process stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs plugins in this process.
+pub struct Host {
+    finder: Finder,
+    registry: Arc<Registry>,
+    directory: Directory,
+    state: PathBuf,
+    running: Mutex<Vec<(String, Running)>>,
+    groups: Mutex<Vec<Arc<Groups>>>,
+}
+
+/// A plugin that was started.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Name of the socket.
+    pub name: String,
+    /// Its path.
+    pub listen: String,
+}
+
+/// What a kind needs to make a plugin.
+pub struct Start<'a> {
+    /// Name of the socket.
+    pub name: &'a str,
+    /// Options from the user, `null` if there are none.
+    pub options: &'a Any,
+    /// Where it will run.
+    pub host: &'a Host,
+}
+
+impl Start<'_> {
+    /// The options, unknown ones refused.
+    pub fn options<T: DeserializeOwned + Default>(&self) -> Result<T> {
+        if self.options.is_null() {
+            return Ok(T::default());
+        }
+        decode::from_slice_strict(self.options.as_text().as_bytes())
+            .map_err(|fault| anyhow!("read options: {fault}"))
+    }
+
+    /// For kinds that have none.
+    pub fn no_options(&self) -> Result<()> {
+        match self.options.to_value() {
+            serde_json::Value::Null => Ok(()),
+            serde_json::Value::Object(fields) if fields.is_empty() => Ok(()),
+            _ => Err(anyhow!("read options: this kind has none; remove them")),
+        }
+    }
+}
+
+impl Host {
+    /// A host without plugins. Call it inside the runtime.
+    pub fn new(directory: Directory, state: PathBuf) -> Self {
+        let (finder, registry) = Finder::directory(directory.clone()).with_own();
+        Self {
+            finder,
+            registry,
+            directory,
+            state,
+            running: Mutex::default(),
+            groups: Mutex::default(),
+        }
+    }
+
+    /// Finds the plugins of this process, and behind them those of the directory.
+    pub fn finder(&self) -> &Finder {
+        &self.finder
+    }
+
+    /// The same for other crates.
+    pub fn lookup(&self) -> Arc<dyn Lookup> {
+        self.finder.lookup()
+    }
+
+    /// Where this process keeps things.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Renders templates that see the metadata of all plugins.
+    pub fn templates(&self) -> Templates {
+        let metadata = PluginMetadata::new(self.finder.clone());
+        Templates::new(Options::default()).metadata(Arc::new(metadata))
+    }
+
+    /// True when a plugin of that name runs here.
+    pub fn has(&self, name: &str) -> bool {
+        self.registry.get(name).is_some()
+    }
+
+    /// Starts a plugin of a kind and serves it.
+    pub async fn start(&self, kind: &Kind, name: &str, options: &Any) -> Result<Started> {
+        let about = || format!("start plugin {name} of kind {}", kind.name);
+        let plugin =
+            (kind.start)(&Start { name, options, host: self }).await.with_context(about)?;
+        let listen = Listen::unix(self.directory.path());
+        let running = serve(plugin.clone(), listen).await.with_context(about)?;
+        self.registry.add(plugin);
+        let started = Started { name: name.to_owned(), listen: running.endpoint().to_string() };
+        self.lock_running().push((name.to_owned(), running));
+        Ok(started)
+    }
+
+    /// Remembers a group controller, to be freed before anything else stops.
+    pub(super) fn keep_groups(&self, groups: &Arc<Groups>) {
+        let mut kept = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(Arc::clone(groups));
+    }
+
+    /// The group controllers of this process.
+    pub fn groups(&self) -> Vec<Arc<Groups>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True when the socket of at least one plugin is still there: it may be removed by others, and
+    /// a process whose plugins cannot be reached any more has no purpose.
+    pub fn is_reachable(&self) -> bool {
+        let path = |name: &str| self.directory.path().join(name);
+        self.lock_running().iter().any(|(name, _)| path(name).exists())
+    }
+
+    /// Stops all plugins and removes their sockets. Instances stay as they are.
+    pub async fn stop(&self) {
+        for groups in self.groups() {
+            groups.free_all().await;
+        }
+        let running = std::mem::take(&mut *self.lock_running());
+        let stops = running.into_iter().map(|(name, running)| async move {
+            running.stop(STOP_GRACE).await;
+            tracing::info!(plugin = name, "stopped");
+        });
+        futures::future::join_all(stops).await;
+    }
+
+    fn lock_running(&self) -> std::sync::MutexGuard<'_, Vec<(String, Running)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

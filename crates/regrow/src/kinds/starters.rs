@@ -1,0 +1,64 @@
+//! How each kind is made from its options. The only place that names the crates with plugins.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use regrow_flavors::{combo as combo_flavor, vanilla as vanilla_flavor, vars as vars_metadata};
+use regrow_groups::{Groups, Options as GroupOptions};
+use regrow_ids::Fence;
+use regrow_plugin::Plugin;
+use regrow_providers::{process as processes, settings, simulator as simulated};
+use regrow_reconcile::intents::FileIntents;
+use serde_json::Value;
+
+use super::host::Start;
+
+pub(super) async fn combo(start: &Start<'_>) -> Result<Plugin> {
+    start.no_options()?;
+    Ok(combo_flavor::plugin(start.name, start.host.lookup()))
+}
+
+pub(super) async fn vanilla(start: &Start<'_>) -> Result<Plugin> {
+    start.no_options()?;
+    Ok(vanilla_flavor::plugin_with(start.name, start.host.templates()))
+}
+
+pub(super) async fn vars(start: &Start<'_>) -> Result<Plugin> {
+    let options: vars_metadata::Options = start.options()?;
+    let options = options.or_environment(|name| std::env::var(name).ok());
+    Ok(vars_metadata::plugin(start.name, &options, &start.host.templates()).await?)
+}
+
+pub(super) async fn simulator(start: &Start<'_>) -> Result<Plugin> {
+    let options: simulated::Options = settings::from_environment(start.options)?;
+    Ok(simulated::plugin(start.name, &options)?)
+}
+
+pub(super) async fn process(start: &Start<'_>) -> Result<Plugin> {
+    let mut options: processes::Options = settings::from_environment(start.options)?;
+    let home = || start.host.state().join(start.name);
+    options.dir = Some(options.dir.unwrap_or_else(home));
+    Ok(processes::plugin(start.name, &options).await?)
+}
+
+/// The group controller, with its intents in the state folder: what it promised to do survives it.
+pub(super) async fn group(start: &Start<'_>) -> Result<Plugin> {
+    let environment = GroupOptions::from_environment(|name| std::env::var(name).ok());
+    let mut merged = serde_json::to_value(environment.map_err(|fault| anyhow!(fault))?)?;
+    if let (Value::Object(all), Value::Object(given)) = (&mut merged, start.options.to_value()) {
+        for (name, value) in given {
+            all.retain(|known, _| !known.eq_ignore_ascii_case(&name));
+            all.insert(name, value);
+        }
+    }
+    let options: GroupOptions = regrow_codec::decode::from_value_strict(&merged)?;
+    let path = start.host.state().join(format!("{}.intents", start.name));
+    // Reads and synchronises a file.
+    let lineage = rand::random();
+    let opened = tokio::task::spawn_blocking(move || FileIntents::open_or_create(&path, lineage));
+    let log = opened.await.context("open the intent log")??;
+    let fence = Arc::new(Fence::new(1));
+    let groups = Groups::new(start.host.lookup(), Arc::new(log), fence, &options);
+    start.host.keep_groups(&groups);
+    Ok(regrow_groups::plugin(start.name, &groups))
+}

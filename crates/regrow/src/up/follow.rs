@@ -1,0 +1,137 @@
+//! Turns what the group controller and the providers tell into one stream of happenings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use regrow_groups::Groups;
+use regrow_groups::state::GroupState;
+use regrow_ids::GroupId;
+use regrow_plugin::spi::Health;
+use regrow_plugin::{Lookup, topics};
+use regrow_reconcile::Note;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::Sender;
+
+use super::tracker::{GroupView, SlotView};
+
+/// A group is looked at so often even when it says nothing.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Something to show.
+pub enum Happening {
+    /// A line of the controller.
+    Note(Arc<Note>),
+    /// How a group stands.
+    Snapshot(GroupView),
+    /// A provider noticed that an instance is gone.
+    Lost {
+        /// Its id.
+        instance: String,
+        /// Why, as far as the provider knows.
+        why: String,
+        /// When we were told.
+        seen: Instant,
+    },
+}
+
+/// Follows groups until the receiver is gone.
+pub fn start(
+    groups: &Arc<Groups>,
+    plugins: &Arc<dyn Lookup>,
+    ids: &[GroupId],
+    sender: &Sender<Happening>,
+) {
+    tokio::spawn(notes(Arc::clone(groups), sender.clone()));
+    for id in ids {
+        tokio::spawn(snapshots(Arc::clone(groups), id.clone(), sender.clone()));
+        let plugins = Arc::clone(plugins);
+        tokio::spawn(losses(Arc::clone(groups), plugins, id.clone(), sender.clone()));
+    }
+}
+
+async fn notes(groups: Arc<Groups>, sender: Sender<Happening>) {
+    let mut notes = groups.notes();
+    loop {
+        match notes.recv().await {
+            Ok(note) => {
+                if sender.send(Happening::Note(note)).await.is_err() {
+                    return;
+                }
+            }
+            Err(RecvError::Lagged(count)) => tracing::warn!(count, "some lines are not shown"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn snapshots(groups: Arc<Groups>, id: GroupId, sender: Sender<Happening>) {
+    let Some(mut status) = groups.watch_status(&id) else { return };
+    loop {
+        let now = status.borrow_and_update().clone();
+        let Ok(mut view) = groups.inspect(&id, view_of).await else { return };
+        view.converged = now.converged;
+        // Before the first look every group waits for it, which is not worth a line.
+        if now.looks > 0 {
+            view.blocked = now.blocked;
+        }
+        if sender.send(Happening::Snapshot(view)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            changed = status.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = tokio::time::sleep(QUIET) => {}
+        }
+    }
+}
+
+fn view_of(state: &GroupState) -> GroupView {
+    let slots = state.members.values().map(|member| SlotView {
+        slot: member.slot.to_string(),
+        instance: member.description.id.to_string(),
+        present: member.absent.is_none()
+            && !state.reported_lost.contains_key(&member.description.id),
+        healthy: member.health.last.map(|health| health == Health::Healthy),
+        current: member.is_current(&state.config.hash),
+        found: member.found,
+    });
+    GroupView {
+        id: state.config.id.to_string(),
+        wanted: state.desired(),
+        slots: slots.collect(),
+        coming: state.claims.len(),
+        updating: state.update.is_some(),
+        converged: false,
+        blocked: Vec::new(),
+    }
+}
+
+/// The provider's own word is the earliest: it knows of a death before any list shows it.
+async fn losses(
+    groups: Arc<Groups>,
+    plugins: Arc<dyn Lookup>,
+    id: GroupId,
+    sender: Sender<Happening>,
+) {
+    let plugin = groups.inspect(&id, |state| state.config.document.instance.plugin.clone()).await;
+    let Ok(plugin) = plugin else { return };
+    let Ok(provider) = plugins.instance(&plugin).await else { return };
+    let Some(mut events) = provider.watch() else { return };
+    while let Some(event) = events.next().await {
+        if event.kind != topics::LOST {
+            continue;
+        }
+        let lost = Happening::Lost {
+            instance: event.id.clone(),
+            why: event.message.clone(),
+            seen: Instant::now(),
+        };
+        if sender.send(lost).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Which groups are wanted, and which kinds of plugins they need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use regrow_ids::{GroupId, PluginName};
+use regrow_plugin::spi::GroupSpec;
+use serde_json::Value;
+
+use crate::documents::{Entry, Loader, Located, Place, RenderArgs, entries, group_of};
+use crate::kinds;
+
+/// Kind of specs that are groups.
+const GROUP: &str = "group";
+
+/// The groups that `up` keeps.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Documents, with the place of each.
+    pub groups: Vec<Located<GroupSpec>>,
+}
+
+/// Reads and checks all specs.
+pub async fn read(urls: &[String], render: &RenderArgs) -> Result<Wanted> {
+    let loader = Loader::new(render.clone());
+    let mut found = Vec::new();
+    for url in urls {
+        for document in loader.documents(url).await? {
+            found.extend(entries(&document)?);
+        }
+    }
+    if found.is_empty() {
+        bail!("read {}: there is no spec in it; expected at least one group", urls.join(", "));
+    }
+    let mut wanted = Wanted::default();
+    let mut seen: BTreeMap<GroupId, Place> = BTreeMap::new();
+    for entry in found {
+        if let Entry::Spec(spec) = &entry.item
+            && spec.kind != GROUP
+        {
+            bail!(
+                "read spec {}: this build of `up` keeps specs of kind {GROUP:?} only, found {:?}",
+                entry.place.below("/kind"),
+                spec.kind
+            );
+        }
+        let group = group_of(&entry)?;
+        let (place, spec) = (group.place, group.item.1);
+        if let Some(first) = seen.insert(spec.id.clone(), place.clone()) {
+            bail!(
+                "read spec {place}: group {:?} is there twice, first at {first}; give one of them \
+                 another name",
+                spec.id
+            );
+        }
+        wanted.groups.push(Located { place, item: spec });
+    }
+    Ok(wanted)
+}
+
+impl Wanted {
+    /// Names of the plugins that the groups use, with the first place that names each.
+    pub fn plugins(&self) -> BTreeMap<PluginName, Place> {
+        let mut names = BTreeMap::new();
+        for group in &self.groups {
+            let tree = group.item.properties.to_value();
+            let below = group.place.below("/properties");
+            collect(&tree, &below, &mut names);
+        }
+        names
+    }
+
+    /// The kinds to start here: those of the named plugins that are kinds by that name, and `vars`,
+    /// which templates read.
+    pub fn kinds(&self) -> BTreeSet<&'static str> {
+        let named = self.plugins();
+        let known = named.keys().filter_map(|name| kinds::find(name.lookup()));
+        known.map(|kind| kind.name).chain(["vars"]).collect()
+    }
+}
+
+/// Every `Plugin` in a tree: also those of combined flavors and of selectors.
+fn collect(tree: &Value, place: &Place, names: &mut BTreeMap<PluginName, Place>) {
+    match tree {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let here = place.below(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+                match value {
+                    Value::String(name) if key.eq_ignore_ascii_case("Plugin") => {
+                        names.entry(PluginName::new(name.as_str())).or_insert(here);
+                    }
+                    other => collect(other, &here, names),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                collect(item, &place.below(&format!("/{at}")), names);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,5 @@
+//! What people see: the live view of `up`, and tables.
+
+mod live;
+
+pub use live::View;
