@@ -1,7 +1,8 @@
 //! Instance plugins: where instances come from.
 //!
 //! What it is: providers that implement [`regrow_plugin::spi::Instance`]. [`simulator`] keeps
-//! instances in memory and misbehaves on request; [`process`] runs local processes.
+//! instances in memory and misbehaves on request, [`file`] keeps one file for each, [`process`] runs
+//! local processes.
 //!
 //! What it must never do: decide how many instances there should be, or heal one; call a partial
 //! list complete; touch something that it did not make itself.
@@ -20,9 +21,11 @@
 //! ```
 
 mod disk;
+pub mod file;
 mod hints;
 mod keys;
 pub mod process;
+mod readable;
 mod row;
 pub mod settings;
 pub mod simulator;

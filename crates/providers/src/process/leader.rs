@@ -12,11 +12,11 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
     pidfd_send_signal, waitid,
 };
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::record::{Exit, Identity};
 use super::{ProcessError, proc};
+use crate::readable;
 
 /// How long a leader may take to stop before its group is killed one by one instead.
 const PIN_WAIT: Duration = Duration::from_millis(100);
@@ -88,12 +88,8 @@ impl Leader {
     }
 
     /// A future-friendly handle on the end of the process; must be made inside a runtime.
-    #[expect(
-        deprecated,
-        reason = "the replacement needs unsafe code; an Arc<OwnedFd> keeps its one descriptor open"
-    )]
     pub(super) fn watch(&self) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-        AsyncFd::with_interest(Arc::clone(&self.pidfd), Interest::READABLE)
+        readable::register(Arc::clone(&self.pidfd))
     }
 
     /// Why it cannot be watched.

@@ -2,5 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
 
+mod file;
 mod process;
 mod simulator;
