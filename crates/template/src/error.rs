@@ -32,8 +32,8 @@ pub enum TemplateError {
     },
     /// The text uses a function that nobody provides.
     #[error(
-        "parse template {name}:{line}:{column}: function {function:?} not defined; \
-         `template functions` lists those that are"
+        "parse template {name}:{line}:{column}: function {function:?} not defined: \
+         neither a built-in function nor one of this program or its plugins has that name"
     )]
     UnknownFunction {
         /// The template's URL.

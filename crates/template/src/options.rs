@@ -3,6 +3,7 @@
 use crate::fetch::{Fetcher, UrlFetcher};
 use crate::value::JsonNumbers;
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,7 +77,8 @@ impl Default for Options {
             cache_dir: None,
             limits: Limits::default(),
             fetcher: Arc::new(UrlFetcher::default()),
-            echo: Arc::new(|line| eprintln!("{line}")),
+            // A closed standard error must not end the program, so no `eprintln!`.
+            echo: Arc::new(|line| drop(writeln!(std::io::stderr(), "{line}"))),
         }
     }
 }

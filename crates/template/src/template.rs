@@ -3,7 +3,7 @@
 use crate::error::TemplateError;
 use crate::exec::execute;
 use crate::functions::{
-    Callable, Function, FunctionHelp, FunctionSet, Functions, INFRAKIT, include, language,
+    Callable, Function, FunctionHelp, FunctionSet, Functions, INFRAKIT, include,
 };
 use crate::metadata::MetadataLookup;
 use crate::options::Options;
@@ -41,8 +41,8 @@ pub struct Rendered {
 }
 
 impl Template {
-    /// Loads the template at `url`. Text without `://` and text after `str://` is the template
-    /// itself, relative to the working directory.
+    /// Loads the template at `url`. Text that does not start with a scheme, and text after
+    /// `str://`, is the template itself, relative to the working directory.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Template {
     pub fn from_url(url: &str, options: &Options) -> Result<Self, TemplateError> {
         let text = match url.strip_prefix("str://") {
             Some(text) => text,
-            None if !url.contains("://") => url,
+            None if !crate::url::is_absolute(url) => url,
             None => {
                 let text = include::load_first(options, url)?;
                 return Ok(Self::new(text, url.to_owned(), options));
@@ -153,16 +153,12 @@ impl Template {
     }
 
     fn table(&self) -> Functions {
-        let added =
-            |function: &Arc<Function>| (function.name.clone(), Callable::Added(function.clone()));
-        let mut functions = language();
-        functions.extend(self.single.iter().map(added));
-        functions.extend(
-            INFRAKIT.iter().map(|builtin| (builtin.name.to_owned(), Callable::Builtin(builtin))),
-        );
-        functions.extend(self.sets.iter().flat_map(|(_, set)| set).map(added));
-        functions.extend(self.context_functions.iter().map(added));
-        functions
+        let named = |function: &Arc<Function>| (function.name.clone(), function.clone());
+        let sets = self.sets.iter().flat_map(|(_, set)| set);
+        Functions {
+            over: sets.chain(&self.context_functions).map(named).collect(),
+            under: self.single.iter().map(named).collect(),
+        }
     }
 
     /// Checks the text without rendering it: syntax, and that all functions exist.
@@ -234,7 +230,7 @@ fn parse_text(
     // Go falls back to its own delimiters when one is empty.
     let delimiters =
         if left.is_empty() || right.is_empty() { ("{{", "}}") } else { (&**left, &**right) };
-    parse(text, delimiters, &|name| functions.contains_key(name))
+    parse(text, delimiters, &|name| functions.get(name).is_some())
         .map_err(|error| located(url, error))
 }
 

@@ -14,6 +14,14 @@ pub(crate) fn working_directory() -> Result<String, FetchError> {
     Ok(format!("file://{}/", path.trim_end_matches('/')))
 }
 
+/// Whether `text` starts with a scheme and `://`. Other text is a template by itself, or relative.
+pub(crate) fn is_absolute(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+    })
+}
+
 /// Scheme, the part before the path, and the path with all that follows.
 fn split(url: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -26,7 +34,7 @@ fn split(url: &str) -> Option<(&str, &str, &str)> {
 /// beside the template, `/x` is at the root of its host or file system, and a reference with a
 /// scheme stands for itself.
 pub(crate) fn resolve(base: &str, reference: &str) -> Result<String, FetchError> {
-    if reference.contains("://") {
+    if is_absolute(reference) {
         return Ok(reference.to_owned());
     }
     let (scheme, authority, path) = split(base).ok_or_else(|| FetchError::Url {

@@ -9,7 +9,12 @@ pub(crate) fn decode(text: &str) -> Result<serde_json::Value, String> {
     if text.trim().is_empty() {
         return Ok(serde_json::Value::Null);
     }
-    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    // InfraKit's library read version 1.1: `010` is eight, `yes` is true.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| error.to_string())?;
+    // As in Go only the first document of a stream counts.
+    Ok(documents.into_iter().next().unwrap_or_default())
 }
 
 /// The value as a YAML document, with a newline at its end.

@@ -67,7 +67,7 @@ impl<'a> Machine<'a> {
             return self.junction(&**name == "or", arguments, dot, piped);
         }
         let values = self.arguments(arguments, dot, piped)?;
-        let Some(callable) = self.scope.session.functions.get(&**name) else {
+        let Some(callable) = self.scope.session.functions.get(name) else {
             // The parser knows the same table; this is a guard, not a path.
             return Err(CallError::Evaluate(format!("{name:?} is not a defined function")));
         };

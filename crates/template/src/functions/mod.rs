@@ -18,7 +18,7 @@ use crate::error::CallError;
 use crate::scope::Scope;
 use crate::value::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The code of a function that an embedding program adds.
 pub type FunctionBody =
@@ -67,24 +67,45 @@ pub(crate) enum Callable {
     Added(Arc<Function>),
 }
 
-/// All functions of one rendering by name.
-pub(crate) type Functions = BTreeMap<String, Callable>;
-
-/// The built-in functions, least important first: Go's own, then sprig's. A later table replaces
-/// names of an earlier one.
-pub(crate) fn language() -> Functions {
-    let tables = [go::TABLE].into_iter().chain(crate::sprig::TABLES.iter().copied());
-    let builtins = tables.flatten();
-    builtins.map(|builtin| (builtin.name.to_owned(), Callable::Builtin(builtin))).collect()
+/// The functions of one rendering: the built-in ones, which are made once for the process, and the
+/// added ones around them.
+#[derive(Default)]
+pub(crate) struct Functions {
+    /// Replace all built-in functions.
+    pub(crate) over: BTreeMap<String, Arc<Function>>,
+    /// Replace Go's and sprig's functions but not InfraKit's.
+    pub(crate) under: BTreeMap<String, Arc<Function>>,
 }
+
+impl Functions {
+    /// The function that `name` stands for.
+    pub(crate) fn get(&self, name: &str) -> Option<Callable> {
+        let builtin = |table: &Builtins| table.get(name).copied().map(Callable::Builtin);
+        let added =
+            |table: &BTreeMap<String, Arc<Function>>| table.get(name).cloned().map(Callable::Added);
+        added(&self.over)
+            .or_else(|| builtin(&INFRAKIT_BY_NAME))
+            .or_else(|| added(&self.under))
+            .or_else(|| builtin(&LANGUAGE_BY_NAME))
+    }
+}
+
+type Builtins = BTreeMap<&'static str, &'static Builtin>;
+
+static INFRAKIT_BY_NAME: LazyLock<Builtins> =
+    LazyLock::new(|| INFRAKIT.iter().map(|builtin| (builtin.name, builtin)).collect());
+
+/// Go's functions and sprig's. A later table replaces names of an earlier one.
+static LANGUAGE_BY_NAME: LazyLock<Builtins> = LazyLock::new(|| {
+    let tables = [go::TABLE].into_iter().chain(crate::sprig::TABLES.iter().copied());
+    tables.flatten().map(|builtin| (builtin.name, builtin)).collect()
+});
 
 /// Help for every built-in function in order of name: what `functions.json` shows.
 pub fn builtin_help() -> Vec<FunctionHelp> {
-    let mut functions = language();
-    for builtin in INFRAKIT {
-        functions.insert(builtin.name.to_owned(), Callable::Builtin(builtin));
-    }
-    functions.values().map(FunctionHelp::of).collect()
+    let mut functions = LANGUAGE_BY_NAME.clone();
+    functions.extend(INFRAKIT_BY_NAME.iter());
+    functions.values().map(|builtin| FunctionHelp::of(&Callable::Builtin(builtin))).collect()
 }
 
 impl Callable {

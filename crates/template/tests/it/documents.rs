@@ -93,6 +93,8 @@ fn failures_say_which_template_and_why() {
         render("ftp://x/y", &Options::default()).unwrap_err().report().contains("unsupported url")
     );
     assert_eq!(render("plain {{ .name }}", &Options::default()).unwrap(), "plain x");
+    let literal = "{{ `http://x` }}{{ printf `%s` `a://b` }}";
+    assert_eq!(render(literal, &Options::default()).unwrap(), "http://xa://b");
     assert_eq!(render("str://plain {{ .name }}", &Options::default()).unwrap(), "plain x");
 }
 
@@ -168,7 +170,10 @@ fn a_silent_server_times_out() {
     let error = fetcher.fetch(&format!("unix://{}", socket.display()), &Headers::new(), 10);
     assert!(matches!(error, Err(FetchError::Io { .. })), "{error:?}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
+    let secure = fetcher.fetch(&format!("https://{address}/"), &Headers::new(), 10);
+    assert!(matches!(secure, Err(FetchError::Request(_))), "{secure:?}");
+    let url = format!("http://{address}/");
     let error = fetcher.fetch(&url, &Headers::new(), 10);
     assert!(matches!(error, Err(FetchError::Request(_))), "{error:?}");
 }

@@ -95,6 +95,52 @@ fn deep_text_is_refused_and_deep_values_are_freed() {
     assert_eq!(try_render(chain, &null).unwrap(), "done");
 }
 
+/// The libraries behind these functions recurse; none of these may overflow the stack.
+#[test]
+fn deep_texts_of_other_languages_are_refused() {
+    let nested = |open: &str, middle: &str, close: &str, count: usize| {
+        format!("{}{middle}{}", open.repeat(count), close.repeat(count))
+    };
+    let indented: String = (0..3000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    for (function, text, want) in [
+        ("q", nested("(", "a", ")", 50_000), "more than 150 operators"),
+        ("q", nested("[", "a", "]", 150), ""),
+        ("q", nested("{a:", "a", "}", 150), ""),
+        ("q", format!("a{}", ".a".repeat(150)), ""),
+        ("q", format!("a{}", ".a".repeat(50_000)), "more than 150 operators"),
+        ("q", format!("{}a", "!".repeat(50_000)), "more than 150 operators"),
+        ("q", format!("a{}", "|a".repeat(50_000)), "more than 150 operators"),
+        ("hclDecode", format!("a = {}", nested("(", "1", ")", 60)), ""),
+        ("hclDecode", format!("a = {}", nested("[for x in ", "x", " : x]", 60)), ""),
+        ("hclDecode", nested("a {\n", "", "}\n", 60), ""),
+        ("hclDecode", nested("a {\n", "", "}\n", 9_000), "nest deeper"),
+        ("hclDecode", format!("a = {}true", "!".repeat(100_000)), "not HCL"),
+        ("hclDecode", format!("a = 1{}", "+1".repeat(20_000)), "not HCL"),
+        ("hclDecode", format!("a = {}1", "true ? 1 : ".repeat(5_000)), "not HCL"),
+        (
+            "hclDecode",
+            format!("a = \"{}\"", nested("%{if true}", "x", "%{endif}", 5_000)),
+            "not HCL",
+        ),
+        ("hclDecode", format!("a = x{}", ".y".repeat(20_000)), ""),
+        ("yamlDecode", "- ".repeat(100_000), "not YAML"),
+        ("yamlDecode", indented, "not YAML"),
+        ("jsonDecode", nested("[", "", "]", 100), ""),
+    ] {
+        let call = if function == "q" {
+            "{{ q .t . | toJson }}"
+        } else {
+            &format!("{{{{ {function} .t | toJson }}}}")
+        };
+        match try_render(call, &json!({"t": text})) {
+            Ok(_) => assert_eq!(want, "", "{function} of {} bytes", text.len()),
+            Err(error) => {
+                assert!(!want.is_empty() && error.report().contains(want), "{}", error.report());
+            }
+        }
+    }
+}
+
 /// Serves a few documents by name.
 struct Documents(Vec<(&'static str, String)>);
 

@@ -224,3 +224,42 @@ fn other_delimiters() {
     let rendered = Template::from_text(text, BASE, &options).render(&json!(null)).unwrap();
     assert_eq!(rendered.text, "{{/* sh */}}\n{{ .x }}");
 }
+
+#[test]
+fn the_example_of_the_crate_header() {
+    let text = r#"{{ var "size" 3 }}{"Size": {{ var "size" }}, "Zone": "{{ .zone | upper }}"}"#;
+    let template = Template::from_text(text, "file:///etc/", &Options::default());
+    let rendered = template.render(&json!({"zone": "a1"})).unwrap();
+    assert_eq!(rendered.text, r#"{"Size": 3, "Zone": "A1"}"#);
+}
+
+#[test]
+fn templates_and_values_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Template>();
+    crosses::<Value>();
+    crosses::<Options>();
+    crosses::<regrow_template::TemplateError>();
+}
+
+#[test]
+fn yaml_of_all_kinds_is_read() {
+    expect_all(&[
+        ("{{ `1: a\n2: b` | yamlDecode | toJson }}", r#"{"1":"a","2":"b"}"#),
+        ("{{ `a: 1\n---\nb: 2` | yamlDecode | toJson }}", r#"{"a":1}"#),
+        (
+            "{{ `- yes\n- off\n- ~\n- 1.5\n- 0x10\n- 010\n- '1'` | yamlDecode | toJson }}",
+            r#"[true,false,null,1.5,16,8,"1"]"#,
+        ),
+        (
+            "{{ `a: |\n  x\n  y\nb: >\n  x\n  y\n` | yamlDecode | toJson }}",
+            r#"{"a":"x\ny\n","b":"x y\n"}"#,
+        ),
+        (
+            "{{ `a: &x {k: 1}\nb:\n  <<: *x\n  l: 2` | yamlDecode | toJson }}",
+            r#"{"a":{"k":1},"b":{"k":1,"l":2}}"#,
+        ),
+        ("{{ `` | yamlDecode }}{{ `# c` | yamlDecode }}", "<no value><no value>"),
+        ("{{ `d: 2006-01-02` | yamlDecode | toJson }}", r#"{"d":"2006-01-02"}"#),
+    ]);
+}
