@@ -67,7 +67,13 @@ fn header(text: &str) -> String {
 fn is_dead(world: &World, file: &File) -> bool {
     let stem = file.path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
     let Some((dir, name)) = stem.rsplit_once('/') else { return false };
-    let is_root = dir.ends_with("/src") && matches!(name, "lib" | "main");
+    // A program of a crate is its `src/main.rs`, or `src/bin/NAME/main.rs`.
+    let own_folder = dir.rsplit_once('/').is_some_and(|(parent, _)| parent.ends_with("/src/bin"));
+    let is_root = match name {
+        "lib" => dir.ends_with("/src"),
+        "main" => dir.ends_with("/src") || own_folder,
+        _ => false,
+    };
     if is_root || dir.ends_with("/src/bin") || dir.ends_with("/bin") {
         return false;
     }
