@@ -1,4 +1,4 @@
-//! The groups as a plugin: `Group`, `Controller`, and readable trees.
+//! The groups as a plugin: `Group`, `Controller`, events, and readable trees.
 
 use std::sync::Arc;
 
@@ -6,25 +6,28 @@ use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_ids::{GroupId, PluginName};
 use regrow_plugin::spi::{
-    Controller, Group, GroupSpec, Interface, Metadata, ObjectMeta, Operation, Plan, Result, Spec,
-    SpecObject,
+    Controller, Events, Group, GroupSpec, Interface, Metadata, ObjectMeta, Operation, Plan, Result,
+    Spec, SpecObject,
 };
 use regrow_plugin::{FixedObjects, Plugin, PluginError};
 
+use super::events::GroupEvents;
 use super::metadata::Snapshot;
 use super::{GroupService, Groups};
 
-/// The group controller as a plugin of that name: `Group` and `Controller` without object names, and
-/// the metadata trees `specs` and `groups`.
+/// The group controller as a plugin of that name: `Group`, `Controller` and `Event` without object
+/// names, and the metadata trees `specs` and `groups`.
 pub fn plugin(name: &str, groups: &Arc<Groups>) -> Plugin {
     let service = GroupService(Arc::clone(groups));
     let group: Arc<dyn Group> = Arc::new(service.clone());
     let controller: Arc<dyn Controller> =
         Arc::new(GroupsAsController { groups: service, name: name.to_owned() });
+    let events: Arc<dyn Events> = Arc::new(GroupEvents(Arc::clone(groups)));
     let tree = |what| -> Arc<dyn Metadata> { Arc::new(Snapshot::new(Arc::clone(groups), what)) };
     Plugin::new(name)
         .with_groups(FixedObjects::single(group))
         .with_controllers(FixedObjects::single(controller))
+        .with_events(FixedObjects::single(events))
         .with_metadata(
             FixedObjects::default()
                 .with("specs", tree(super::metadata::What::Specs))

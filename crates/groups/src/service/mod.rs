@@ -1,6 +1,7 @@
 //! The `Group` interface over the loop.
 
 mod as_controller;
+mod events;
 mod metadata;
 mod options;
 mod plan_text;

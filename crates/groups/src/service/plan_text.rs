@@ -9,8 +9,16 @@ use regrow_plugin::spi::{Description, Result, tags};
 
 use crate::config::{GroupConfig, Membership};
 
-/// Refuses changes that would replace who the members are.
+/// Refuses changes that would replace who the members are, or lose sight of them.
 pub(super) fn check_change(from: &GroupConfig, to: &GroupConfig) -> Result<()> {
+    let (before, after) = (&from.document.instance.plugin, &to.document.instance.plugin);
+    if before != after && from.membership.size() > 0 {
+        // InfraKit accepts this, and the members that `before` holds are nobody's from then on.
+        return Err(PluginError::refused(format!(
+            "changing the instance plugin from {before} to {after} would abandon the members; scale \
+             the group to 0 first, or commit another group"
+        )));
+    }
     let text = match (&from.membership, &to.membership) {
         (Membership::Size(_), Membership::Size(_)) => return Ok(()),
         (Membership::Identities(a), Membership::Identities(b)) => {

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use regrow_ids::{InstanceId, PluginName};
-use regrow_plugin::Lookup;
 use regrow_plugin::spi::EventStream;
+use regrow_plugin::{Lookup, topics};
 use regrow_reconcile::Handle;
 
 use crate::controller::GroupController;
 
-/// Type of the event by which a provider reports a loss.
-const LOST: &str = "lost";
 /// Pause before a provider is asked again for its events.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -37,21 +35,19 @@ pub(super) fn follow(plugins: Arc<dyn Lookup>, handle: Handle<GroupController>) 
     });
 }
 
-/// Passes on what a provider reports, until its stream ends or the group has another provider.
+/// Passes on what a provider reports, until its stream ends.
 async fn pass_on(plugins: &dyn Lookup, provider: &PluginName, handle: &Handle<GroupController>) {
     let Some(mut events) = subscribe(plugins, provider).await else { return };
     while let Some(event) = events.next().await {
-        if event.kind != LOST {
+        if event.kind == topics::CHANGED && event.id.is_empty() {
+            // The provider does not know what it missed.
+            handle.wake();
+        }
+        if event.kind != topics::LOST {
             continue;
         }
-        let (id, provider) = (InstanceId::from(event.id.as_str()), provider.clone());
-        let known = handle
-            .with(move |state, now| {
-                let same = state.config.document.instance.plugin == provider;
-                same.then(|| state.report_lost(&id, now))
-            })
-            .await;
-        match known.flatten() {
+        let id = InstanceId::from(event.id.as_str());
+        match handle.with(move |state, now| state.report_lost(&id, now)).await {
             Some(true) => handle.wake(),
             Some(false) => {}
             None => return,

@@ -176,3 +176,33 @@ async fn a_failed_list_leads_to_nothing() {
     rig.converged().await;
     assert_eq!(rig.machines.count(), 3);
 }
+
+/// InfraKit lets go of all members when the instance plugin is exchanged.
+#[tokio::test(start_paused = true)]
+async fn the_instance_plugin_cannot_be_exchanged_under_its_members() {
+    let rig = rig().await;
+    rig.commit(&sized(1, 2)).await;
+    rig.converged().await;
+    let machines = rig.plugins.get("machines").expect("machines");
+    let objects = machines.instances().and_then(|objects| objects.get(".")).expect("default");
+    let copy = regrow_plugin::FixedObjects::single(objects);
+    rig.plugins.add(regrow_plugin::Plugin::new("other").with_instances(copy));
+    let moved = document(1, &json!({"Allocation":{"Size":2},"Instance":{"Plugin":"other"}}));
+    let refused = rig.api.commit_group(&moved, false).await.expect_err("refused");
+    assert!(refused.to_string().contains("would abandon the members"), "{refused}");
+}
+
+/// What happens is published as events.
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_a_group_is_published() {
+    use futures::StreamExt;
+    let rig = rig().await;
+    let events = rig.plugins.get("group").expect("group");
+    let events = events.events().and_then(|objects| objects.get(".")).expect("events");
+    let mut stream = events.subscribe("groups/g").await.expect("subscribed");
+    rig.commit(&sized(1, 1)).await;
+    let event = stream.next().await.expect("an event");
+    assert_eq!((event.topic.as_str(), event.id.as_str()), ("groups/g", "g"));
+    assert!(event.message.starts_with("made instance m-00001 for slot 0"), "{}", event.message);
+    assert_eq!(events.list("groups").await.expect("listed"), ["g"]);
+}
