@@ -74,6 +74,12 @@ impl Hints {
         }));
     }
 
+    /// Tells the readers what somebody else reported.
+    pub(crate) fn pass_on(&self, event: Arc<Event>) {
+        // The only failure is that there are no readers.
+        let _ = self.0.send(event);
+    }
+
     /// Everything from now on.
     pub(crate) fn stream(&self) -> EventStream {
         Box::pin(BroadcastStream::new(self.0.subscribe()).filter_map(std::result::Result::ok))

@@ -2,7 +2,7 @@
 //!
 //! What it is: providers that implement [`regrow_plugin::spi::Instance`]. [`simulator`] keeps
 //! instances in memory and misbehaves on request, [`file`] keeps one file for each, [`process`] runs
-//! local processes.
+//! local processes, and [`selector`] divides instances among other plugins.
 //!
 //! What it must never do: decide how many instances there should be, or heal one; call a partial
 //! list complete; touch something that it did not make itself.
@@ -27,6 +27,7 @@ mod keys;
 pub mod process;
 mod readable;
 mod row;
+pub mod selector;
 pub mod settings;
 pub mod simulator;
 

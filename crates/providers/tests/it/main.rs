@@ -4,4 +4,5 @@
 
 mod file;
 mod process;
+mod selector;
 mod simulator;
