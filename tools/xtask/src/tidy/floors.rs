@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("plugin", 2),
     ("reconcile", 2),
     ("groups", DOMAINS),
+    ("manager", DOMAINS),
     ("providers", DOMAINS),
     ("flavors", DOMAINS),
     ("catalog", DOMAINS),

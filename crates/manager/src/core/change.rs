@@ -1,0 +1,255 @@
+//! Changes of one stored spec. The order is always the same: leadership, lock of the name, the
+//! handler's opinion, the store, the handler. So a spec that its handler rejects is never stored,
+//! and a spec that is stored is what the next leader will commit.
+
+use std::sync::Arc;
+
+use regrow_ids::{Fence, GroupId, InstanceId};
+use regrow_plugin::Effect;
+use regrow_plugin::spi::{Operation, SpecObject};
+
+use super::Core;
+use super::calls::{CALL_TIMEOUT, within};
+use super::effects::Committed;
+use crate::ManagerError;
+use crate::catalog::{Catalog, Key, Record, has_logical_ids, with_size};
+
+impl Core {
+    /// Makes a spec true and remembers it.
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
+        key: Key,
+        record: Record,
+    ) -> Result<Committed, ManagerError> {
+        let fence = self.lead()?;
+        self.whole(|core| async move {
+            let _held = core.locks.hold(&key).await;
+            core.commit_held(fence, &key, &record).await
+        })
+        .await
+    }
+
+    async fn commit_held(
+        &self,
+        fence: Fence,
+        key: &Key,
+        record: &Record,
+    ) -> Result<Committed, ManagerError> {
+        self.pretend(fence, key, record, Operation::Enforce).await?;
+        let earlier = self.shelf.put(fence, || self.still(fence), key, record).await?;
+        match self.hand_over(fence, key, record).await {
+            Ok(done) => {
+                self.settling.settled(key);
+                Ok(done)
+            }
+            Err(fault) if took_no_effect(&fault) => {
+                let undo = |catalog: &mut Catalog| put_back(catalog, key, record, earlier.clone());
+                match self.shelf.change(fence, || self.still(fence), undo).await {
+                    Ok(()) => Err(fault),
+                    Err(source) => Err(self.not_undone(key, fault, source)),
+                }
+            }
+            Err(fault) => {
+                self.settling.nudge([key.clone()]);
+                Err(ManagerError::Unsettled { key: key.clone(), source: Box::new(fault) })
+            }
+        }
+    }
+
+    /// A rejected spec stays stored: it must at least be seen and tried again.
+    fn not_undone(&self, key: &Key, rejected: ManagerError, source: ManagerError) -> ManagerError {
+        self.settling.nudge([key.clone()]);
+        let (rejected, source) = (Box::new(rejected), Box::new(source));
+        ManagerError::NotUndone { key: key.clone(), rejected, source }
+    }
+
+    /// Stops watching a group, keeps its instances, forgets its spec.
+    pub(crate) async fn free_group(self: &Arc<Self>, id: &GroupId) -> Result<(), ManagerError> {
+        let fence = self.lead()?;
+        let key = Key::group(id.as_str());
+        let id = id.clone();
+        self.whole(|core| async move {
+            let _held = core.locks.hold(&key).await;
+            let group = core.lookup.group(&core.group).await?;
+            core.still(fence)?;
+            let call = group.free_group(&id);
+            if let Err(fault) = within(&core.group, "Group.FreeGroup", CALL_TIMEOUT, call).await {
+                // A stored spec that its plugin rejects is watched by nobody, and freeing it is how
+                // one gets rid of it.
+                let watched = within(
+                    &core.group,
+                    "Group.InspectGroups",
+                    CALL_TIMEOUT,
+                    group.inspect_groups(),
+                )
+                .await?;
+                let stored = core.shelf.known().get(&key).is_some();
+                if !stored || watched.iter().any(|spec| spec.id == id) {
+                    return Err(fault.into());
+                }
+            }
+            core.forget(fence, &key, "the group was freed").await
+        })
+        .await
+    }
+
+    /// Destroys what a spec describes and forgets it.
+    ///
+    /// The instances go first: if this stops half way the spec is still there, the user sees it, and
+    /// can repeat the command. The other order would leave instances that nobody knows of.
+    pub(crate) async fn destroy(
+        self: &Arc<Self>,
+        key: Key,
+        record: Record,
+    ) -> Result<Committed, ManagerError> {
+        let fence = self.lead()?;
+        self.whole(|core| async move {
+            let _held = core.locks.hold(&key).await;
+            let done = core.tear_down(fence, &key, &record).await?;
+            core.forget(fence, &key, "it was destroyed").await?;
+            Ok(done)
+        })
+        .await
+    }
+
+    /// Removes a spec from the store after its end.
+    async fn forget(&self, fence: Fence, key: &Key, done: &str) -> Result<(), ManagerError> {
+        self.forget_all(fence, |candidate, _| candidate == key, done).await
+    }
+
+    /// Removes all specs that fit.
+    async fn forget_all(
+        &self,
+        fence: Fence,
+        fits: impl Fn(&Key, &Record) -> bool + Send + Sync,
+        done: &str,
+    ) -> Result<(), ManagerError> {
+        let mut gone = Vec::new();
+        let edit = |catalog: &mut Catalog| {
+            gone = catalog
+                .iter()
+                .filter(|(key, record)| fits(key, record))
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in &gone {
+                catalog.remove(key);
+            }
+        };
+        let changed = self.shelf.change(fence, || self.still(fence), edit).await;
+        changed.map_err(|source| ManagerError::NotRecorded {
+            done: done.to_owned(),
+            next: "free it again to forget it",
+            source: Box::new(source),
+        })?;
+        gone.iter().for_each(|key| self.settling.settled(key));
+        Ok(())
+    }
+
+    /// Forgets the specs that a controller has freed: those that it names in its answer, and with
+    /// `name` that one, and without all of its.
+    pub(crate) async fn forget_freed(
+        &self,
+        fence: Fence,
+        handler: &regrow_ids::PluginName,
+        name: Option<&str>,
+        freed: &[SpecObject],
+    ) -> Result<(), ManagerError> {
+        let named = name.map(|name| self.local_name(name));
+        let fits = |key: &Key, record: &Record| {
+            record.handler == *handler
+                && (named.is_none_or(|named| named == key.name)
+                    || freed.iter().any(|object| {
+                        object.kind == key.kind
+                            && self.local_name(&object.metadata.name) == key.name
+                    }))
+        };
+        self.forget_all(fence, fits, "it was freed").await
+    }
+
+    /// Changes the size of a group and remembers it.
+    pub(crate) async fn set_size(
+        self: &Arc<Self>,
+        id: &GroupId,
+        size: u32,
+    ) -> Result<(), ManagerError> {
+        let fence = self.lead()?;
+        let key = Key::group(id.as_str());
+        self.whole(|core| async move {
+            let _held = core.locks.hold(&key).await;
+            let record = core.resized(&key, size)?;
+            core.commit_held(fence, &key, &record).await.map(drop)
+        })
+        .await
+    }
+
+    /// The stored record of a group with another size.
+    fn resized(&self, key: &Key, size: u32) -> Result<Record, ManagerError> {
+        let refuse = |reason: &str| ManagerError::NoSize {
+            group: key.name.clone(),
+            reason: reason.to_owned(),
+        };
+        let mut record = self
+            .shelf
+            .known()
+            .get(key)
+            .cloned()
+            .ok_or_else(|| refuse("it is not among the stored specs; commit it first"))?;
+        if has_logical_ids(&record.spec.properties) {
+            return Err(refuse("it has logical ids; change the list and commit the group"));
+        }
+        record.spec.properties = with_size(&record.spec.properties, size)
+            .ok_or_else(|| refuse("its properties are not a map; commit it anew"))?;
+        Ok(record)
+    }
+
+    /// Destroys some members of a group and remembers its new size.
+    pub(crate) async fn destroy_instances(
+        self: &Arc<Self>,
+        id: &GroupId,
+        instances: &[InstanceId],
+    ) -> Result<(), ManagerError> {
+        let fence = self.lead()?;
+        let key = Key::group(id.as_str());
+        let (id, instances) = (id.clone(), instances.to_vec());
+        self.whole(|core| async move {
+            let _held = core.locks.hold(&key).await;
+            let group = core.lookup.group(&core.group).await?;
+            core.still(fence)?;
+            let call = group.destroy_instances(&id, &instances);
+            within(&core.group, "Group.DestroyInstances", CALL_TIMEOUT, call).await?;
+            let Some(stored) = core.shelf.known().get(&key).cloned() else { return Ok(()) };
+            if has_logical_ids(&stored.spec.properties) {
+                return Ok(());
+            }
+            let size = within(&core.group, "Group.Size", CALL_TIMEOUT, group.size(&id)).await?;
+            let record = core.resized(&key, size)?;
+            let stored = core.shelf.put(fence, || core.still(fence), &key, &record).await;
+            stored.map(drop).map_err(|source| ManagerError::NotRecorded {
+                done: format!("the instances were destroyed and the size is {size} now"),
+                next: "set the size of the group to record it",
+                source: Box::new(source),
+            })
+        })
+        .await
+    }
+}
+
+/// True when the handler said no, or was never asked.
+pub(super) fn took_no_effect(fault: &ManagerError) -> bool {
+    matches!(fault, ManagerError::Plugin(fault) if fault.effect() != Effect::Unknown)
+}
+
+/// Takes a record back out, if it is still the one that we put there.
+pub(super) fn put_back(catalog: &mut Catalog, key: &Key, ours: &Record, earlier: Option<Record>) {
+    if !catalog.get(key).is_some_and(|stored| stored.is_same(ours)) {
+        return;
+    }
+    match earlier {
+        Some(earlier) => {
+            catalog.put(key.clone(), earlier);
+        }
+        None => {
+            catalog.remove(key);
+        }
+    }
+}

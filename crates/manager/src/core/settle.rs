@@ -1,0 +1,179 @@
+//! Getting stored specs to their handlers: each on its own, some at a time, again and again until it
+//! works, and quietly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use regrow_ids::{Fence, PluginName};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::{Core, PARALLEL_CALLS};
+use crate::ManagerError;
+use crate::catalog::Key;
+
+/// The longest pause between two attempts.
+pub(crate) const MOST_BACKOFF: Duration = Duration::from_secs(300);
+
+/// A stored spec that its handler did not accept.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Failure {
+    /// What the last attempt said.
+    pub(crate) error: String,
+    /// How many attempts there were.
+    pub(crate) attempts: u32,
+}
+
+/// What is still to be handed over, and what failed.
+#[derive(Default)]
+pub(crate) struct Settling {
+    pending: Mutex<BTreeSet<Key>>,
+    wake: Notify,
+    failing: Mutex<BTreeMap<Key, Failure>>,
+    /// One set of permits for each handler: a handler that hangs holds up its own specs only.
+    permits: Mutex<BTreeMap<PluginName, Arc<Semaphore>>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Settling {
+    /// Asks for specs to be handed over soon. A set, not a queue: nobody ever waits for room.
+    pub(super) fn nudge(&self, keys: impl IntoIterator<Item = Key>) {
+        locked(&self.pending).extend(keys);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn take_pending(&self) -> BTreeSet<Key> {
+        std::mem::take(&mut locked(&self.pending))
+    }
+
+    pub(super) async fn nudged(&self) {
+        self.wake.notified().await;
+    }
+
+    /// A spec is where it should be, or is no more.
+    pub(super) fn settled(&self, key: &Key) {
+        if let Some(failure) = locked(&self.failing).remove(key) {
+            tracing::info!(%key, attempts = failure.attempts, "stored spec accepted or removed");
+        }
+    }
+
+    fn is_failing(&self, key: &Key) -> bool {
+        locked(&self.failing).contains_key(key)
+    }
+
+    /// Notes a failure; says so in the log when it is new or another one than before.
+    fn failed(&self, key: &Key, attempts: u32, fault: &ManagerError) {
+        let error = fault.to_string();
+        let mut failing = locked(&self.failing);
+        if failing.get(key).is_none_or(|before| before.error != error) {
+            tracing::warn!(%key, %error, attempts, "stored spec not accepted, trying on");
+        }
+        failing.insert(key.clone(), Failure { error, attempts });
+    }
+
+    /// All that fail now.
+    pub(crate) fn failing(&self) -> BTreeMap<Key, Failure> {
+        locked(&self.failing).clone()
+    }
+
+    pub(super) fn clear(&self) {
+        locked(&self.failing).clear();
+        locked(&self.pending).clear();
+    }
+
+    fn permits_of(&self, handler: &PluginName) -> Arc<Semaphore> {
+        let mut permits = locked(&self.permits);
+        let new = || Arc::new(Semaphore::new(PARALLEL_CALLS));
+        Arc::clone(permits.entry(handler.clone()).or_insert_with(new))
+    }
+}
+
+/// Pause after so many failures in a row: exponential, with jitter over the upper half so that many
+/// failed at once do not return at once. `chance` is from 0 up to 1.
+pub(super) fn backoff(first: Duration, failures: u32, chance: f64) -> Duration {
+    let doublings = failures.saturating_sub(1);
+    let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    let whole = first.saturating_mul(factor).min(MOST_BACKOFF.max(first));
+    whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+}
+
+/// How an attempt ended.
+enum Attempt {
+    /// Accepted, or not stored any more.
+    Done,
+    /// This replica leads no more.
+    Over,
+    Failed(ManagerError),
+}
+
+impl Core {
+    /// Hands one spec over, until it is accepted, gone, or the term is over.
+    pub(super) async fn settle(
+        self: Arc<Self>,
+        fence: Fence,
+        over: CancellationToken,
+        key: Key,
+    ) -> Key {
+        let mut failures = 0;
+        loop {
+            match self.attempt(fence, &over, &key).await {
+                Attempt::Done => {
+                    self.settling.settled(&key);
+                    return key;
+                }
+                Attempt::Over => return key,
+                Attempt::Failed(fault) => {
+                    failures += 1;
+                    self.settling.failed(&key, failures, &fault);
+                }
+            }
+            if !self.pause(failures, &over).await || !self.settling.is_failing(&key) {
+                return key;
+            }
+        }
+    }
+
+    /// Waits after so many failures; false when the term ended meanwhile.
+    pub(super) async fn pause(&self, failures: u32, over: &CancellationToken) -> bool {
+        let pause = backoff(self.first_retry, failures, rand::random());
+        over.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    }
+
+    async fn attempt(&self, fence: Fence, over: &CancellationToken, key: &Key) -> Attempt {
+        let Some(handler) = self.shelf.known().get(key).map(|record| record.handler.clone()) else {
+            return Attempt::Done;
+        };
+        let permits = self.settling.permits_of(&handler);
+        let waited = over
+            .run_until_cancelled(async { (permits.acquire().await, self.locks.hold(key).await) });
+        let Some(_permit_and_lock) = waited.await else { return Attempt::Over };
+        // Read again: a user may have changed or removed it while we waited.
+        let Some(record) = self.shelf.known().get(key).cloned() else { return Attempt::Done };
+        match self.hand_over(fence, key, &record).await {
+            Ok(_) => Attempt::Done,
+            Err(ManagerError::NotLeader | ManagerError::LeaderUnknown) => Attempt::Over,
+            Err(fault) => Attempt::Failed(fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::backoff;
+
+    #[test]
+    fn pauses_grow_from_two_seconds_to_five_minutes() {
+        let first = Duration::from_secs(2);
+        let pauses: Vec<_> = (1..11).map(|n| backoff(first, n, 1.0).as_secs()).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(backoff(first, 1, 0.0), Duration::from_secs(1));
+        assert_eq!(backoff(first, u32::MAX, 0.0), Duration::from_secs(150));
+    }
+}

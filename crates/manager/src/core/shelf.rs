@@ -1,0 +1,129 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
+use regrow_codec::Any;
+use regrow_ids::Fence;
+
+use crate::ManagerError;
+use crate::catalog::{Catalog, Key, Record};
+use crate::store::{Document, SpecStore, StoreError, Version};
+
+/// How often a save is tried anew because somebody else saved in between.
+const MAX_CONFLICTS: u32 = 5;
+
+/// The stored specs: the store, and what this leader knows to be in it.
+pub(crate) struct Shelf {
+    store: Arc<dyn SpecStore>,
+    /// Held while the document is loaded, changed and saved; never while a plugin is called.
+    writing: tokio::sync::Mutex<()>,
+    known: RwLock<Arc<Catalog>>,
+}
+
+impl Shelf {
+    pub(crate) fn new(store: Arc<dyn SpecStore>) -> Self {
+        Self { store, writing: tokio::sync::Mutex::default(), known: RwLock::default() }
+    }
+
+    /// The specs as of the last load or save of this leader; empty on others.
+    pub(crate) fn known(&self) -> Arc<Catalog> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets what is known, returns it. What is stored stays.
+    pub(crate) fn forget(&self) -> Arc<Catalog> {
+        self.know(Catalog::default())
+    }
+
+    fn know(&self, catalog: Catalog) -> Arc<Catalog> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut known, Arc::new(catalog))
+    }
+
+    /// Reads the store; what is known does not change.
+    pub(crate) async fn read(&self) -> Result<(Catalog, Version), StoreError> {
+        let stored = self.store.load(&Document::Specs).await?;
+        let catalog = Catalog::read(stored.contents.as_ref()).map_err(|mut fault| {
+            // The text was printed anew since it was read: only the pointer says where.
+            fault.position = None;
+            let place = self.store.place(&Document::Specs);
+            StoreError::Damaged { place, reason: fault.to_string() }
+        })?;
+        Ok((catalog, stored.version))
+    }
+
+    /// Reads the store and knows what it holds from now on.
+    pub(crate) async fn learn(&self) -> Result<Arc<Catalog>, StoreError> {
+        let _alone = self.writing.lock().await;
+        let (catalog, _) = self.read().await?;
+        self.know(catalog);
+        Ok(self.known())
+    }
+
+    /// Changes the stored specs in one write. `may` is asked right before the write. The edit may
+    /// run several times, on what is stored then.
+    pub(crate) async fn change(
+        &self,
+        fence: Fence,
+        may: impl Fn() -> Result<(), ManagerError> + Send + Sync,
+        mut edit: impl FnMut(&mut Catalog) + Send,
+    ) -> Result<(), ManagerError> {
+        let _alone = self.writing.lock().await;
+        let mut conflicts = 0;
+        loop {
+            let (before, version) = self.read().await?;
+            let mut after = before.clone();
+            edit(&mut after);
+            may()?;
+            if before != after {
+                let document = after.to_document();
+                match self.store.save(&Document::Specs, &document, &version, fence).await {
+                    Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => {
+                        conflicts += 1;
+                        continue;
+                    }
+                    saved => saved?,
+                };
+            }
+            self.know(after);
+            return Ok(());
+        }
+    }
+
+    /// Stores a record, returns the one that it replaced.
+    pub(crate) async fn put(
+        &self,
+        fence: Fence,
+        may: impl Fn() -> Result<(), ManagerError> + Send + Sync,
+        key: &Key,
+        record: &Record,
+    ) -> Result<Option<Record>, ManagerError> {
+        let mut earlier = None;
+        self.change(fence, may, |catalog| earlier = catalog.put(key.clone(), record.clone()))
+            .await?;
+        Ok(earlier)
+    }
+
+    /// The stored values of a metadata plugin.
+    pub(crate) async fn metadata(&self, name: &str) -> Result<Option<Any>, StoreError> {
+        let stored = self.store.load(&Document::Metadata(name.to_owned())).await?;
+        Ok(stored.contents.filter(|contents| !contents.is_null()))
+    }
+
+    /// Stores the values of a metadata plugin.
+    pub(crate) async fn put_metadata(
+        &self,
+        fence: Fence,
+        name: &str,
+        contents: &Any,
+    ) -> Result<(), StoreError> {
+        let _alone = self.writing.lock().await;
+        let document = Document::Metadata(name.to_owned());
+        let mut conflicts = 0;
+        loop {
+            let version = self.store.load(&document).await?.version;
+            match self.store.save(&document, contents, &version, fence).await {
+                Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
+                saved => return saved.map(drop),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Who leads, and where the leader answers.
+
+mod file;
+mod location;
+mod memory;
+mod watching;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use regrow_ids::Fence;
+use regrow_plugin::spi::LeaderLocation;
+use tokio::sync::watch;
+
+pub use file::{FileLeader, FileLeaderSettings};
+pub use location::{parse_location, print_location};
+pub use memory::MemoryLeader;
+
+use crate::store::DiskError;
+
+/// What a source of leadership says about this replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// This replica leads.
+    Leading {
+        /// Grows with every election that this replica wins.
+        fence: Fence,
+    },
+    /// Another replica leads, or none.
+    Following,
+    /// The source cannot tell, and why. Nobody may act on this.
+    Unknown(Arc<str>),
+}
+
+impl Leadership {
+    /// An unknown leadership.
+    pub fn unknown(why: impl Into<Arc<str>>) -> Self {
+        Self::Unknown(why.into())
+    }
+
+    /// Word for people and status trees.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Leading { .. } => "leading",
+            Self::Following => "following",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// Why a source of leadership did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LeaderError {
+    /// The leader file is not there at the start.
+    #[error(
+        "find leader file {path}: {reason}; make it with the INFRAKIT_ID of the replica that is to \
+         lead as its content, or set INFRAKIT_LEADER_FILE"
+    )]
+    NoLeaderFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The replica has no identity.
+    #[error("start the file leader: the replica's id is empty; set INFRAKIT_ID")]
+    NoId,
+    /// The location of the leader is not a URL.
+    #[error("read leader location {text:?} from {place}: {reason}; expected http://HOST:PORT")]
+    BadLocation {
+        /// What was found.
+        text: String,
+        /// Where.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{0}")]
+    Disk(#[from] DiskError),
+    /// A source outside this process failed.
+    #[error("{doing}: {reason}")]
+    Outside {
+        /// What was being done.
+        doing: String,
+        /// What the source said.
+        reason: String,
+    },
+}
+
+/// Tells whether this replica leads, and keeps the address of the one that does.
+#[async_trait]
+pub trait LeaderSource: Send + Sync {
+    /// The leadership now and every change of it. A reader that is slow misses changes in between
+    /// and never the last one; it delays nobody.
+    fn watch(&self) -> watch::Receiver<Leadership>;
+
+    /// Where the leader answers; `None` when nobody said.
+    ///
+    /// # Errors
+    /// The source cannot be asked, or holds something else than a URL.
+    async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError>;
+
+    /// Says where the leader answers. Called by the leader only.
+    ///
+    /// # Errors
+    /// The source cannot be asked.
+    async fn set_location(&self, location: &LeaderLocation) -> Result<(), LeaderError>;
+}

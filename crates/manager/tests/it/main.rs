@@ -1,0 +1,12 @@
+//! The manager as its clients and the plugins behind it see it.
+
+#![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
+
+mod fakes;
+mod files;
+mod leadership;
+mod objects;
+mod proxy;
+mod stack;
+mod takeover;
+mod vars;
