@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use regrow_ids::InstanceId;
 use rustix::fs::FlockOperation;
@@ -36,6 +37,8 @@ pub(super) const FILE_MODE: u32 = 0o600;
 pub(super) struct Home {
     dir: PathBuf,
     keep_dead: usize,
+    /// Two at a time would remove the same graves.
+    burials: Mutex<()>,
     _lock: File,
 }
 
@@ -47,7 +50,7 @@ impl Home {
         let dir = fs::canonicalize(dir).map_err(|e| DiskError::new("resolve directory", dir, e))?;
         let lock = lock(&dir)?;
         make_dir(&dir.join(DEAD_DIR))?;
-        Ok(Self { dir, keep_dead, _lock: lock })
+        Ok(Self { dir, keep_dead, burials: Mutex::default(), _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -110,6 +113,7 @@ impl Home {
             let path = dir.join(log);
             keep_end(&path).map_err(|e| DiskError::new("shorten log", &path, e))?;
         }
+        let _turn = self.burials.lock().unwrap_or_else(PoisonError::into_inner);
         let now = jiff::Timestamp::now().as_nanosecond().max(0);
         let grave = self.dir.join(DEAD_DIR).join(format!("{now:020}-{id}"));
         fs::rename(&dir, &grave).map_err(|e| DiskError::new("move directory to", &grave, e))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use regrow_codec::Any;
 use regrow_plugin::spi::{DestroyReason, Instance as _};
+use regrow_providers::process::Options;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use tokio_stream::StreamExt as _;
@@ -178,6 +179,34 @@ async fn one_key_one_instance() {
     assert_eq!(home.processes().len(), 1);
     destroy(&processes, &ids[0]).await;
     assert_ne!(processes.provision(&spec).await.expect("anew"), ids[0]);
+}
+
+/// Instances that start and stop at the same time.
+const MANY: usize = 80;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_start_and_stop_together() {
+    let home = Home::new();
+    let processes = home.open().await;
+    let start = Instant::now();
+    let spec = sleeper();
+    let calls = (0..MANY).map(|_| processes.provision(&spec)).collect();
+    let mut ids = Vec::new();
+    for id in futures_joined(calls).await {
+        ids.push(id.expect("provision"));
+    }
+    let started = start.elapsed();
+    assert_eq!(home.processes().len(), MANY);
+    let start = Instant::now();
+    let stops =
+        ids.iter().map(|id| processes.destroy(id, DestroyReason::Terminate)).collect::<Vec<_>>();
+    for stopped in futures_joined(stops).await {
+        stopped.expect("destroy");
+    }
+    println!("{MANY} started in {started:?}, stopped in {:?}", start.elapsed());
+    assert!(home.processes().is_empty() && list(&processes).await.is_empty());
+    let dead = std::fs::read_dir(home.path().join(".dead")).expect("list").count();
+    assert_eq!(dead, Options::default().keep_dead);
 }
 
 fn open_files() -> usize {
