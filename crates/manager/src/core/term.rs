@@ -168,6 +168,8 @@ async fn load_specs(core: &Arc<Core>, fence: Fence, over: &CancellationToken) ->
 /// Hands over again what a group plugin no longer watches.
 async fn find_forgotten(core: Arc<Core>, fence: Fence) {
     let catalog = core.shelf.known();
+    // Those that fail are being tried anyway.
+    let failing = core.settling.failing();
     let groups = || catalog.iter().filter(|(key, _)| key.is_group());
     let handlers: BTreeSet<_> = groups().map(|(_, record)| record.handler.clone()).collect();
     for handler in handlers {
@@ -178,7 +180,9 @@ async fn find_forgotten(core: Arc<Core>, fence: Fence) {
         let watched: BTreeSet<_> = watched.iter().map(GroupId::as_str).collect();
         let forgotten: Vec<_> = groups()
             .filter(|(key, record)| {
-                record.handler == handler && !watched.contains(key.name.as_str())
+                record.handler == handler
+                    && !watched.contains(key.name.as_str())
+                    && !failing.contains_key(*key)
             })
             .map(|(key, _)| key.clone())
             .collect();
