@@ -11,13 +11,14 @@
 //! name and the size in its properties.
 //!
 //! Where to start reading: `core/change.rs` for the order of a change, `core/term.rs` for what
-//! leadership does, [`leader`] and [`store`] for the two choices behind it.
+//! leadership does, [`leader`] and [`store`] for the two choices behind it, [`mux`] for remote clients.
 
 mod catalog;
 mod core;
 mod error;
 pub mod leader;
 mod manager;
+pub mod mux;
 mod objects;
 mod options;
 pub mod store;
