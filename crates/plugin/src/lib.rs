@@ -12,6 +12,7 @@
 
 mod buffers;
 pub mod client;
+pub mod conformance;
 pub mod discovery;
 pub mod error;
 mod growing;
@@ -31,4 +32,4 @@ pub use lookup::{Lookup, Registry};
 pub use objects::{
     DEFAULT_OBJECT, FixedObjects, FunctionInfo, Functions, Objects, Plugin, Vendor, keyed, typed,
 };
-pub use server::{Listen, Running, ServeError, run, serve, serve_blocking};
+pub use server::{Listen, Running, ServeError, main, run, serve, serve_blocking};

@@ -18,7 +18,7 @@ use super::listen::Listener;
 /// Pause after the system refused to hand out a connection, as when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// While connections wait, those idle for this long are closed.
+/// While connections wait, those that were used and then idle for this long are closed.
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
 
 /// While connections wait, idle ones are looked for this often.
@@ -121,7 +121,7 @@ where
             }
             changed = crowded.changed(), if !stopping => {
                 let full = changed.is_ok() && *crowded.borrow_and_update();
-                if full && phase.idle_for(CROWDED_IDLE) {
+                if full && phase.idle_for(CROWDED_IDLE, shared.limits.head_timeout) {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }

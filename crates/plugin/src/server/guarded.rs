@@ -1,7 +1,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const SERVING: u8 = 2;
 /// What a connection does right now, seen by its stream, its service and the acceptor.
 pub(super) struct Phase {
     now: AtomicU8,
+    /// True from the first request on.
+    used: AtomicBool,
     start: Instant,
     /// Milliseconds from `start` to the last change.
     since_ms: AtomicU64,
@@ -26,6 +28,7 @@ impl Phase {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             now: AtomicU8::new(IDLE),
+            used: AtomicBool::new(false),
             start: Instant::now(),
             since_ms: AtomicU64::new(0),
         })
@@ -42,12 +45,15 @@ impl Phase {
 
     /// A request has come in; until the guard is dropped the connection is busy.
     pub(super) fn serve(self: &Arc<Self>) -> Busy {
+        self.used.store(true, Ordering::Relaxed);
         self.set(SERVING);
         Busy(Arc::clone(self))
     }
 
-    /// True when nothing has happened on the connection for so long.
-    pub(super) fn idle_for(&self, time: Duration) -> bool {
+    /// True when nothing has happened on the connection for so long: `kept` after a request, `fresh`
+    /// before the first, whose sender may merely be busy.
+    pub(super) fn idle_for(&self, kept: Duration, fresh: Duration) -> bool {
+        let time = if self.used.load(Ordering::Relaxed) { kept } else { fresh };
         let since = self.elapsed_ms().saturating_sub(self.since_ms.load(Ordering::Relaxed));
         self.now.load(Ordering::Relaxed) == IDLE && u128::from(since) >= time.as_millis()
     }

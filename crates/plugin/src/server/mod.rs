@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 pub use error::ServeError;
 pub use limits::Limits;
 pub use listen::Listen;
-pub use run::{run, serve_blocking};
+pub use run::{main, run, serve_blocking};
 
 use crate::Plugin;
 use crate::buffers::Buffers;

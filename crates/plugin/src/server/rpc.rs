@@ -8,6 +8,7 @@ use regrow_codec::Any;
 
 use super::Shared;
 use crate::spi::Interface;
+use crate::wire::calls::HelloParams;
 use crate::wire::envelope::{self, Fault, Incoming, Outcome, Request};
 use crate::wire::{self, BoxFuture, Hello, Kind, Row};
 
@@ -39,6 +40,8 @@ fn start(shared: &Arc<Shared>, request: &Request) -> Result<(Kind, BoxFuture<Out
         if method != "Handshake.Hello" {
             return Err(Fault::server(format!("rpc: can't find method {}", quoted())));
         }
+        // There is nothing in them, but they must be of the right shape.
+        let _: HelloParams = wire::read_params(&request.params)?;
         let call = std::future::ready(hello(shared));
         return Ok((Kind::Read, Box::pin(call)));
     }

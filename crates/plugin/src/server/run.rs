@@ -1,3 +1,4 @@
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,8 +12,27 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Threads of a plugin process.
 const WORKER_THREADS: usize = 2;
 
+/// The one line of a plugin's `main`: serves the plugin as [`serve_blocking`] does, and says on
+/// standard error why not.
+///
+/// ```no_run
+/// # use regrow_plugin::{Plugin, spi::Flavor};
+/// # fn demo(vanilla: impl Flavor + 'static) {
+/// regrow_plugin::main(Plugin::flavor("vanilla", vanilla));
+/// # }
+/// ```
+pub fn main(plugin: Plugin) -> ExitCode {
+    match serve_blocking(plugin) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Serves a plugin until the process is told to stop (`SIGTERM`, `SIGINT`), where the environment
-/// says (see [`Listen::from_env`]). The one line of a plugin's `main`.
+/// says (see [`Listen::from_env`]).
 ///
 /// # Errors
 /// The plugin cannot be served.

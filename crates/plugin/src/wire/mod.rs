@@ -24,7 +24,7 @@ pub use example::Api;
 pub use handshake::{Hello, ObjectName};
 pub use row::{Kind, Row};
 
-pub(crate) use row::{BoxFuture, Method, find};
+pub(crate) use row::{BoxFuture, Method, find, read_params};
 
 /// Requests and results by interface, for the client.
 pub(crate) mod calls {

@@ -109,7 +109,7 @@ fn serve<M: Method>(
 }
 
 /// Params are one object, or a list whose first element is that object; `null` is the zero value.
-pub(super) fn read_params<M: DeserializeOwned + Default>(
+pub(crate) fn read_params<M: DeserializeOwned + Default>(
     params: &Any,
 ) -> std::result::Result<M, Fault> {
     let refuse = |text: String| Fault::params(text, params.clone());

@@ -101,7 +101,7 @@ async fn who_gives_no_id_gets_no_answer() {
     // The call is made all the same.
     rpc(&path, r#"{"jsonrpc":"2.0","method":"Instance.Provision","params":{}}"#).await;
     let list = r#"{"jsonrpc":"2.0","method":"Instance.DescribeInstances","id":1}"#;
-    assert!(rpc(&path, list).await.contains(r#"{"ID":"i-0","LogicalID":null,"Tags":{}"#));
+    assert!(rpc(&path, list).await.contains(r#"{"ID":"made-0","LogicalID":null,"Tags":{}"#));
 }
 
 #[tokio::test]

@@ -5,9 +5,11 @@
 mod bounds;
 mod calls;
 mod claims;
+mod conformance;
 mod envelope;
 mod events;
 mod goldens;
 mod hostile;
+mod speed;
 mod support;
 mod told;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,11 +45,17 @@ pub struct Memory {
     instances: Mutex<BTreeMap<InstanceId, Arc<Description>>>,
     events: broadcast::Sender<Arc<regrow_plugin::spi::Event>>,
     watched: bool,
+    made: AtomicUsize,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { instances: Mutex::default(), events: broadcast::Sender::new(16), watched: false }
+        Self {
+            instances: Mutex::default(),
+            events: broadcast::Sender::new(16),
+            watched: false,
+            made: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -99,7 +106,8 @@ impl Instance for Memory {
         {
             return Ok(same.id.clone());
         }
-        let id = InstanceId::from(format!("i-{}", instances.len()));
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let id = InstanceId::from(format!("made-{number}"));
         let description = Description {
             id: id.clone(),
             logical_id: spec.logical_id.clone(),
@@ -185,27 +193,33 @@ pub async fn raw(path: &Path, request: &[u8]) -> Raw {
 
 /// Reads one answer with a `Content-Length`.
 pub async fn read_answer(stream: &mut UnixStream) -> Raw {
-    let mut bytes = Vec::new();
-    let mut piece = vec![0; 64 << 10];
-    loop {
-        if let Some(end) = find(&bytes, b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head
-                .lines()
-                .find_map(|line| {
-                    line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
-                })
-                .map_or(0, |length| length.trim().parse::<usize>().expect("a length"));
-            if bytes.len() >= end + 4 + length {
-                let status = head[9..12].parse().expect("a status");
-                let body = String::from_utf8_lossy(&bytes[end + 4..end + 4 + length]).into_owned();
-                return Raw { status, head, body };
-            }
+    let mut bytes = Vec::with_capacity(16 << 10);
+    let end = loop {
+        match find(&bytes, b"\r\n\r\n") {
+            Some(end) => break end,
+            None => more(stream, &mut bytes).await,
         }
-        let read = stream.read(&mut piece).await.expect("read");
-        assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&bytes));
-        bytes.extend_from_slice(&piece[..read]);
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let length = head
+        .to_ascii_lowercase()
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned))
+        .map_or(0, |length| length.trim().parse::<usize>().expect("a length"));
+    let whole = end + 4 + length;
+    bytes.reserve(whole.saturating_sub(bytes.len()));
+    while bytes.len() < whole {
+        more(stream, &mut bytes).await;
     }
+    let status = head[9..12].parse().expect("a status");
+    bytes.truncate(whole);
+    let body = String::from_utf8(bytes.split_off(end + 4)).expect("text");
+    Raw { status, head, body }
+}
+
+async fn more(stream: &mut UnixStream, bytes: &mut Vec<u8>) {
+    let read = stream.read_buf(bytes).await.expect("read");
+    assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(bytes));
 }
 
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
