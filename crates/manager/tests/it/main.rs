@@ -10,3 +10,4 @@ mod proxy;
 mod stack;
 mod takeover;
 mod vars;
+mod wire;

@@ -105,6 +105,16 @@ fn request(method: &str, path: &str) -> Request<Body> {
     request.body(body).expect("request")
 }
 
+/// Posts JSON to a path.
+pub async fn post(address: SocketAddr, path: &str, json: String) -> Response<Incoming> {
+    let body = Full::new(Bytes::from(json)).boxed_unsync();
+    let stream = TcpStream::connect(address).await.expect("connect");
+    let mut request = request("POST", path).map(|_| body);
+    let json = "application/json".parse().expect("value");
+    request.headers_mut().insert("content-type", json);
+    send_over(stream, request).await.expect("answer")
+}
+
 async fn send_over(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Body>,
@@ -119,7 +129,7 @@ async fn send(address: SocketAddr, request: Request<Body>) -> (u16, String) {
     text_of(send_over(stream, request).await.expect("answer")).await
 }
 
-async fn text_of(response: Response<Incoming>) -> (u16, String) {
+pub async fn text_of(response: Response<Incoming>) -> (u16, String) {
     let code = response.status().as_u16();
     let body = response.into_body().collect().await.expect("body").to_bytes();
     (code, String::from_utf8(body.to_vec()).expect("text"))
