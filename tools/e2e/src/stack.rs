@@ -11,12 +11,36 @@ use regrow_plugin::{Directory, Lookup, SocketPlugins};
 use tempfile::TempDir;
 
 /// How to start a stack.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct StackOptions {
     /// Arguments of `plugin start`.
     pub kinds: Vec<String>,
     /// Variables on top of the stack's own.
     pub environment: Vec<(String, String)>,
+    /// A prepared folder; absent, an empty one.
+    pub home: Option<TempDir>,
+}
+
+impl StackOptions {
+    /// A stack of the given kinds.
+    pub fn of(kinds: &[&str]) -> Self {
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        Self { kinds, ..Self::default() }
+    }
+
+    /// The same with a variable.
+    #[must_use]
+    pub fn with(mut self, variable: &str, value: impl Into<String>) -> Self {
+        self.environment.push((variable.to_owned(), value.into()));
+        self
+    }
+
+    /// The same in a prepared folder.
+    #[must_use]
+    pub fn at(mut self, home: TempDir) -> Self {
+        self.home = Some(home);
+        self
+    }
 }
 
 /// `regrow plugin start …` as a process of its own with folders of its own, stopped when dropped.
@@ -32,8 +56,11 @@ impl Stack {
     ///
     /// # Errors
     /// The binary is missing or does not come up; the text holds its log.
-    pub async fn start(options: &StackOptions) -> Result<Self> {
-        let home = tempfile::tempdir().context("make a folder")?;
+    pub async fn start(options: StackOptions) -> Result<Self> {
+        let home = match options.home {
+            Some(home) => home,
+            None => tempfile::tempdir().context("make a folder")?,
+        };
         let began = Instant::now();
         let child = Command::new(binary()?)
             .args(["plugin", "start"])
@@ -42,7 +69,7 @@ impl Stack {
             .env("INFRAKIT_PLUGINS_DIR", home.path().join("plugins"))
             .env("REGROW_STATE", home.path().join("state"))
             .env("INFRAKIT_INSTANCE_FILE_DIR", home.path().join("instances"))
-            .envs(options.environment.iter().cloned())
+            .envs(options.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(home.path().join("log"))?)
@@ -66,6 +93,17 @@ impl Stack {
     /// Time from the start of the process to the last socket.
     pub fn start_time(&self) -> Duration {
         self.started
+    }
+
+    /// Kills the process as a crash would, and hands back its folder.
+    ///
+    /// # Errors
+    /// The process cannot be killed.
+    pub fn crash(mut self) -> Result<TempDir> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let empty = tempfile::tempdir().context("make a folder")?;
+        Ok(std::mem::replace(&mut self.home, empty))
     }
 
     /// Process id.

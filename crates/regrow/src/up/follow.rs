@@ -17,6 +17,9 @@ use super::tracker::{GroupView, SlotView};
 
 /// A group is looked at so often even when it says nothing.
 const QUIET: Duration = Duration::from_secs(1);
+/// Pause after a look for each member that it showed: a big group changes hundreds of times while it
+/// is made, and a picture of each change would cost more than making it.
+const PAUSE_PER_MEMBER: Duration = Duration::from_micros(20);
 
 /// Something to show.
 pub enum Happening {
@@ -75,9 +78,11 @@ async fn snapshots(groups: Arc<Groups>, id: GroupId, sender: Sender<Happening>) 
         if now.looks > 0 {
             view.blocked = now.blocked;
         }
+        let pause = PAUSE_PER_MEMBER * u32::try_from(view.slots.len()).unwrap_or(u32::MAX);
         if sender.send(Happening::Snapshot(view)).await.is_err() {
             return;
         }
+        tokio::time::sleep(pause).await;
         tokio::select! {
             changed = status.changed() => {
                 if changed.is_err() {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::load;
 use crate::report::{Report, Row};
 
-const STACK: [&str; 6] = ["group", "vanilla", "simulator", "file", "process", "vars"];
+const STACK: [&str; 6] = ["group", "vanilla", "simulator", "process", "vars", "combo"];
 const CONVERGE_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs the named cases, or all.
@@ -61,11 +61,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 async fn stack(poll: &str) -> Result<Stack> {
-    let options = StackOptions {
-        kinds: STACK.map(str::to_owned).to_vec(),
-        environment: vec![("INFRAKIT_GROUP_POLL_INTERVAL".into(), poll.into())],
-    };
-    Stack::start(&options).await
+    Stack::start(StackOptions::of(&STACK).with("INFRAKIT_GROUP_POLL_INTERVAL", poll)).await
 }
 
 fn group(plugin: &str, properties: &Value, size: u32, update: &Value) -> GroupSpec {

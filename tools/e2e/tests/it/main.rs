@@ -1,0 +1,19 @@
+//! The shipped binary as real processes.
+
+mod crash;
+mod foreign;
+mod takeover;
+
+use std::time::Duration;
+
+use regrow_codec::Any;
+use regrow_ids::GroupId;
+use regrow_plugin::spi::GroupSpec;
+use serde_json::Value;
+
+/// Time in which anything here must happen, on a busy machine too.
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn group(id: &str, properties: Value) -> GroupSpec {
+    GroupSpec { id: GroupId::from(id), properties: Any::from(properties) }
+}
