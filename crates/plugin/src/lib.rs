@@ -8,7 +8,9 @@
 //! or trust the other side: bodies, depth, time and connections are bounded.
 //!
 //! Where to start reading: [`spi`] for the interfaces, [`Plugin`] for what a process offers,
-//! `server` and `client` for the wire, `discovery` for how names become sockets.
+//! [`wire`] for the table of methods, [`server`] and [`client`] for the two ends of a call,
+//! [`discovery`] for how names become sockets, [`topics`] for how hints about instances travel, and
+//! [`conformance`] for the checks that a plugin of any language can be put through.
 
 mod buffers;
 pub mod client;

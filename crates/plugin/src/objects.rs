@@ -52,6 +52,16 @@ impl<T: ?Sized + Send + Sync> Objects<T> for FixedObjects<T> {
     }
 }
 
+impl<T: ?Sized, O: Objects<T> + ?Sized> Objects<T> for Arc<O> {
+    fn names(&self) -> Vec<String> {
+        O::names(self)
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<T>> {
+        O::get(self, name)
+    }
+}
+
 /// The name of an interface's default object.
 pub const DEFAULT_OBJECT: &str = ".";
 

@@ -20,7 +20,14 @@ const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 /// A body in memory, with the permission to be there if it is big.
 pub(super) struct Read {
     pub(super) bytes: Bytes,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Read {
+    /// Gives the bytes up and keeps the permission.
+    pub(super) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
+        self.permit
+    }
 }
 
 /// Why a body was not read.
@@ -51,11 +58,11 @@ pub(super) async fn read(
         return Err(Unread::TooLarge);
     }
     let Some(first) = next(shared, &mut body, deadline).await? else {
-        return Ok(Read { bytes: Bytes::new(), _permit: None });
+        return Ok(Read { bytes: Bytes::new(), permit: None });
     };
     if body.is_end_stream() {
         // The usual case: one piece, nothing to copy.
-        return Ok(Read { bytes: first, _permit: None });
+        return Ok(Read { bytes: first, permit: None });
     }
     let mut permit = None;
     let mut bytes = Growing::announced(announced);
@@ -73,7 +80,7 @@ pub(super) async fn read(
         }
         bytes.push(&piece);
     }
-    Ok(Read { bytes: bytes.finish(), _permit: permit })
+    Ok(Read { bytes: bytes.finish(), permit })
 }
 
 async fn next(

@@ -58,7 +58,7 @@ async fn call(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Payl
     let asks_first = request.headers().contains_key(header::EXPECT);
     let (status_code, text) = match body::read(shared, request.into_body(), asks_first).await {
         Ok(read) => {
-            let answer = rpc::answer(shared, &read.bytes).await;
+            let answer = rpc::answer(shared, read).await;
             let mut response = Response::new(Payload::whole(answer));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             return response;

@@ -7,29 +7,52 @@ use futures::FutureExt;
 use regrow_codec::Any;
 
 use super::Shared;
+use super::body::Read;
 use crate::spi::Interface;
 use crate::wire::calls::HelloParams;
 use crate::wire::envelope::{self, Fault, Incoming, Outcome, Request};
 use crate::wire::{self, BoxFuture, Hello, Kind, Row};
 
 /// Answers the body of a request; empty when there is nobody to answer.
-pub(super) async fn answer(shared: &Arc<Shared>, body: &[u8]) -> Bytes {
-    let request = match envelope::read(body) {
-        Incoming::Call(request) => request,
-        Incoming::Ignore => return Bytes::new(),
-        Incoming::Refuse(fault, id) => return envelope::write(Outcome::Failed(fault), &id),
+pub(super) async fn answer(shared: &Arc<Shared>, body: Read) -> Bytes {
+    let begun = begin(shared, &body.bytes);
+    // What the call needs of the body was copied; its permission covers the copy until the end.
+    let _permit = body.into_permit();
+    let Begun { id, method, started } = match begun {
+        Ok(begun) => begun,
+        Err(answer) => return answer,
     };
-    let outcome = match start(shared, &request) {
-        Ok((kind, call)) => finish(shared, &request.method, kind, call).await,
+    let outcome = match started {
+        Ok((kind, call)) => finish(shared, &method, kind, call).await,
         Err(fault) => Outcome::Failed(fault),
     };
     // Without an id the call is done and nothing is said, whatever came of it.
-    if request.id.is_null() { Bytes::new() } else { envelope::write(outcome, &request.id) }
+    if id.is_null() { Bytes::new() } else { envelope::write(outcome, &id) }
+}
+
+/// A request that was understood.
+struct Begun {
+    id: Any,
+    method: String,
+    started: Result<(Kind, BoxFuture<Outcome>), Fault>,
+}
+
+/// Reads a request and starts its call; an error is an answer that needs no call.
+fn begin(shared: &Arc<Shared>, body: &[u8]) -> Result<Begun, Bytes> {
+    match envelope::read(body) {
+        Incoming::Call(request) => Ok(Begun {
+            id: envelope::any(request.id),
+            method: request.method.clone().into_owned(),
+            started: start(shared, &request),
+        }),
+        Incoming::Ignore => Err(Bytes::new()),
+        Incoming::Refuse(fault, id) => Err(envelope::write(Outcome::Failed(fault), &id)),
+    }
 }
 
 /// Finds the method and starts the call.
-fn start(shared: &Arc<Shared>, request: &Request) -> Result<(Kind, BoxFuture<Outcome>), Fault> {
-    let method = request.method.as_str();
+fn start(shared: &Arc<Shared>, request: &Request<'_>) -> Result<(Kind, BoxFuture<Outcome>), Fault> {
+    let method = &*request.method;
     let quoted = || Any::from_serialize(method);
     let parts: Vec<&str> = method.split('.').collect();
     let [service, _] = parts.as_slice() else {
@@ -41,7 +64,7 @@ fn start(shared: &Arc<Shared>, request: &Request) -> Result<(Kind, BoxFuture<Out
             return Err(Fault::server(format!("rpc: can't find method {}", quoted())));
         }
         // There is nothing in them, but they must be of the right shape.
-        let _: HelloParams = wire::read_params(&request.params)?;
+        let _: HelloParams = wire::read_params(request.params)?;
         let call = std::future::ready(hello(shared));
         return Ok((Kind::Read, Box::pin(call)));
     }
@@ -51,7 +74,7 @@ fn start(shared: &Arc<Shared>, request: &Request) -> Result<(Kind, BoxFuture<Out
         .iter()
         .find(|row| row.method() == method)
         .ok_or_else(|| Fault::server(format!("rpc: can't find method {}", quoted())))?;
-    let call = row.serve(&shared.plugin, &request.params, Arc::clone(&shared.buffers))?;
+    let call = row.serve(&shared.plugin, request.params, Arc::clone(&shared.buffers))?;
     Ok((row.kind(), call))
 }
 

@@ -1,10 +1,14 @@
 //! The JSON-RPC 2.0 envelope with its corner cases (InfraKit specification §1.4).
 
+use std::borrow::Cow;
+use std::fmt;
+
 use bytes::Bytes;
 use regrow_codec::{Any, decode};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::depth;
 use crate::PluginError;
@@ -23,13 +27,64 @@ pub(crate) const SERVER_ERROR: i64 = -32000;
 pub(super) const RESULT_OPEN: &[u8] = br#"{"jsonrpc":"2.0","result":"#;
 
 /// A request as it came. `id` is kept as raw JSON: Go's ids exceed what a float can hold.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+///
+/// The fields point into the body, for a large request must not be in memory twice.
+#[derive(Debug, Serialize)]
+pub(crate) struct Request<'a> {
+    jsonrpc: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
+    pub(crate) params: &'a RawValue,
+    pub(crate) id: &'a RawValue,
+}
+
+impl<'de> Deserialize<'de> for Request<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Request<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON-RPC request")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                let (jsonrpc, method) = (Cow::Borrowed(""), Cow::Borrowed(""));
+                let (params, id) = (RawValue::NULL, RawValue::NULL);
+                let mut request = Request { jsonrpc, method, params, id };
+                // Go matches field names without regard to case, and takes null for no text.
+                while let Some(Text(name)) = fields.next_key()? {
+                    match name.to_ascii_lowercase().as_str() {
+                        "jsonrpc" => request.jsonrpc = text(fields.next_value()?),
+                        "method" => request.method = text(fields.next_value()?),
+                        "params" => request.params = fields.next_value()?,
+                        "id" => request.id = fields.next_value()?,
+                        _ => drop(fields.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(request)
+            }
+        }
+        from.deserialize_map(Fields)
+    }
+}
+
+/// A text that is borrowed from the body where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn text(value: Option<Text<'_>>) -> Cow<'_, str> {
+    value.map_or(Cow::Borrowed(""), |Text(text)| text)
+}
+
+/// The same for faults only: this reader names the place, and copies.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Request {
-    pub(crate) jsonrpc: String,
-    pub(crate) method: String,
-    pub(crate) params: Any,
-    pub(crate) id: Any,
+struct RequestForFaults {
+    jsonrpc: String,
+    method: String,
+    params: Any,
+    id: Any,
 }
 
 /// The error object of an answer.
@@ -48,8 +103,8 @@ pub(crate) enum Outcome {
 }
 
 /// What became of reading a request.
-pub(crate) enum Incoming {
-    Call(Request),
+pub(crate) enum Incoming<'a> {
+    Call(Request<'a>),
     /// There is nobody to answer: a batch.
     Ignore,
     /// Answered without a call, under this id.
@@ -91,25 +146,27 @@ impl Fault {
 pub(crate) const EFFECT_UNKNOWN: &str = "unknown";
 
 /// Reads the body of a request.
-pub(crate) fn read(body: &[u8]) -> Incoming {
+pub(crate) fn read(body: &[u8]) -> Incoming<'_> {
     if let Err(deep) = depth::check(body) {
         return refuse(PARSE_ERROR, format!("parse the request: {deep}"), Any::default());
     }
-    let request: Request = match decode::from_slice(body) {
-        Ok(request) => request,
-        Err(fault) => return misread(body, &fault),
-    };
+    let Ok(request) = serde_json::from_slice::<Request<'_>>(body) else { return misread(body) };
     if request.jsonrpc != "2.0" {
         let data = Any::from_serialize(&request);
         let fault = Fault::new(INVALID_REQUEST, "jsonrpc must be 2.0", data);
-        return Incoming::Refuse(fault, request.id);
+        return Incoming::Refuse(fault, any(request.id));
     }
     Incoming::Call(request)
 }
 
+/// A copy of a part of the request.
+pub(crate) fn any(raw: &RawValue) -> Any {
+    Any::from_serialize(raw)
+}
+
 /// Finds out why a body is no request. The original answers nothing to most of these; a caller that
 /// waits for an answer should get one, so only batches stay unanswered.
-fn misread(body: &[u8], fault: &decode::DecodeError) -> Incoming {
+fn misread(body: &[u8]) -> Incoming<'static> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Id {
@@ -122,10 +179,14 @@ fn misread(body: &[u8], fault: &decode::DecodeError) -> Incoming {
         return Incoming::Ignore;
     }
     let id = decode::from_slice::<Id>(body).map(|found| found.id).unwrap_or_default();
+    let fault = match decode::from_slice::<RequestForFaults>(body) {
+        Err(fault) => fault.to_string(),
+        Ok(_) => "it is not an object with texts as jsonrpc and method".to_owned(),
+    };
     refuse(INVALID_REQUEST, format!("read the request: {fault}"), id)
 }
 
-fn refuse(code: i64, message: String, id: Any) -> Incoming {
+fn refuse(code: i64, message: String, id: Any) -> Incoming<'static> {
     Incoming::Refuse(Fault::new(code, message, Any::default()), id)
 }
 

@@ -5,8 +5,9 @@ use regrow_codec::{Any, decode};
 use regrow_ids::PluginName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
-use super::envelope::{Fault, Outcome};
+use super::envelope::{Fault, Outcome, any};
 use crate::buffers::Buffers;
 use crate::spi::{Interface, Result};
 use crate::{Objects, Plugin, PluginError};
@@ -39,7 +40,7 @@ pub(crate) trait Method: Serialize + DeserializeOwned + Default + Send + 'static
     fn serve(self, plugin: &Plugin) -> BoxFuture<Result<Self::Reply>>;
 }
 
-type Serve = fn(&Plugin, &Any, Arc<Buffers>) -> std::result::Result<BoxFuture<Outcome>, Fault>;
+type Serve = fn(&Plugin, &RawValue, Arc<Buffers>) -> std::result::Result<BoxFuture<Outcome>, Fault>;
 
 /// One method of the table, without its types.
 #[derive(Clone, Copy)]
@@ -86,7 +87,7 @@ impl Row {
     pub(crate) fn serve(
         &self,
         plugin: &Plugin,
-        params: &Any,
+        params: &RawValue,
         buffers: Arc<Buffers>,
     ) -> std::result::Result<BoxFuture<Outcome>, Fault> {
         (self.serve)(plugin, params, buffers)
@@ -95,7 +96,7 @@ impl Row {
 
 fn serve<M: Method>(
     plugin: &Plugin,
-    params: &Any,
+    params: &RawValue,
     buffers: Arc<Buffers>,
 ) -> std::result::Result<BoxFuture<Outcome>, Fault> {
     let request: M = read_params(params)?;
@@ -110,16 +111,18 @@ fn serve<M: Method>(
 
 /// Params are one object, or a list whose first element is that object; `null` is the zero value.
 pub(crate) fn read_params<M: DeserializeOwned + Default>(
-    params: &Any,
+    params: &RawValue,
 ) -> std::result::Result<M, Fault> {
-    let refuse = |text: String| Fault::params(text, params.clone());
+    let refuse = |text: String| Fault::params(text, any(params));
+    let bytes = params.get().as_bytes();
     // The original tries the object first and the list second, and reports the second failure.
-    let go_kind = match params.as_text().as_bytes().first() {
+    let go_kind = match bytes.first() {
         Some(b'{' | b'n') => {
-            return params.decode().map_err(|fault| refuse(fault.to_string()));
+            return decode::from_slice(bytes).map_err(|fault| refuse(fault.to_string()));
         }
         Some(b'[') => {
-            let list: Vec<Any> = params.decode().map_err(|fault| refuse(fault.to_string()))?;
+            let list: Vec<Any> =
+                decode::from_slice(bytes).map_err(|fault| refuse(fault.to_string()))?;
             let Some(first) = list.into_iter().next() else { return Ok(M::default()) };
             return first.decode().map_err(|mut fault: decode::DecodeError| {
                 fault.pointer.insert_str(0, "/0");

@@ -14,7 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
+use crate::hostile::resident_kib;
 use crate::support::{Memory, client, memory_plugin, name, post, raw, read_answer, rpc, start};
+use crate::told::Told;
 
 const VALIDATE: &str = r#"{"jsonrpc":"2.0","method":"Instance.Validate","id":7}"#;
 
@@ -78,6 +80,33 @@ async fn the_default_limit_is_64_mebibytes() {
     assert!(rpc(&site.path, &body).await.contains("\"OK\":true"));
     let answer = raw(&site.path, &post(&format!("{body} "))).await;
     assert_eq!(answer.status, 413);
+}
+
+#[tokio::test]
+async fn the_largest_body_takes_three_times_its_size_at_most() {
+    let dir = tempfile::tempdir().expect("directory");
+    let _running = start(Plugin::instance("file", Told), dir.path()).await;
+    let head = r#"{"jsonrpc":"2.0","method":"Instance.Validate","params":{"Properties":{"a":""#;
+    let tail = r#""}},"id":7}"#;
+    let size = 64 << 20;
+    let mut stream = UnixStream::connect(dir.path().join("file")).await.expect("connect");
+    let http = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n{head}");
+    let before = resident_kib("VmRSS");
+    stream.write_all(http.as_bytes()).await.expect("write");
+    let mut left = size - head.len() - tail.len();
+    let piece = vec![b'x'; 1 << 20];
+    while left > 0 {
+        let now = left.min(piece.len());
+        stream.write_all(&piece[..now]).await.expect("write");
+        left -= now;
+    }
+    stream.write_all(tail.as_bytes()).await.expect("write");
+    assert!(read_answer(&mut stream).await.body.contains("\"OK\":true"));
+    // As it came, and twice while the value that the plugin gets is made of it; only that one stays
+    // during the call.
+    let grown = (resident_kib("VmHWM") - before) >> 10;
+    println!("{grown} MiB for a body of 64 MiB");
+    assert!(grown <= 3 * 64 + 32, "{grown} MiB");
 }
 
 #[tokio::test]

@@ -214,7 +214,7 @@ async fn one_that_sends_a_gibibyte_is_stopped_within_bounds() {
     }
 }
 
-fn resident_kib(field: &str) -> u64 {
+pub fn resident_kib(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("status");
     let line = status.lines().find(|line| line.starts_with(field)).expect("a line");
     line.split_whitespace().nth(1).expect("a number").parse().expect("a number")

@@ -3,7 +3,7 @@
 mod examples;
 mod faults;
 mod proxy;
-mod world;
+pub mod world;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
