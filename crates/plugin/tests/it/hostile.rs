@@ -429,12 +429,15 @@ async fn the_good_do_not_suffer_with_the_bad() {
         })
         .collect();
     let instances = client(&running).instance(&name("good")).await.expect("instance");
-    let start = Instant::now();
+    let mut longest = Duration::ZERO;
     for _ in 0..200 {
+        let start = Instant::now();
         instances.describe_instances(&Tags::new(), false).await.expect("list");
         instances.validate(&Any::default()).await.expect("valid");
+        longest = longest.max(start.elapsed());
     }
-    assert!(start.elapsed() < LIMIT, "{:?}", start.elapsed());
+    // Not one call waited for a time limit of the others.
+    assert!(longest < LIMIT / 2, "{longest:?}");
     for call in calls {
         assert!(call.await.expect("no panic").is_err());
     }
