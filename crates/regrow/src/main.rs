@@ -12,18 +12,24 @@
 mod cli;
 mod documents;
 mod example_server;
+mod fileserver;
 mod finder;
 mod kinds;
+mod local;
 mod logging;
+mod managing;
 mod metadata;
+mod nouns;
+mod output;
 mod places;
+mod playbooks;
+mod plugins;
+mod remotes;
+mod templates;
 mod up;
 mod view;
 
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::main()

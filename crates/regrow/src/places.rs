@@ -95,3 +95,20 @@ fn variable(name: &str) -> Option<PathBuf> {
 pub fn make_private(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
+
+/// Writes a file whole or not at all; its folder is made if it is missing.
+pub fn replace_file(path: &Path, text: &str) -> Result<()> {
+    let about = || format!("write {}", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).with_context(about)?;
+    }
+    let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    std::fs::write(&draft, text)
+        .and_then(|()| std::fs::rename(&draft, path))
+        .inspect_err(|_| {
+            // Nothing but the draft is lost.
+            let _ = std::fs::remove_file(&draft);
+        })
+        .with_context(about)
+}

@@ -7,14 +7,16 @@ const USAGE: u8 = 2;
 
 /// After a command: its errors go to standard error as one line.
 pub fn code(ended: anyhow::Result<()>) -> ExitCode {
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("regrow: {error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    // The verbs of a plugin are read once it has been asked for them.
+    if let Some(fault) = error.downcast_ref::<clap::Error>() {
+        return usage(fault);
     }
+    if is_closed_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("regrow: {error:#}");
+    ExitCode::FAILURE
 }
 
 /// After clap's refusal, or its help.

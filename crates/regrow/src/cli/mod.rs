@@ -1,15 +1,21 @@
 //! The tree of commands, and the way from arguments to an exit code.
 
 mod exit;
+mod extras;
+mod topics;
 mod tree;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
+use clap::{ArgMatches, FromArgMatches as _};
 
+use crate::finder::Finder;
 use crate::places::Places;
+use crate::plugins::PluginCommand;
+use crate::{local, nouns, remotes};
 use tree::{Cli, Command};
 
 /// Threads of a process that runs plugins.
@@ -17,25 +23,98 @@ const WORKER_THREADS: usize = 2;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let as_infrakit =
-        Path::new(&program).file_name().is_some_and(|name| name.to_string_lossy() == "infrakit");
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let program = words.first().map(Path::new).and_then(Path::file_name);
+    let as_infrakit = program.is_some_and(|name| name == "infrakit");
+    // InfraKit names the subtree of a host after the host.
+    let host = std::env::var(remotes::HOST_VARIABLE).unwrap_or_default();
+    if let (Some(word), false) = (words.get_mut(1), host.is_empty()) {
+        if *word == *host && tree::command().find_subcommand(&host).is_none() {
+            *word = "local".into();
+        }
+    }
+    let matches = match tree::command().try_get_matches_from(words) {
+        Ok(matches) => matches,
         Err(fault) => return exit::usage(&fault),
     };
-    exit::code(run(cli, as_infrakit))
+    exit::code(run(&matches, as_infrakit))
 }
 
-fn run(cli: Cli, as_infrakit: bool) -> Result<()> {
+fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
+    if let Some((name, noun_matches)) = matches.subcommand() {
+        if let Some(noun) = nouns::find(name) {
+            let places = common(noun_matches, as_infrakit)?;
+            return one_shot(async { noun.run(finder(&places).await?, noun_matches).await });
+        }
+    }
+    let cli = Cli::from_arg_matches(matches)?;
     let places = Places::new(cli.state, as_infrakit);
     match cli.command {
         Command::ExampleServer(args) => args.run(),
+        Command::Util(args) => args.run(),
+        Command::Completion(args) => args.run(),
+        Command::Man(args) => args.run(),
+        Command::Version(args) => args.run(),
+        Command::Help(args) => args.run(),
+        Command::Remote(args) => args.run(),
+        Command::Playbook(args) => args.run(),
         Command::Up(args) => {
             cli.log.start("warn");
             daemon(args.run(&places))
         }
+        Command::Plugin(PluginCommand::Start(args)) => {
+            cli.log.start("info");
+            daemon(args.run(&places))
+        }
+        other => {
+            cli.log.start("warn");
+            one_shot(async { short(other, &places).await })
+        }
     }
+}
+
+/// Commands that ask plugins something and end.
+async fn short(command: Command, places: &Places) -> Result<()> {
+    let finder = finder(places).await?;
+    match command {
+        Command::Plugin(args) => args.run(finder, places).await,
+        Command::Local(args) => match args.words.split_first() {
+            Some((name, _)) if ["-h", "--help", "help"].contains(&name.as_str()) => {
+                extras::local_help(&finder)
+            }
+            Some((name, words)) => local::run(local::named(finder, name), words).await,
+            None => extras::local_help(&finder),
+        },
+        Command::Manager(args) => args.run(finder).await,
+        Command::Template(args) => args.run(finder).await,
+        Command::Use(args) => args.run(finder).await,
+        _ => Ok(()),
+    }
+}
+
+/// Flags that every command has, for a noun. Also starts the log.
+fn common(matches: &ArgMatches, as_infrakit: bool) -> Result<Places> {
+    crate::logging::LogArgs::from_arg_matches(matches)?.start("warn");
+    Ok(Places::new(matches.get_one("state").cloned(), as_infrakit))
+}
+
+/// The plugins that commands work on: those of a remote manager if one is chosen.
+async fn finder(places: &Places) -> Result<Finder> {
+    match remotes::chosen()? {
+        Some(remote) => remote.connect().await,
+        None => Ok(Finder::directory(places.plugins()?)),
+    }
+}
+
+/// For commands that end soon: a runtime without threads starts faster.
+fn one_shot(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    ended
 }
 
 /// For commands that run plugins.

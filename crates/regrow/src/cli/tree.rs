@@ -1,17 +1,32 @@
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use super::extras::{CompletionArgs, HelpArgs, ManArgs, VersionArgs};
 use crate::example_server::ServerArgs;
+use crate::fileserver::UtilCommand;
 use crate::logging::LogArgs;
+use crate::managing::ManagerCommand;
+use crate::nouns::NOUNS;
+use crate::playbooks::{PlaybookCommand, UseArgs};
+use crate::plugins::PluginCommand;
+use crate::remotes::RemoteCommand;
+use crate::templates::TemplateArgs;
 use crate::up::UpArgs;
 
 /// Keeps groups of machines, processes and plugins as they should be
 #[derive(Parser, Debug)]
-#[command(name = "regrow", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "regrow",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 not understood; see `regrow help exit-codes`."
+)]
 pub struct Cli {
     /// State folder [default: /var/lib/regrow for root, else ~/.local/state/regrow]
-    #[arg(long, global = true, env = "REGROW_STATE", value_name = "DIR")]
+    #[arg(long, global = true, env = "REGROW_STATE", value_name = "DIR", hide_env_values = true)]
     pub state: Option<PathBuf>,
     /// Flags about logs
     #[command(flatten)]
@@ -21,11 +36,66 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// What to do, apart from the nouns that are made of tables.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Keep the groups of one or more specs alive, all in this process
     Up(UpArgs),
+    /// Start, list, stop and examine plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Commands on any plugin, built from what it offers: local NAME VERB …
+    #[command(disable_help_flag = true)]
+    Local(LocalArgs),
+    /// Commit through the manager that leads, and ask who leads
+    #[command(subcommand)]
+    Manager(ManagerCommand),
+    /// Render a template
+    Template(TemplateArgs),
+    /// Keep a list of playbooks
+    #[command(subcommand)]
+    Playbook(PlaybookCommand),
+    /// Run an operation of a playbook
+    Use(UseArgs),
+    /// Keep a list of remote managers
+    #[command(subcommand)]
+    Remote(RemoteCommand),
+    /// Small helpers
+    #[command(subcommand)]
+    Util(UtilCommand),
     /// A tiny HTTP server to try things with
     ExampleServer(ServerArgs),
+    /// Print a completion script
+    Completion(CompletionArgs),
+    /// Write the manual pages into a folder
+    Man(ManArgs),
+    /// Print the version
+    Version(VersionArgs),
+    /// Explain a command or a topic
+    Help(HelpArgs),
+}
+
+/// Arguments of `local`: everything is passed on as it is.
+#[derive(clap::Args, Debug)]
+pub struct LocalArgs {
+    /// Plugin, verb, and arguments of the verb
+    #[arg(value_name = "NAME VERB ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// The whole tree.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    for noun in NOUNS {
+        command = command.subcommand(noun.command());
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tree_is_sound() {
+        super::command().debug_assert();
+    }
 }

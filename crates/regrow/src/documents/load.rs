@@ -162,7 +162,7 @@ fn read(url: &str) -> Result<Option<(String, String)>> {
 }
 
 /// `file://` URL of a path.
-pub fn file_url(path: &Path) -> Result<String> {
+fn file_url(path: &Path) -> Result<String> {
     let whole = path.canonicalize().with_context(|| format!("resolve {}", path.display()))?;
     Ok(format!("file://{}", whole.display()))
 }

@@ -11,7 +11,7 @@ mod load;
 pub use decode::Document;
 pub use entries::{Entry, Located, entries};
 pub use groups::{group_of, group_spec};
-pub use load::{Loader, RenderArgs, file_url};
+pub use load::{Loader, RenderArgs};
 
 use std::fmt;
 

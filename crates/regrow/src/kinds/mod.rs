@@ -6,7 +6,7 @@ mod table;
 
 use anyhow::{Result, bail};
 
-pub use host::{Host, Started};
+pub use host::Host;
 pub use table::{KINDS, Kind};
 
 /// The kind of that name.

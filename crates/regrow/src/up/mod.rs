@@ -13,4 +13,4 @@ mod specs;
 mod tracker;
 
 pub use args::UpArgs;
-pub use tracker::{GroupView, Line, LineLevel, SlotView};
+pub use tracker::{GroupView, Line, LineLevel};

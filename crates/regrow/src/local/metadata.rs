@@ -1,0 +1,198 @@
+//! Verbs of readable and changeable trees.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use regrow_codec::Any;
+use regrow_ids::GoDuration;
+use regrow_plugin::spi::{Change, Metadata};
+use serde_json::Value;
+
+use super::{Run, Target};
+use crate::output::{OutputArgs, confirm, print};
+
+async fn tree(target: &Target) -> Result<Arc<dyn Metadata>> {
+    Ok(target.finder().tree(target.name()).await?)
+}
+
+/// Deepest level that `keys -a` goes to.
+const MAX_DEPTH: usize = 64;
+
+/// Arguments of `keys`.
+#[derive(Args, Debug)]
+pub struct KeysArgs {
+    /// Where to look
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// With the whole path of each
+    #[arg(short, long)]
+    long: bool,
+    /// With everything below
+    #[arg(short, long)]
+    all: bool,
+    /// Without headings
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Run for KeysArgs {
+    async fn run(self, target: &Target) -> Result<()> {
+        let tree = tree(target).await?;
+        let paths = if self.paths.is_empty() { vec![String::new()] } else { self.paths.clone() };
+        let mut out = String::new();
+        for path in &paths {
+            let path = path.trim_matches('/');
+            let found =
+                if self.all { below(tree.as_ref(), path).await? } else { tree.keys(path).await? };
+            if paths.len() > 1 && !self.quiet {
+                out.push_str(&format!("{path}:\n"));
+            }
+            if self.long && !self.quiet {
+                out.push_str(&format!("total {}:\n", found.len()));
+            }
+            for key in found {
+                let whole = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
+                out.push_str(&format!("{}\n", if self.long { whole } else { key }));
+            }
+        }
+        print(&out)
+    }
+}
+
+/// Paths of all leaves below a path, relative to it.
+async fn below(tree: &dyn Metadata, path: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut open = vec![(String::new(), 0)];
+    while let Some((relative, depth)) = open.pop() {
+        let join = |a: &str, b: &str| match (a, b) {
+            ("", b) => b.to_owned(),
+            (a, "") => a.to_owned(),
+            (a, b) => format!("{a}/{b}"),
+        };
+        let children = tree.keys(&join(path, &relative)).await?;
+        if children.is_empty() || depth > MAX_DEPTH {
+            found.extend(Some(relative).filter(|relative| !relative.is_empty()));
+            continue;
+        }
+        open.extend(children.iter().rev().map(|child| (join(&relative, child), depth + 1)));
+    }
+    Ok(found)
+}
+
+/// Arguments of `cat`.
+#[derive(Args, Debug)]
+pub struct CatArgs {
+    /// What to show
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// Time between attempts while a value is not there
+    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    retry: GoDuration,
+    /// How long to wait for a value that is not there
+    #[arg(long, default_value = "0s", value_name = "DURATION")]
+    timeout: GoDuration,
+    /// Fail when a value is not there in the end
+    #[arg(long)]
+    err_on_timeout: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Run for CatArgs {
+    async fn run(self, target: &Target) -> Result<()> {
+        let tree = tree(target).await?;
+        for path in &self.paths {
+            let path = path.trim_matches('/');
+            let found = self.wait(tree.as_ref(), path).await?;
+            let Some(value) = found else {
+                if self.err_on_timeout {
+                    bail!("read {path} of {}: there is no value", target.name());
+                }
+                print("<no value>\n")?;
+                continue;
+            };
+            match value.to_value() {
+                Value::String(text) if self.output.output.is_none() => print(&(text + "\n"))?,
+                whole => self.output.print_document(&whole)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CatArgs {
+    async fn wait(&self, tree: &dyn Metadata, path: &str) -> Result<Option<Any>> {
+        let end = Instant::now() + Duration::from(self.timeout);
+        loop {
+            let found = tree.get(path).await?.filter(|value| !value.is_null());
+            if found.is_some() || Instant::now() >= end {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from(self.retry).max(Duration::from_millis(1))).await;
+        }
+    }
+}
+
+/// Arguments of `change`.
+#[derive(Args, Debug)]
+pub struct ChangeArgs {
+    /// Values to set; null removes one
+    #[arg(value_name = "PATH=VALUE", required = true)]
+    changes: Vec<String>,
+    /// Commit; without it the difference is only shown
+    #[arg(short, long)]
+    commit: bool,
+    /// Show the difference as YAML
+    #[arg(short = 'y', long)]
+    yaml: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Run for ChangeArgs {
+    async fn run(self, target: &Target) -> Result<()> {
+        let changes: Vec<_> =
+            self.changes.iter().map(|text| change(text)).collect::<Result<_>>()?;
+        let tree = target.finder().lookup().updatable(target.name()).await?;
+        let proposal = tree.changes(&changes).await;
+        let proposal = proposal.map_err(|fault| anyhow!("change {}: {fault}", target.name()))?;
+        let doing = if self.commit { "Committing" } else { "Proposing" };
+        let (count, cas) = (changes.len(), &proposal.cas);
+        print(&format!("{doing} {count} changes, hash={cas}\n"))?;
+        let show = |any: &Any| match self.yaml {
+            true => crate::output::yaml(any),
+            false => Ok(serde_json::to_string_pretty(&any.to_value())? + "\n"),
+        };
+        let (before, after) = (show(&proposal.original)?, show(&proposal.proposed)?);
+        let difference = similar::TextDiff::from_lines(&before, &after);
+        print(&difference.unified_diff().context_radius(2).header("now", "then").to_string())?;
+        if self.commit {
+            confirm(&format!("change {}", target.name()), self.yes || target.is_original())?;
+            let done = tree.commit(&proposal.proposed, &proposal.cas).await;
+            done.map_err(|fault| anyhow!("change {}: {fault}", target.name()))?;
+        }
+        Ok(())
+    }
+}
+
+/// `path=value`, where the value is read as YAML.
+fn change(text: &str) -> Result<Change> {
+    let Some((path, value)) = text.split_once('=') else {
+        bail!("read change {text:?}: it has no '='; write it like cluster/size=5");
+    };
+    let (path, value) = (path.trim(), value.trim());
+    if path.is_empty() {
+        bail!("read change {text:?}: it has no path before '='");
+    }
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let value: Value = if value.is_empty() {
+        Value::from("")
+    } else {
+        serde_saphyr::from_str_with_options(value, options)
+            .map_err(|fault| anyhow!("read the value of {path}: {fault}"))?
+    };
+    Ok(Change { path: path.to_owned(), value: Any::from(value) })
+}

@@ -1,0 +1,94 @@
+//! `regrow manager`: commits through the manager that leads, and who that is.
+
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use regrow_ids::PluginName;
+use regrow_plugin::spi::Interface;
+
+use crate::documents::{RenderArgs, entries, group_of};
+use crate::finder::Finder;
+use crate::local::Target;
+use crate::output::{OutputArgs, print};
+
+/// Verbs of `manager`.
+#[derive(Subcommand, Debug)]
+pub enum ManagerCommand {
+    /// Commit groups through the manager that leads
+    Commit(CommitArgs),
+    /// Say whether this manager leads, and where the leader is
+    Leader,
+    /// Show the stored specs with their state
+    Inspect(InspectArgs),
+}
+
+/// Arguments of `manager commit`.
+#[derive(Args, Debug)]
+pub struct CommitArgs {
+    /// List of {Plugin, Properties: {ID, Properties}}, or specs
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Only say what it would take
+    #[arg(long)]
+    pretend: bool,
+    #[command(flatten)]
+    render: RenderArgs,
+}
+
+/// Arguments of `manager inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl ManagerCommand {
+    /// Does it.
+    pub async fn run(self, finder: Finder) -> Result<()> {
+        let target = Target::for_noun(finder, None, Interface::Stack, "manager").await?;
+        let stack = target.finder().lookup().stack(target.name()).await?;
+        match self {
+            Self::Leader => {
+                let leads = stack.is_leader().await?;
+                let location = stack.leader_location().await?;
+                let location = location.map_or_else(
+                    || "-".to_owned(),
+                    |at| format!("{}://{}{}", at.scheme, at.host, at.path),
+                );
+                print(&format!("IsLeader       : {leads}\nLeaderLocation : {location}\n"))
+            }
+            Self::Inspect(args) => args.output.print_document(&stack.inspect().await?),
+            Self::Commit(args) => {
+                if !stack.is_leader().await? {
+                    bail!("Cannot perform manager operations on a non-leader node");
+                }
+                args.run(&target).await
+            }
+        }
+    }
+}
+
+impl CommitArgs {
+    async fn run(&self, target: &Target) -> Result<()> {
+        let mut groups = Vec::new();
+        for document in target.loader(&self.render).documents(&self.url).await? {
+            for entry in entries(&document)? {
+                groups.push(group_of(&entry)?);
+            }
+        }
+        let name = target.object(Interface::Group).await?;
+        let controller = target.finder().lookup().group(&name).await?;
+        for group in &groups {
+            let (plugin, spec) = &group.item;
+            let answer = controller.commit_group(spec, self.pretend).await;
+            let plan = answer
+                .map_err(|fault| anyhow!("commit group {} of {}: {fault}", spec.id, group.place))?;
+            let named = plugin.clone().unwrap_or_else(|| own_name(target.name()));
+            print(&format!("Group {} with plugin {named} plan: {plan}\n", spec.id))?;
+        }
+        Ok(())
+    }
+}
+
+fn own_name(name: &PluginName) -> String {
+    name.lookup().to_owned()
+}

@@ -1,0 +1,210 @@
+//! Playbooks: the list of them. Running their operations (`use`) is not in this build yet.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+
+use crate::documents::{Loader, RenderArgs};
+use crate::finder::Finder;
+use crate::output::{OutputArgs, print, table, yaml};
+use crate::places::{Places, replace_file};
+
+/// Names the file with the list.
+const FILE_VARIABLE: &str = "INFRAKIT_PLAYBOOKS_FILE";
+/// Names the folder with fetched copies.
+const CACHE_VARIABLE: &str = "INFRAKIT_PLAYBOOKS_CACHE";
+
+/// One playbook, as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "lowercase")]
+struct Playbook {
+    /// URL of its index.
+    #[serde(alias = "URL")]
+    url: String,
+    /// Folder with a copy, if one is kept.
+    #[serde(alias = "Cache", skip_serializing_if = "String::is_empty")]
+    cache: String,
+}
+
+type Playbooks = BTreeMap<String, Playbook>;
+
+fn place(variable: &str, usual: &str) -> PathBuf {
+    let named = std::env::var_os(variable).filter(|value| !value.is_empty());
+    named.map_or_else(|| Places::infrakit_home().join(usual), PathBuf::from)
+}
+
+fn file() -> PathBuf {
+    place(FILE_VARIABLE, "playbooks.yml")
+}
+
+fn load() -> Result<Playbooks> {
+    let path = file();
+    let about = || format!("read the list of playbooks {}", path.display());
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Ok(Playbooks::new()),
+        Ok(text) => serde_saphyr::from_str(&text).map_err(|fault| anyhow!("{}: {fault}", about())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Playbooks::new()),
+        Err(error) => Err(error).with_context(about),
+    }
+}
+
+fn store(playbooks: &Playbooks) -> Result<()> {
+    replace_file(&file(), &yaml(playbooks)?)
+}
+
+/// Verbs of `playbook`.
+#[derive(Subcommand, Debug)]
+pub enum PlaybookCommand {
+    /// Add a playbook
+    Add(AddArgs),
+    /// List playbooks
+    Ls(LsArgs),
+    /// Remove playbooks
+    Rm(NamesArgs),
+    /// Fetch the kept copies anew
+    Update(NamesArgs),
+}
+
+/// Arguments of `playbook add`.
+#[derive(Args, Debug)]
+pub struct AddArgs {
+    /// Name
+    name: String,
+    /// URL of its index
+    url: String,
+    /// Keep a copy
+    #[arg(long)]
+    cache: bool,
+}
+
+/// Arguments of `playbook ls`.
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    /// Without the header
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of verbs that take names.
+#[derive(Args, Debug)]
+pub struct NamesArgs {
+    /// Names
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl PlaybookCommand {
+    /// Does it.
+    pub fn run(&self) -> Result<()> {
+        match self {
+            Self::Ls(args) => args.run(),
+            Self::Add(args) => args.run(),
+            Self::Rm(args) => {
+                let mut playbooks = load()?;
+                for name in &args.names {
+                    if playbooks.remove(name).is_none() {
+                        bail!(
+                            "remove playbook {name:?}: it is not in the list; nothing was changed"
+                        );
+                    }
+                }
+                store(&playbooks)
+            }
+            Self::Update(args) => {
+                let playbooks = load()?;
+                for name in &args.names {
+                    let found = playbooks.get(name);
+                    let playbook = found.ok_or_else(|| {
+                        anyhow!("update playbook {name:?}: it is not in the list")
+                    })?;
+                    let text = index(&playbook.url)?;
+                    if !playbook.cache.is_empty() {
+                        replace_file(&PathBuf::from(&playbook.cache).join("index.yml"), &text)?;
+                    }
+                    print(&format!("updated {name}\n"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl LsArgs {
+    fn run(&self) -> Result<()> {
+        let playbooks = load()?;
+        self.output.print(&playbooks, || {
+            let row = |(name, book): (&String, &Playbook)| {
+                vec![name.clone(), book.url.clone(), book.cache.clone()]
+            };
+            let rows: Vec<_> = playbooks.iter().map(row).collect();
+            let all = table(&["PLAYBOOK", "URL", "CACHE"], &rows);
+            match (self.quiet, all.split_once('\n')) {
+                (true, Some((_, rows))) => rows.to_owned(),
+                _ => all,
+            }
+        })
+    }
+}
+
+impl AddArgs {
+    fn run(&self) -> Result<()> {
+        let mut playbooks = load()?;
+        if playbooks.contains_key(&self.name) {
+            bail!("add playbook {:?}: it is in the list; remove it first", self.name);
+        }
+        // What cannot be read now would only fail later.
+        let text = index(&self.url)?;
+        let mut playbook = Playbook { url: self.url.clone(), cache: String::new() };
+        if self.cache {
+            let folder = place(CACHE_VARIABLE, "playbook-cache").join(&self.name);
+            replace_file(&folder.join("index.yml"), &text)?;
+            playbook.cache = folder.display().to_string();
+        }
+        playbooks.insert(self.name.clone(), playbook);
+        store(&playbooks)
+    }
+}
+
+/// The index of a playbook: a map from operations to URLs.
+fn index(url: &str) -> Result<String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().context("start the runtime")?;
+    let text = runtime.block_on(Loader::new(RenderArgs::default()).text(url))?;
+    let read: Result<BTreeMap<String, serde_json::Value>, _> = serde_saphyr::from_str(&text);
+    match read {
+        Ok(_) => Ok(text),
+        Err(fault) => bail!("read index {url}: {fault}; expected a map from operations to URLs"),
+    }
+}
+
+/// Arguments of `use`.
+#[derive(Args, Debug)]
+pub struct UseArgs {
+    /// Playbook
+    name: String,
+    /// Operation and its flags
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl UseArgs {
+    /// Says that this build cannot.
+    pub async fn run(&self, _: Finder) -> Result<()> {
+        let playbooks = load()?;
+        let Some(playbook) = playbooks.get(&self.name) else {
+            bail!("use playbook {:?}: it is not in the list (see `regrow playbook ls`)", self.name);
+        };
+        let operation = self.words.first().map_or("", String::as_str);
+        bail!(
+            "use playbook {} {operation}: this build keeps the list of playbooks, but does not run \
+             them yet; its index is {}",
+            self.name,
+            playbook.url
+        );
+    }
+}

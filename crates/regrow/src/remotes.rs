@@ -1,0 +1,207 @@
+//! Remote managers: the list of them, and the one that commands go to (`INFRAKIT_HOST`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use regrow_plugin::{RemotePlugins, Timeouts};
+use serde::{Deserialize, Serialize};
+
+use crate::finder::Finder;
+use crate::kinds::similar;
+use crate::output::{OutputArgs, print, table, yaml};
+use crate::places::Places;
+
+/// Names the remote that commands go to; `local` is this machine.
+pub const HOST_VARIABLE: &str = "INFRAKIT_HOST";
+/// Names the file with the list.
+const FILE_VARIABLE: &str = "INFRAKIT_HOSTS_FILE";
+/// This machine.
+const LOCAL: &str = "local";
+
+/// One remote, as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remote {
+    /// URLs of its managers, with commas between them.
+    #[serde(rename = "Endpoints", alias = "endpoints")]
+    endpoints: String,
+    /// Host to go through.
+    #[serde(rename = "SSH", alias = "ssh", skip_serializing_if = "String::is_empty")]
+    ssh: String,
+    /// User there.
+    #[serde(rename = "User", alias = "user", skip_serializing_if = "String::is_empty")]
+    user: String,
+}
+
+type Remotes = BTreeMap<String, Remote>;
+
+fn file() -> PathBuf {
+    let named = std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty());
+    named.map_or_else(|| Places::infrakit_home().join("hosts"), PathBuf::from)
+}
+
+fn load() -> Result<Remotes> {
+    let path = file();
+    let about = || format!("read the list of remotes {}", path.display());
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Ok(Remotes::new()),
+        Ok(text) => serde_saphyr::from_str(&text).map_err(|fault| anyhow!("{}: {fault}", about())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Remotes::new()),
+        Err(error) => Err(error).with_context(about),
+    }
+}
+
+fn store(remotes: &Remotes) -> Result<()> {
+    crate::places::replace_file(&file(), &yaml(remotes)?)
+}
+
+fn current() -> String {
+    std::env::var(HOST_VARIABLE)
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| LOCAL.into())
+}
+
+/// The remote that the environment names; `None` for this machine.
+pub fn chosen() -> Result<Option<Remote>> {
+    let name = current();
+    if name == LOCAL {
+        return Ok(None);
+    }
+    let remotes = load()?;
+    let known = remotes.keys().map(String::as_str);
+    let hint =
+        similar(&name, known).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    let found = remotes.get(&name).cloned();
+    found.map(Some).ok_or_else(|| {
+        anyhow!("use remote {name:?} of {HOST_VARIABLE}: it is not in the list{hint} (see `regrow remote ls`)")
+    })
+}
+
+impl Remote {
+    /// Connects to the manager that leads.
+    pub async fn connect(&self) -> Result<Finder> {
+        if !self.ssh.is_empty() {
+            bail!(
+                "reach {} through {}: this build opens no SSH tunnels; open one with ssh -L and \
+                 name its end with `regrow remote set`",
+                self.endpoints,
+                self.ssh
+            );
+        }
+        let urls: Vec<_> = self
+            .endpoints
+            .split(',')
+            .map(str::trim)
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Ok(Finder::remote(RemotePlugins::connect(&urls, Timeouts::from_env()).await?))
+    }
+}
+
+/// Verbs of `remote`.
+#[derive(Subcommand, Debug)]
+pub enum RemoteCommand {
+    /// List remotes
+    Ls(LsArgs),
+    /// Add or change a remote
+    Set(SetArgs),
+    /// Remove a remote
+    Rm(RmArgs),
+    /// Print the remote that commands go to
+    Current,
+}
+
+/// Arguments of `remote ls`.
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    /// Without the header
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `remote set`.
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// Name
+    name: String,
+    /// URLs of its managers, such as http://a:24864,http://b:24864
+    #[arg(value_delimiter = ',', required = true)]
+    urls: Vec<String>,
+    /// Host to go through
+    #[arg(long, default_value = "", value_name = "HOST:PORT")]
+    ssh_addr: String,
+    /// User there
+    #[arg(long, default_value = "", value_name = "USER")]
+    ssh_user: String,
+}
+
+/// Arguments of `remote rm`.
+#[derive(Args, Debug)]
+pub struct RmArgs {
+    /// Names
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl RemoteCommand {
+    /// Does it.
+    pub fn run(&self) -> Result<()> {
+        match self {
+            Self::Current => print(&format!("{}\n", current())),
+            Self::Ls(args) => {
+                let remotes = load()?;
+                args.output.print(&remotes, || {
+                    let row = |(name, remote): (&String, &Remote)| {
+                        vec![name.clone(), remote.endpoints.clone(), remote.ssh.clone()]
+                    };
+                    let rows: Vec<_> = remotes.iter().map(row).collect();
+                    let all = table(&["NAME", "URL", "SSH"], &rows);
+                    match (args.quiet, all.split_once('\n')) {
+                        (true, Some((_, rows))) => rows.to_owned(),
+                        _ => all,
+                    }
+                })
+            }
+            Self::Set(args) => {
+                if args.name == LOCAL {
+                    bail!("set remote {LOCAL:?}: that name is this machine; choose another");
+                }
+                for url in &args.urls {
+                    check(url)?;
+                }
+                let mut remotes = load()?;
+                let remote = Remote {
+                    endpoints: args.urls.join(","),
+                    ssh: args.ssh_addr.clone(),
+                    user: args.ssh_user.clone(),
+                };
+                remotes.insert(args.name.clone(), remote);
+                store(&remotes)
+            }
+            Self::Rm(args) => {
+                let mut remotes = load()?;
+                for name in &args.names {
+                    if remotes.remove(name).is_none() {
+                        bail!("remove remote {name:?}: it is not in the list; nothing was changed");
+                    }
+                }
+                store(&remotes)
+            }
+        }
+    }
+}
+
+fn check(url: &str) -> Result<()> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("tcp://"));
+    let rest = rest.unwrap_or(url);
+    if rest.contains("://") || rest.is_empty() || url.contains(char::is_whitespace) {
+        bail!("use {url:?} as a manager: expected a URL such as http://host:24864");
+    }
+    Ok(())
+}
