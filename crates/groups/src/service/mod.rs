@@ -232,9 +232,14 @@ impl Group for GroupService {
         let handle = self.0.handle(id)?;
         handle.with(|state, _| state.dissolve()).await.ok_or_else(|| not_watched(id))?;
         handle.wake();
-        self.0.settled(id, GroupState::is_dissolved).await?;
-        self.0.engine.remove(id).await;
-        Ok(())
+        // In a task of its own: a caller that goes away must not leave an empty group behind.
+        let (groups, id) = (Arc::clone(&self.0), id.clone());
+        let ending = tokio::spawn(async move {
+            groups.settled(&id, GroupState::is_dissolved).await?;
+            groups.engine.remove(&id).await;
+            Ok(())
+        });
+        ending.await.unwrap_or_else(|fault| Err(PluginError::refused(fault.to_string())))
     }
 
     async fn inspect_groups(&self) -> Result<Vec<GroupSpec>> {

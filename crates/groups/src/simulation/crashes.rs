@@ -48,6 +48,7 @@ fn crash_everywhere(
             }
             if !crashed && sim.is_converged() {
                 // The scenario has fewer events than this.
+                eprintln!("{label}: {} crash points", crash_at - 1);
                 return;
             }
         }

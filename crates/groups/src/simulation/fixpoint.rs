@@ -9,7 +9,7 @@ use regrow_reconcile::Step;
 use serde_json::json;
 
 use super::driver::Sim;
-use super::{config, sized};
+use super::{cases, config, sized};
 use crate::plan::plan;
 
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ fn populate(sim: &mut Sim, population: &[Found]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(cases(1_500))]
 
     #[test]
     fn any_population_converges_and_stays(

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::driver::{Lie, Sim};
-use super::{config, converged, sized};
+use super::{cases, config, converged, sized};
 
 /// Lists that are tampered with after the group was first seen.
 const FIRST_LISTS: usize = 6;
@@ -88,7 +88,7 @@ fn a_short_list_is_explained_in_the_status() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(cases(2_000))]
 
     #[test]
     fn no_sequence_of_lies_destroys_anything(

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::config::GroupConfig;
 use driver::Sim;
+use proptest::prelude::ProptestConfig;
 use regrow_codec::Any;
 use regrow_ids::GroupId;
 use regrow_plugin::spi::GroupSpec;
@@ -46,4 +47,10 @@ fn converged(size: u32) -> Sim {
     let mut sim = Sim::new(sized(1, size), 1);
     sim.converge(60);
     sim
+}
+
+/// So many random cases, times the factor in `REGROW_SOAK` for a longer run.
+fn cases(count: u32) -> ProptestConfig {
+    let factor = std::env::var("REGROW_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    ProptestConfig::with_cases(count * factor)
 }

@@ -8,7 +8,7 @@ use regrow_plugin::spi::Health;
 use serde_json::{Value, json};
 
 use super::driver::Sim;
-use super::{config, converged, sized};
+use super::{cases, config, converged, sized};
 
 /// Runs until converged and returns the fewest healthy and the most existing instances meanwhile.
 fn roll(sim: &mut Sim, within: Duration) -> (usize, usize) {
@@ -146,7 +146,7 @@ fn shrinking_and_changing_at_once_ends_at_the_new_size() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(cases(1_500))]
 
     #[test]
     fn no_rollout_ever_leaves_too_few_or_too_many(
