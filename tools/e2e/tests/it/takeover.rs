@@ -72,7 +72,7 @@ async fn a_running_estate_of_infrakit_goes_on_unchanged() -> Result<()> {
     let mystack = stack.plugins().group(&PluginName::from("mystack/groups")).await?;
     let cattle = GroupId::from("cattle");
     let end = std::time::Instant::now() + WITHIN;
-    while mystack.describe_group(&cattle).await.is_ok_and(|group| group.converged) == false {
+    while !mystack.describe_group(&cattle).await.is_ok_and(|group| group.converged) {
         assert!(std::time::Instant::now() < end, "not taken over: {}", stack.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
