@@ -65,7 +65,8 @@ impl OutputArgs {
         print(&match format {
             Format::Yaml => yaml(data)?,
             _ if self.raw => serde_json::to_string(data)? + "\n",
-            _ => serde_json::to_string_pretty(data)? + "\n",
+            // Through a tree, or the documents inside would keep the form in which they came.
+            _ => serde_json::to_string_pretty(&serde_json::to_value(data)?)? + "\n",
         })
     }
 }

@@ -32,11 +32,6 @@ impl Places {
         Self { state: state.filter(|path| !path.as_os_str().is_empty()), as_infrakit }
     }
 
-    /// True when the program was called as `infrakit`.
-    pub fn as_infrakit(&self) -> bool {
-        self.as_infrakit
-    }
-
     /// The state folder.
     pub fn state(&self) -> PathBuf {
         if let Some(state) = &self.state {

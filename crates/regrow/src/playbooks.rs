@@ -175,7 +175,9 @@ fn index(url: &str) -> Result<String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().context("start the runtime")?;
     let text = runtime.block_on(Loader::new(RenderArgs::default()).text(url))?;
-    let read: Result<BTreeMap<String, serde_json::Value>, _> = serde_saphyr::from_str(&text);
+    let options = serde_saphyr::options! { with_snippet: false };
+    let read: Result<BTreeMap<String, serde_json::Value>, _> =
+        serde_saphyr::from_str_with_options(&text, options);
     match read {
         Ok(_) => Ok(text),
         Err(fault) => bail!("read index {url}: {fault}; expected a map from operations to URLs"),

@@ -40,10 +40,10 @@ pub struct HelpArgs {
 impl HelpArgs {
     /// Prints help.
     pub fn run(&self) -> Result<()> {
-        if let [word] = self.words.as_slice() {
-            if let Some((.., text)) = TOPICS.iter().find(|(name, ..)| name == word) {
-                return print(text);
-            }
+        if let [word] = self.words.as_slice()
+            && let Some((.., text)) = TOPICS.iter().find(|(name, ..)| name == word)
+        {
+            return print(text);
         }
         let mut command = tree::command();
         command.build();

@@ -28,10 +28,11 @@ pub fn main() -> ExitCode {
     let as_infrakit = program.is_some_and(|name| name == "infrakit");
     // InfraKit names the subtree of a host after the host.
     let host = std::env::var(remotes::HOST_VARIABLE).unwrap_or_default();
-    if let (Some(word), false) = (words.get_mut(1), host.is_empty()) {
-        if *word == *host && tree::command().find_subcommand(&host).is_none() {
-            *word = "local".into();
-        }
+    if let (Some(word), false) = (words.get_mut(1), host.is_empty())
+        && *word == *host
+        && tree::command().find_subcommand(&host).is_none()
+    {
+        *word = "local".into();
     }
     let matches = match tree::command().try_get_matches_from(words) {
         Ok(matches) => matches,
@@ -41,11 +42,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
-    if let Some((name, noun_matches)) = matches.subcommand() {
-        if let Some(noun) = nouns::find(name) {
-            let places = common(noun_matches, as_infrakit)?;
-            return one_shot(async { noun.run(finder(&places).await?, noun_matches).await });
-        }
+    if let Some((name, noun_matches)) = matches.subcommand()
+        && let Some(noun) = nouns::find(name)
+    {
+        let places = common(noun_matches, as_infrakit)?;
+        return one_shot(async { noun.run(finder(&places).await?, noun_matches).await });
     }
     let cli = Cli::from_arg_matches(matches)?;
     let places = Places::new(cli.state, as_infrakit);

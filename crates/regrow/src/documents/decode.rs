@@ -53,7 +53,10 @@ fn looks_like_json(text: &str) -> bool {
 
 fn yaml(text: &str) -> Result<Vec<Value>, String> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|fault| fault.to_string())
+    // What follows this is advice to programmers.
+    let advice = ", set DuplicateKeyPolicy in Options if acceptable";
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|fault| fault.to_string().replace(advice, ""))
 }
 
 #[cfg(test)]

@@ -91,10 +91,55 @@ fn check(place: &Place, item: &Entry) -> Result<()> {
 
 /// A fault below a place: `FILE at /pointer: reason`.
 pub fn located(place: &Place, fault: &decode::DecodeError) -> String {
-    let text = format!("{}: {}", place.below(&fault.pointer), fault.reason);
+    let text = format!("{}: {}", place.below(&fault.pointer), plain(&fault.reason));
     match fault.position {
         Some((line, column)) => format!("{text} (line {line}, column {column})"),
         None => text,
+    }
+}
+
+/// Words of the JSON library, and ours for them.
+const PLAIN: [(&str, &str); 9] = [
+    ("a sequence", "a list"),
+    ("a map", "an object"),
+    ("a string", "a text"),
+    ("a boolean", "true or false"),
+    ("u32", "a whole number from 0 on"),
+    ("u64", "a whole number from 0 on"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("usize", "a whole number from 0 on"),
+    ("i64", "a whole number"),
+];
+
+/// Kinds of values as the JSON library names them, and ours.
+const KINDS: [(&str, &str); 8] = [
+    ("string ", "the text "),
+    ("integer ", "the number "),
+    ("floating point ", "the number "),
+    ("boolean ", "the value "),
+    ("map", "an object"),
+    ("sequence", "a list"),
+    ("null", "nothing"),
+    ("unit value", "nothing"),
+];
+
+/// `expected X, found Y` for people who do not know the types of this program.
+fn plain(reason: &str) -> String {
+    let fault = reason.strip_prefix("invalid type: ").or(reason.strip_prefix("invalid value: "));
+    let Some((found, expected)) = fault.and_then(|fault| fault.rsplit_once(", expected ")) else {
+        return reason.to_owned();
+    };
+    let expected = match PLAIN.iter().find(|(word, _)| *word == expected) {
+        Some((_, word)) => word,
+        None if expected.starts_with("struct ") => "an object",
+        None => expected,
+    };
+    let found = KINDS.iter().find_map(|(word, ours)| {
+        found.strip_prefix(word).map(|rest| format!("{ours}{}", rest.replace('`', "")))
+    });
+    match found {
+        Some(found) => format!("expected {expected}, found {found}"),
+        None => reason.to_owned(),
     }
 }
 
@@ -108,5 +153,28 @@ pub fn found(value: &Value) -> String {
         Value::String(_) => "a text".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn faults_are_said_without_the_words_of_the_library() {
+        for (reason, said) in [
+            (
+                "invalid type: string \"a\", expected struct X",
+                "expected an object, found the text \"a\"",
+            ),
+            (
+                "invalid value: integer `-1`, expected u32",
+                "expected a whole number from 0 on, found the number -1",
+            ),
+            ("invalid type: map, expected a sequence", "expected a list, found an object"),
+            ("unknown field", "unknown field"),
+        ] {
+            assert_eq!(plain(reason), said);
+        }
     }
 }

@@ -24,7 +24,8 @@ pub fn group_of(entry: &Located<Entry>) -> Result<Located<(Option<String>, Group
             (plugin, group, "/properties")
         }
     };
-    check(&place, &spec, below)?;
+    let name = if matches!(entry.item, Entry::Spec(_)) { "/metadata/name" } else { "/ID" };
+    check(&place, &spec, below, name)?;
     Ok(Located { place, item: (plugin, spec) })
 }
 
@@ -52,10 +53,10 @@ fn from_spec(place: &Place, spec: &Spec) -> Result<(Option<String>, GroupSpec)> 
     Ok((named, GroupSpec { id: GroupId::from(id), properties: spec.properties.clone() }))
 }
 
-fn check(place: &Place, spec: &GroupSpec, below: &str) -> Result<()> {
+fn check(place: &Place, spec: &GroupSpec, below: &str, name: &str) -> Result<()> {
     let properties = place.below(below);
-    GroupConfig::parse_strict(spec).map(drop).map_err(|fault| match fault {
-        ConfigError::BlankId => anyhow!("read spec {}: {fault}", place.below("/ID")),
+    let config = GroupConfig::parse_strict(spec).map_err(|fault| match fault {
+        ConfigError::BlankId => anyhow!("read spec {}: {fault}", place.below(name)),
         ConfigError::Properties(mut fault) => {
             fault.position = None; // a position in the re-printed text would mislead
             anyhow!("read spec {}", located(&properties, &fault))
@@ -72,8 +73,21 @@ fn check(place: &Place, spec: &GroupSpec, below: &str) -> Result<()> {
             "read spec {}: {fault}; give either Duration or Count",
             properties.below("/Updating")
         ),
+        ConfigError::Value { pointer, reason } if pointer == "/ID" => {
+            anyhow!("read spec {}: {reason}", place.below(name))
+        }
         ConfigError::Value { pointer, reason } => {
             anyhow!("read spec {}: {reason}", properties.below(&pointer))
         }
-    })
+    })?;
+    let document = &config.document;
+    for (part, plugin) in
+        [("Instance", &document.instance.plugin), ("Flavor", &document.flavor.plugin)]
+    {
+        if plugin.is_empty() {
+            let pointer = properties.below(&format!("/{part}/Plugin"));
+            bail!("read spec {pointer}: it is missing; name a plugin (`regrow plugin kinds`)");
+        }
+    }
+    Ok(())
 }

@@ -8,11 +8,13 @@ use anyhow::{Context as _, Result, anyhow};
 use regrow_codec::{Any, decode};
 use regrow_flavors::Templates;
 use regrow_groups::Groups;
-use regrow_plugin::{Directory, Listen, Lookup, Registry, Running, serve};
+use regrow_plugin::{Directory, Listen, Lookup, Plugin, Registry, Running, serve};
 use regrow_template::Options;
 use serde::de::DeserializeOwned;
 
 use super::Kind;
+use super::authority::OwnAuthority;
+use super::managers::Managing;
 use crate::finder::Finder;
 use crate::metadata::PluginMetadata;
 
@@ -27,6 +29,8 @@ pub struct Host {
     state: PathBuf,
     running: Mutex<Vec<(String, Running)>>,
     groups: Mutex<Vec<Arc<Groups>>>,
+    managers: tokio::sync::Mutex<Vec<Managing>>,
+    authority: Arc<OwnAuthority>,
 }
 
 /// A plugin that was started.
@@ -79,6 +83,8 @@ impl Host {
             state,
             running: Mutex::default(),
             groups: Mutex::default(),
+            managers: tokio::sync::Mutex::default(),
+            authority: Arc::default(),
         }
     }
 
@@ -103,9 +109,14 @@ impl Host {
         Templates::new(Options::default()).metadata(Arc::new(metadata))
     }
 
-    /// True when a plugin of that name runs here.
-    pub fn has(&self, name: &str) -> bool {
-        self.registry.get(name).is_some()
+    /// The plugin directory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Whether the group controller of this process may act.
+    pub(super) fn authority(&self) -> Arc<OwnAuthority> {
+        Arc::clone(&self.authority)
     }
 
     /// Starts a plugin of a kind and serves it.
@@ -113,11 +124,16 @@ impl Host {
         let about = || format!("start plugin {name} of kind {}", kind.name);
         let plugin =
             (kind.start)(&Start { name, options, host: self }).await.with_context(about)?;
-        let listen = Listen::unix(self.directory.path());
-        let running = serve(plugin.clone(), listen).await.with_context(about)?;
+        self.serve(plugin).await.with_context(about)
+    }
+
+    /// Serves a plugin and adds it to those of this process.
+    pub(super) async fn serve(&self, plugin: Plugin) -> Result<Started> {
+        let name = plugin.name().to_owned();
+        let running = serve(plugin.clone(), Listen::unix(self.directory.path())).await?;
         self.registry.add(plugin);
-        let started = Started { name: name.to_owned(), listen: running.endpoint().to_string() };
-        self.lock_running().push((name.to_owned(), running));
+        let started = Started { name: name.clone(), listen: running.endpoint().to_string() };
+        self.lock_running().push((name, running));
         Ok(started)
     }
 
@@ -125,6 +141,11 @@ impl Host {
     pub(super) fn keep_groups(&self, groups: &Arc<Groups>) {
         let mut kept = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(Arc::clone(groups));
+    }
+
+    /// Remembers a manager, to be stopped before the groups.
+    pub(super) async fn keep_manager(&self, managing: Managing) {
+        self.managers.lock().await.push(managing);
     }
 
     /// The group controllers of this process.
@@ -141,6 +162,9 @@ impl Host {
 
     /// Stops all plugins and removes their sockets. Instances stay as they are.
     pub async fn stop(&self) {
+        for managing in std::mem::take(&mut *self.managers.lock().await) {
+            managing.stop().await;
+        }
         for groups in self.groups() {
             groups.free_all().await;
         }

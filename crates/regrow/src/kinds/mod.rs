@@ -1,12 +1,15 @@
 //! The kinds of plugins that this program can start, as data, and the host that runs them.
 
+mod authority;
 mod host;
+mod managers;
 mod starters;
 mod table;
 
 use anyhow::{Result, bail};
 
 pub use host::Host;
+pub use managers::Leading;
 pub use table::{KINDS, Kind};
 
 /// The kind of that name.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use regrow_flavors::{combo as combo_flavor, vanilla as vanilla_flavor, vars as vars_metadata};
 use regrow_groups::{Groups, Options as GroupOptions};
-use regrow_ids::Fence;
-use regrow_plugin::Plugin;
-use regrow_providers::{process as processes, settings, simulator as simulated};
+use regrow_plugin::spi::Instance;
+use regrow_plugin::{FixedObjects, Plugin};
+use regrow_providers::selector::{self, Choices, Selector, Strategy};
+use regrow_providers::{file as files, process as processes, settings, simulator as simulated};
 use regrow_reconcile::intents::FileIntents;
 use serde_json::Value;
 
@@ -34,6 +35,28 @@ pub(super) async fn simulator(start: &Start<'_>) -> Result<Plugin> {
     Ok(simulated::plugin(start.name, &options)?)
 }
 
+pub(super) async fn file(start: &Start<'_>) -> Result<Plugin> {
+    let options: files::Options = settings::from_environment(start.options)?;
+    let name = start.name.to_owned();
+    // Looks at a directory.
+    let opened = tokio::task::spawn_blocking(move || files::plugin(name, &options));
+    Ok(opened.await.context("open the directory of instances")??)
+}
+
+/// A selector with all its objects.
+pub(super) async fn selectors(start: &Start<'_>) -> Result<Plugin> {
+    Ok(selector::plugin(start.name, &start.host.lookup(), start.options)?)
+}
+
+/// A selector with one of its objects, as InfraKit names the kinds.
+pub(super) async fn one_selector(start: &Start<'_>, strategy: Strategy) -> Result<Plugin> {
+    let choices = Choices::read(start.options)?;
+    let selector = Selector::new(strategy, choices, start.host.lookup());
+    let object: Arc<dyn Instance> = Arc::new(selector);
+    let objects = FixedObjects::default().with(strategy.name(), object);
+    Ok(Plugin::new(start.name).with_instances(objects))
+}
+
 pub(super) async fn process(start: &Start<'_>) -> Result<Plugin> {
     let mut options: processes::Options = settings::from_environment(start.options)?;
     let home = || start.host.state().join(start.name);
@@ -57,8 +80,8 @@ pub(super) async fn group(start: &Start<'_>) -> Result<Plugin> {
     let lineage = rand::random();
     let opened = tokio::task::spawn_blocking(move || FileIntents::open_or_create(&path, lineage));
     let log = opened.await.context("open the intent log")??;
-    let fence = Arc::new(Fence::new(1));
-    let groups = Groups::new(start.host.lookup(), Arc::new(log), fence, &options);
+    let authority = start.host.authority();
+    let groups = Groups::new(start.host.lookup(), Arc::new(log), authority, &options);
     start.host.keep_groups(&groups);
     Ok(regrow_groups::plugin(start.name, &groups))
 }

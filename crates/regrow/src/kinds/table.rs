@@ -6,7 +6,8 @@ use regrow_plugin::Plugin;
 use regrow_plugin::spi::Interface;
 
 use super::host::Start;
-use super::starters;
+use super::{managers, starters};
+use regrow_providers::selector::Strategy;
 
 /// Makes a plugin of a kind.
 pub type Starter = for<'a> fn(&'a Start<'a>) -> BoxFuture<'a, Result<Plugin>>;
@@ -27,6 +28,9 @@ pub struct Kind {
     pub(super) start: Starter,
 }
 
+/// The options of selectors are a list of choices.
+const CHOICES: &[(&str, &str)] = &[("[].Name", ""), ("[].Instances", ""), ("[].Affinity", "")];
+
 /// All kinds, sorted by name.
 pub static KINDS: &[Kind] = &[
     Kind {
@@ -38,9 +42,22 @@ pub static KINDS: &[Kind] = &[
         start: |start| Box::pin(starters::combo(start)),
     },
     Kind {
+        name: "file",
+        socket: "file",
+        interfaces: &[Interface::Instance],
+        what: "instances that are files: deleting one kills it",
+        options: &[("Dir", "INFRAKIT_INSTANCE_FILE_DIR"), ("Notify", "")],
+        start: |start| Box::pin(starters::file(start)),
+    },
+    Kind {
         name: "group",
         socket: "group-stateless",
-        interfaces: &[Interface::Group],
+        interfaces: &[
+            Interface::Group,
+            Interface::Controller,
+            Interface::Metadata,
+            Interface::Event,
+        ],
         what: "group controller: keeps sets of alike instances alive",
         options: &[
             ("PollInterval", "INFRAKIT_GROUP_POLL_INTERVAL"),
@@ -48,6 +65,33 @@ pub static KINDS: &[Kind] = &[
             ("Self", "INFRAKIT_GROUP_SELF_LOGICAL_ID"),
         ],
         start: |start| Box::pin(starters::group(start)),
+    },
+    Kind {
+        name: "manager",
+        socket: "group",
+        interfaces: &[
+            Interface::Stack,
+            Interface::Group,
+            Interface::Controller,
+            Interface::Updatable,
+        ],
+        what: "manager: keeps specs, follows the leadership, stands before groups and metadata",
+        options: &[
+            ("Group", "INFRAKIT_MANAGER_GROUP"),
+            ("Metadata", "INFRAKIT_MANAGER_METADATA"),
+            ("Controllers", "INFRAKIT_MANAGER_CONTROLLERS"),
+            ("Backend", "INFRAKIT_MANAGER_BACKEND"),
+            ("LeaderCommitSpecsRetryInterval", "INFRAKIT_MANAGER_COMMIT_SPECS_RETRY_INTERVAL"),
+            ("Settings.PollInterval", ""),
+            ("Settings.LeaderFile", "INFRAKIT_LEADER_FILE"),
+            ("Settings.StoreDir", "INFRAKIT_STORE_DIR"),
+            ("Settings.ID", "INFRAKIT_ID"),
+            ("Mux.Listen", "INFRAKIT_MUX_LISTEN"),
+            ("Mux.Advertise", "INFRAKIT_ADVERTISE"),
+            ("Mux.TLS", ""),
+            ("Mux.TokenFile", ""),
+        ],
+        start: |start| Box::pin(managers::manager(start)),
     },
     Kind {
         name: "process",
@@ -61,6 +105,38 @@ pub static KINDS: &[Kind] = &[
             ("KeepDead", ""),
         ],
         start: |start| Box::pin(starters::process(start)),
+    },
+    Kind {
+        name: "selector",
+        socket: "selector",
+        interfaces: &[Interface::Instance],
+        what: "all three selectors over the same choices: spread, tiered, weighted",
+        options: CHOICES,
+        start: |start| Box::pin(starters::selectors(start)),
+    },
+    Kind {
+        name: "selector/spread",
+        socket: "selector",
+        interfaces: &[Interface::Instance],
+        what: "instances from the choice that has the fewest",
+        options: CHOICES,
+        start: |start| Box::pin(starters::one_selector(start, Strategy::Spread)),
+    },
+    Kind {
+        name: "selector/tiered",
+        socket: "selector",
+        interfaces: &[Interface::Instance],
+        what: "instances from the first choice that succeeds",
+        options: CHOICES,
+        start: |start| Box::pin(starters::one_selector(start, Strategy::Tiered)),
+    },
+    Kind {
+        name: "selector/weighted",
+        socket: "selector",
+        interfaces: &[Interface::Instance],
+        what: "instances from a choice by chance, according to weights",
+        options: CHOICES,
+        start: |start| Box::pin(starters::one_selector(start, Strategy::Weighted)),
     },
     Kind {
         name: "simulator",

@@ -179,7 +179,7 @@ impl Run for ChangeArgs {
 }
 
 /// `path=value`, where the value is read as YAML.
-fn change(text: &str) -> Result<Change> {
+pub fn change(text: &str) -> Result<Change> {
     let Some((path, value)) = text.split_once('=') else {
         bail!("read change {text:?}: it has no '='; write it like cluster/size=5");
     };

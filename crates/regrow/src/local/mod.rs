@@ -29,7 +29,7 @@ pub use event::{TailArgs, TopicsArgs};
 pub use flavor::{HealthyArgs, PrepareArgs, ValidateFlavor};
 pub use group::{commit_text, members_table};
 pub use instance::{DescribeArgs, DestroyArgs, LabelArgs, ProvisionArgs, ValidateArgs};
-pub use metadata::{CatArgs, ChangeArgs, KeysArgs};
+pub use metadata::{CatArgs, ChangeArgs, KeysArgs, change};
 pub use rows::VERBS;
 pub use target::{Target, named};
 

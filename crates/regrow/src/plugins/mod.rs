@@ -1,5 +1,6 @@
 //! `regrow plugin …`: start, list, stop and examine plugins.
 
+mod check;
 mod examine;
 mod ls;
 mod rules;
@@ -12,6 +13,7 @@ use clap::Subcommand;
 use crate::finder::Finder;
 use crate::places::Places;
 
+pub use rules::{Rule, read as read_rules};
 pub use start::StartArgs;
 
 /// Verbs of `plugin`.
@@ -23,6 +25,8 @@ pub enum PluginCommand {
     Ls(ls::LsArgs),
     /// Stop the processes of plugins
     Stop(stop::StopArgs),
+    /// Check whether a plugin keeps to the protocol
+    Check(check::CheckArgs),
     /// Show the interfaces and methods of a plugin
     Info(examine::InfoArgs),
     /// List the kinds that `plugin start` knows, with their options
@@ -36,6 +40,7 @@ impl PluginCommand {
             Self::Start(args) => args.run(places).await,
             Self::Ls(args) => args.run(&finder).await,
             Self::Stop(args) => args.run(places).await,
+            Self::Check(args) => args.run(&finder).await,
             Self::Info(args) => args.run(&finder).await,
             Self::Kinds(args) => args.run(),
         }

@@ -1,6 +1,6 @@
 //! `plugin stop`: ends the processes that serve plugins.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -35,19 +35,20 @@ impl StopArgs {
         let known = directory.list()?;
         let names: Vec<String> =
             if self.all { known.keys().cloned().collect() } else { self.names.clone() };
-        let mut told = BTreeSet::new();
         let mut faults = Vec::new();
+        let mut owners = BTreeMap::new();
+        // All owners first: the first signal may take several names away.
         for name in &names {
             match owner(&directory, name) {
-                Ok(pid) if told.contains(&pid.as_raw_nonzero()) => {}
-                Ok(pid) => match kill_process(pid, Signal::TERM) {
-                    Ok(()) => {
-                        told.insert(pid.as_raw_nonzero());
-                    }
-                    Err(errno) => faults
-                        .push(format!("{name}: signal process {}: {errno}", pid.as_raw_nonzero())),
-                },
+                Ok(pid) => {
+                    owners.entry(pid.as_raw_nonzero()).or_insert((pid, name));
+                }
                 Err(fault) => faults.push(format!("{name}: {fault}")),
+            }
+        }
+        for (number, (pid, name)) in owners {
+            if let Err(errno) = kill_process(pid, Signal::TERM) {
+                faults.push(format!("{name}: signal process {number}: {errno}"));
             }
         }
         let end = Instant::now() + STOP_WAIT;

@@ -31,8 +31,8 @@ pub enum OnExit {
 /// Arguments of `up`.
 #[derive(Args, Debug)]
 pub struct UpArgs {
-    /// Specs: files, URLs, or - for standard input
-    #[arg(required = true, value_name = "SPEC")]
+    /// Specs: files, URLs, or - for standard input. Without any, what an earlier run stored
+    #[arg(value_name = "SPEC")]
     pub specs: Vec<String>,
     /// End by itself once this is the case: code 0, or 1 after --timeout
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -46,6 +46,18 @@ pub struct UpArgs {
     /// Time between looks when no event asks for one
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub poll: GoDuration,
+    /// Rules with options for plugins, as `plugin start` reads them
+    #[arg(long, value_name = "URL")]
+    pub config_url: Option<String>,
+    /// Name of the manager's socket
+    #[arg(long, default_value = "group", value_name = "NAME")]
+    pub stack: String,
+    /// Set a value of the plugin `vars` before the groups are committed
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub metadata: Vec<String>,
+    /// Accepted as InfraKit has it; nothing needs to be waited for
+    #[arg(long, hide = true, value_name = "DURATION")]
+    pub wait: Option<GoDuration>,
     /// Plain lines even on a terminal
     #[arg(long)]
     pub plain: bool,
@@ -61,6 +73,6 @@ impl UpArgs {
             bail!("use --poll {}: at least 10ms is needed", self.poll);
         }
         let wanted = specs::read(&self.specs, &self.render).await?;
-        session::run(self, &wanted, places).await
+        session::run(self, wanted, places).await
     }
 }

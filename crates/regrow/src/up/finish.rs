@@ -4,10 +4,10 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use regrow_groups::Groups;
+use regrow_ids::GroupId;
+use regrow_plugin::spi::Group;
 
 use super::args::OnExit;
-use super::specs::Wanted;
 use super::tracker::Line;
 use crate::view::View;
 
@@ -42,8 +42,8 @@ fn ask() -> Decision {
 }
 
 /// The last line when instances stay.
-pub fn left(wanted: &Wanted) -> String {
-    let names: Vec<_> = wanted.groups.iter().map(|group| group.item.id.to_string()).collect();
+pub fn left(groups: &[GroupId]) -> String {
+    let names: Vec<_> = groups.iter().map(GroupId::as_str).collect();
     format!(
         "stopped; instances of {} are left running, the next `up` with the same --state goes on \
          with them",
@@ -51,14 +51,9 @@ pub fn left(wanted: &Wanted) -> String {
     )
 }
 
-/// Destroys all members of all groups.
-pub async fn destroy(wanted: &Wanted, groups: &Arc<Groups>, view: &mut View, began: Instant) {
-    let service = regrow_groups::plugin("group", groups);
-    let Some(controller) = service.groups().and_then(|objects| objects.get(".")) else { return };
-    let each = wanted.groups.iter().map(|group| {
-        let controller = Arc::clone(&controller);
-        async move { (group.item.id.clone(), controller.destroy_group(&group.item.id).await) }
-    });
+/// Destroys all members of all groups, through the manager: what is destroyed is not stored any more.
+pub async fn destroy(ids: &[GroupId], groups: &Arc<dyn Group>, view: &mut View, began: Instant) {
+    let each = ids.iter().map(|id| async move { (id, groups.destroy_group(id).await) });
     for (id, destroyed) in futures::future::join_all(each).await {
         let at = began.elapsed();
         view.line(&match destroyed {

@@ -1,5 +1,6 @@
 //! Turns what the group controller and the providers tell into one stream of happenings.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use tokio::sync::mpsc::Sender;
 
 use super::tracker::{GroupView, SlotView};
 
+/// Time between looks for groups that came or went.
+const NEW_GROUPS: Duration = Duration::from_millis(20);
 /// A group is looked at so often even when it says nothing.
 const QUIET: Duration = Duration::from_secs(1);
 /// Pause after a look for each member that it showed: a big group changes hundreds of times while it
@@ -27,6 +30,8 @@ pub enum Happening {
     Note(Arc<Note>),
     /// How a group stands.
     Snapshot(GroupView),
+    /// A group is no longer watched.
+    Gone(String),
     /// A provider noticed that an instance is gone.
     Lost {
         /// Its id.
@@ -38,18 +43,28 @@ pub enum Happening {
     },
 }
 
-/// Follows groups until the receiver is gone.
-pub fn start(
-    groups: &Arc<Groups>,
-    plugins: &Arc<dyn Lookup>,
-    ids: &[GroupId],
-    sender: &Sender<Happening>,
-) {
+/// Follows all groups, also those that come later, until the receiver is gone.
+pub fn start(groups: &Arc<Groups>, plugins: &Arc<dyn Lookup>, sender: &Sender<Happening>) {
     tokio::spawn(notes(Arc::clone(groups), sender.clone()));
-    for id in ids {
-        tokio::spawn(snapshots(Arc::clone(groups), id.clone(), sender.clone()));
-        let plugins = Arc::clone(plugins);
-        tokio::spawn(losses(Arc::clone(groups), plugins, id.clone(), sender.clone()));
+    tokio::spawn(each(Arc::clone(groups), Arc::clone(plugins), sender.clone()));
+}
+
+/// Looks for groups that came or went.
+async fn each(groups: Arc<Groups>, plugins: Arc<dyn Lookup>, sender: Sender<Happening>) {
+    let mut known: BTreeSet<GroupId> = BTreeSet::new();
+    let mut look = tokio::time::interval(NEW_GROUPS);
+    while !sender.is_closed() {
+        look.tick().await;
+        let now: BTreeSet<_> = groups.watched().into_iter().collect();
+        for id in now.difference(&known) {
+            tokio::spawn(snapshots(Arc::clone(&groups), id.clone(), sender.clone()));
+            let plugins = Arc::clone(&plugins);
+            tokio::spawn(losses(Arc::clone(&groups), plugins, id.clone(), sender.clone()));
+        }
+        for id in known.difference(&now) {
+            let _ = sender.send(Happening::Gone(id.to_string())).await;
+        }
+        known = now;
     }
 }
 
@@ -72,10 +87,11 @@ async fn snapshots(groups: Arc<Groups>, id: GroupId, sender: Sender<Happening>) 
     let Some(mut status) = groups.watch_status(&id) else { return };
     loop {
         let now = status.borrow_and_update().clone();
-        let Ok(mut view) = groups.inspect(&id, view_of).await else { return };
+        let looked = |state: &GroupState| (view_of(state), state.last_look.is_some());
+        let Ok((mut view, seen)) = groups.inspect(&id, looked).await else { return };
         view.converged = now.converged;
         // Before the first look every group waits for it, which is not worth a line.
-        if now.looks > 0 {
+        if seen {
             view.blocked = now.blocked;
         }
         let pause = PAUSE_PER_MEMBER * u32::try_from(view.slots.len()).unwrap_or(u32::MAX);

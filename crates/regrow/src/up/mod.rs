@@ -10,6 +10,7 @@ mod follow;
 mod health;
 mod session;
 mod specs;
+mod stack;
 mod tracker;
 
 pub use args::UpArgs;

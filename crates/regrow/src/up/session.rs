@@ -1,23 +1,19 @@
 //! One run of `up`, from the first socket to the last line.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use regrow_codec::Any;
-use regrow_groups::Groups;
-use regrow_plugin::PluginError;
-use serde_json::json;
+use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::args::{Until, UpArgs};
 use super::follow::{self, Happening};
 use super::specs::Wanted;
+use super::stack::{self, Stack};
 use super::tracker::{Line, Tracker};
 use super::{finish, health};
-use crate::kinds::{self, Host};
+use crate::kinds::Host;
 use crate::places::Places;
 use crate::view::View;
 
@@ -36,8 +32,17 @@ enum End {
     Told,
 }
 
+/// A run, as its parts see it.
+struct Session<'a> {
+    args: &'a UpArgs,
+    wanted: &'a Wanted,
+    host: &'a Host,
+    stack: &'a Stack,
+    began: Instant,
+}
+
 /// Starts everything, commits the groups and follows them.
-pub async fn run(args: &UpArgs, wanted: &Wanted, places: &Places) -> Result<()> {
+pub async fn run(args: &UpArgs, mut wanted: Wanted, places: &Places) -> Result<()> {
     let began = Instant::now();
     let state = places.make_state()?;
     let directory = places.plugins()?;
@@ -49,22 +54,14 @@ pub async fn run(args: &UpArgs, wanted: &Wanted, places: &Places) -> Result<()> 
         format!("state in {}, plugins in {}", state.display(), directory.path().display()),
     ));
     let host = Host::new(directory, state);
-    let groups = match start(&host, args, wanted).await {
-        Ok(groups) => groups,
-        Err(error) => {
-            host.stop().await;
-            return Err(error);
+    let ended = match stack::start(&host, args, &mut wanted).await {
+        Ok(stack) => {
+            let session = Session { args, wanted: &wanted, host: &host, stack: &stack, began };
+            session.run(&mut view, told).await
         }
+        Err(error) => Err(error),
     };
-    let ended = attend(args, wanted, &groups, &host, &mut view, began, told.clone()).await;
     view.end();
-    if let Ok(end) = &ended {
-        let at = began.elapsed();
-        match finish::decide(args.on_exit, *end == End::Told) {
-            finish::Decision::Destroy => finish::destroy(wanted, &groups, &mut view, began).await,
-            finish::Decision::Leave => view.line(&Line::info(at, finish::left(wanted))),
-        }
-    }
     host.stop().await;
     match ended? {
         End::TimedOut => bail!(
@@ -84,10 +81,10 @@ fn until_word(until: Option<Until>) -> &'static str {
 }
 
 /// Becomes true at the first signal to stop; the second one ends the process at once.
-fn spawn_signals() -> Result<tokio::sync::watch::Receiver<bool>> {
+fn spawn_signals() -> Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for signals")?;
-    let (sender, receiver) = tokio::sync::watch::channel(false);
+    let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         let mut times = 0;
         loop {
@@ -106,109 +103,81 @@ fn spawn_signals() -> Result<tokio::sync::watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// Starts the plugins and commits the groups, once all of them would be accepted.
-async fn start(host: &Host, args: &UpArgs, wanted: &Wanted) -> Result<Arc<Groups>> {
-    let poll = Any::from(json!({ "PollInterval": args.poll.to_string() }));
-    let controller = kinds::expect("group")?;
-    check_plugins(host, wanted)?;
-    for name in wanted.kinds() {
-        let kind = kinds::expect(name)?;
-        if kind.name != controller.name {
-            host.start(kind, kind.socket, &Any::default()).await?;
+impl Session<'_> {
+    async fn run(&self, view: &mut View, told: watch::Receiver<bool>) -> Result<End> {
+        // Follow first: the first lines are about what the commits start.
+        let (sender, happenings) = mpsc::channel(HAPPENINGS_BUFFERED);
+        follow::start(&self.stack.controller, &self.host.lookup(), &sender);
+        stack::commit(self.stack.groups.as_ref(), self.wanted).await?;
+        let end = self.attend(view, told, happenings).await?;
+        view.end();
+        let at = self.began.elapsed();
+        match finish::decide(self.args.on_exit, end == End::Told) {
+            finish::Decision::Destroy => {
+                let ids = self.stack.controller.watched();
+                finish::destroy(&ids, &self.stack.groups, view, self.began).await;
+            }
+            finish::Decision::Leave => {
+                view.line(&Line::info(at, finish::left(&self.stack.controller.watched())));
+            }
+        }
+        Ok(end)
+    }
+
+    /// Shows what happens until it is time to end.
+    async fn attend(
+        &self,
+        view: &mut View,
+        mut told: watch::Receiver<bool>,
+        mut happenings: mpsc::Receiver<Happening>,
+    ) -> Result<End> {
+        let (args, began) = (self.args, self.began);
+        let (ids, plugins) = (self.wanted.ids(), self.host.lookup());
+        let mut tracker = Tracker::default();
+        let limit = args.until.map(|_| began + Duration::from(args.timeout));
+        let mut healthy = tokio::time::interval(HEALTH_POLL);
+        loop {
+            let timeout = async {
+                match limit {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let converged = tracker.have_converged(&ids);
+            tokio::select! {
+                _ = told.wait_for(|told| *told) => return Ok(End::Told),
+                () = timeout => return Ok(End::TimedOut),
+                happening = happenings.recv() => {
+                    let Some(happening) = happening else { bail!("follow the groups: it has ended") };
+                    self.show(view, &mut tracker, happening);
+                }
+                _ = healthy.tick(), if args.until == Some(Until::Healthy) && converged => {
+                    let controller = &self.stack.controller;
+                    if health::all_healthy(controller, plugins.as_ref(), &ids).await {
+                        view.line(&Line::good(began.elapsed(), "all members are healthy"));
+                        return Ok(End::Reached);
+                    }
+                }
+            }
+            if args.until == Some(Until::Converged) && tracker.have_converged(&ids) {
+                return Ok(End::Reached);
+            }
         }
     }
-    host.start(controller, controller.socket, &poll).await?;
-    let groups = host.groups().pop().ok_or_else(|| anyhow!("start the group controller"))?;
-    commit(host, wanted).await?;
-    Ok(groups)
-}
 
-/// Every plugin that a spec names must be one that starts here or one that runs already.
-fn check_plugins(host: &Host, wanted: &Wanted) -> Result<()> {
-    let running = host.finder().names();
-    for (name, place) in wanted.plugins() {
-        let lookup = name.lookup();
-        if kinds::find(lookup).is_some() || running.iter().any(|known| known == lookup) {
-            continue;
-        }
-        let kinds = || kinds::KINDS.iter().map(|kind| kind.name);
-        let hint = kinds::similar(lookup, kinds())
-            .map_or_else(String::new, |near| format!("did you mean {near:?}? "));
-        bail!(
-            "read spec {place}: plugin not found:{lookup}; {hint}`up` starts {}, and no other \
-             plugin runs under that name",
-            kinds().collect::<Vec<_>>().join(", ")
-        );
-    }
-    Ok(())
-}
-
-async fn commit(host: &Host, wanted: &Wanted) -> Result<()> {
-    let name = kinds::expect("group")?.socket;
-    let controller = host.lookup().group(&name.into()).await?;
-    for pretend in [true, false] {
-        for group in &wanted.groups {
-            let answer = controller.commit_group(&group.item, pretend).await;
-            answer.map_err(|fault: PluginError| {
-                anyhow!("commit group {} of {}: {fault}", group.item.id, group.place)
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// Shows what happens until it is time to end.
-async fn attend(
-    args: &UpArgs,
-    wanted: &Wanted,
-    groups: &Arc<Groups>,
-    host: &Host,
-    view: &mut View,
-    began: Instant,
-    mut told: tokio::sync::watch::Receiver<bool>,
-) -> Result<End> {
-    let (sender, mut happenings) = mpsc::channel(HAPPENINGS_BUFFERED);
-    let ids: Vec<_> = wanted.groups.iter().map(|group| group.item.id.clone()).collect();
-    let plugins = host.lookup();
-    follow::start(groups, &plugins, &ids, &sender);
-    let mut tracker = Tracker::default();
-    let limit = args.until.map(|_| began + Duration::from(args.timeout));
-    let mut healthy = tokio::time::interval(HEALTH_POLL);
-    loop {
-        let timeout = async {
-            match limit {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
+    fn show(&self, view: &mut View, tracker: &mut Tracker, happening: Happening) {
+        let at = self.began.elapsed();
+        let lines = match happening {
+            Happening::Note(note) => vec![Line::of_note(at, &note)],
+            Happening::Snapshot(group) => tracker.snapshot(group, at),
+            Happening::Gone(group) => tracker.gone(&group, at),
+            Happening::Lost { instance, why, seen } => {
+                tracker.lost(&instance, &why, seen.duration_since(self.began), at)
             }
         };
-        let all_converged = tracker.all_converged(ids.len());
-        tokio::select! {
-            _ = told.wait_for(|told| *told) => return Ok(End::Told),
-            () = timeout => return Ok(End::TimedOut),
-            happening = happenings.recv() => {
-                let Some(happening) = happening else { bail!("follow the groups: it has ended") };
-                let at = began.elapsed();
-                let lines = match happening {
-                    Happening::Note(note) => vec![Line::of_note(at, &note)],
-                    Happening::Snapshot(group) => tracker.snapshot(group, at),
-                    Happening::Lost { instance, why, seen } => {
-                        tracker.lost(&instance, &why, seen.duration_since(began), at)
-                    }
-                };
-                for line in &lines {
-                    view.line(line);
-                }
-                view.groups(tracker.groups(), at);
-            }
-            _ = healthy.tick(), if args.until == Some(Until::Healthy) && all_converged => {
-                if health::all_healthy(groups, plugins.as_ref(), &ids).await {
-                    view.line(&Line::info(began.elapsed(), "all members are healthy"));
-                    return Ok(End::Reached);
-                }
-            }
+        for line in &lines {
+            view.line(line);
         }
-        if args.until == Some(Until::Converged) && tracker.all_converged(ids.len()) {
-            return Ok(End::Reached);
-        }
+        view.groups(tracker.groups());
     }
 }

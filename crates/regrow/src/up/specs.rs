@@ -18,6 +18,8 @@ const GROUP: &str = "group";
 pub struct Wanted {
     /// Documents, with the place of each.
     pub groups: Vec<Located<GroupSpec>>,
+    /// Groups that the state folder holds from an earlier run.
+    stored: Vec<GroupSpec>,
 }
 
 /// Reads and checks all specs.
@@ -29,7 +31,7 @@ pub async fn read(urls: &[String], render: &RenderArgs) -> Result<Wanted> {
             found.extend(entries(&document)?);
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && !urls.is_empty() {
         bail!("read {}: there is no spec in it; expected at least one group", urls.join(", "));
     }
     let mut wanted = Wanted::default();
@@ -67,7 +69,27 @@ impl Wanted {
             let below = group.place.below("/properties");
             collect(&tree, &below, &mut names);
         }
+        for spec in &self.stored {
+            let source = format!("stored group {}", spec.id);
+            let place = Place { source, pointer: "/properties".to_owned() };
+            collect(&spec.properties.to_value(), &place, &mut names);
+        }
         names
+    }
+
+    /// Adds groups that were stored by an earlier run; those of the documents replace them.
+    pub fn add_stored(&mut self, stored: Vec<GroupSpec>) -> usize {
+        let is_new = |spec: &GroupSpec| !self.groups.iter().any(|known| known.item.id == spec.id);
+        let added: Vec<_> = stored.into_iter().filter(is_new).collect();
+        let count = added.len();
+        self.stored.extend(added);
+        count
+    }
+
+    /// Names of all groups.
+    pub fn ids(&self) -> Vec<GroupId> {
+        let given = self.groups.iter().map(|group| &group.item.id);
+        given.chain(self.stored.iter().map(|spec| &spec.id)).cloned().collect()
     }
 
     /// The kinds to start here: those of the named plugins that are kinds by that name, and `vars`,

@@ -1,8 +1,9 @@
 //! What to say about a series of snapshots. Pure: time comes in as an argument.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use regrow_ids::GroupId;
 use regrow_reconcile::{Level, Note};
 
 /// How much a line matters.
@@ -118,6 +119,8 @@ pub struct Tracker {
     losses: BTreeMap<(String, String), Loss>,
     /// Group and slot of members that are gone, the newest last: a provider's word may come late.
     former: VecDeque<(String, (String, String))>,
+    /// Groups whose former members were told of.
+    greeted: BTreeSet<String>,
 }
 
 /// Members that are gone and still known by name.
@@ -129,19 +132,30 @@ impl Tracker {
         &self.groups
     }
 
-    /// True when that many groups were seen and all have converged.
-    pub fn all_converged(&self, count: usize) -> bool {
-        self.groups.len() >= count && self.groups.values().all(|group| group.converged)
+    /// True when all of these groups were seen and have converged.
+    pub fn have_converged(&self, ids: &[GroupId]) -> bool {
+        let converged = |id: &GroupId| self.groups.get(id.as_str()).is_some_and(|it| it.converged);
+        ids.iter().all(converged)
+    }
+
+    /// A group is no longer watched.
+    pub fn gone(&mut self, group: &str, at: Duration) -> Vec<Line> {
+        self.losses.retain(|(id, _), _| id != group);
+        match self.groups.remove(group) {
+            Some(_) => vec![Line::info(at, format!("{group}: is no longer watched"))],
+            None => Vec::new(),
+        }
     }
 
     /// Takes in how a group stands.
     pub fn snapshot(&mut self, group: GroupView, at: Duration) -> Vec<Line> {
         let mut lines = Vec::new();
-        let before = self.groups.insert(group.id.clone(), group.clone());
+        let before = self.groups.remove(&group.id);
         if let Some(before) = &before {
             self.note_absences(before, &group, at);
-        } else if group.slots.iter().any(|slot| slot.found) {
-            let found = group.slots.iter().filter(|slot| slot.found).count();
+        }
+        let found = group.slots.iter().filter(|slot| slot.found).count();
+        if found > 0 && self.greeted.insert(group.id.clone()) {
             let text = format!("{}: went on with {found} instances that were there", group.id);
             lines.push(Line::info(at, text));
         }
@@ -150,11 +164,12 @@ impl Tracker {
         if group.converged && !was {
             lines.push(Line::good(at, converged_text(&group)));
         }
-        let said = before.map(|before| before.blocked).unwrap_or_default();
+        let said = before.as_ref().map_or(&[][..], |before| before.blocked.as_slice());
         let is_new = |reason: &&String| !said.iter().any(|old| same_reason(old, reason));
         for reason in group.blocked.iter().filter(is_new) {
             lines.push(Line::warning(at, format!("{}: waits: {reason}", group.id)));
         }
+        self.groups.insert(group.id.clone(), group);
         lines
     }
 

@@ -49,7 +49,7 @@ impl View {
     }
 
     /// Shows how the groups stand.
-    pub fn groups(&mut self, groups: &BTreeMap<String, GroupView>, _at: Duration) {
+    pub fn groups(&mut self, groups: &BTreeMap<String, GroupView>) {
         if !self.terminal {
             return;
         }

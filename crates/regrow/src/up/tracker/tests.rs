@@ -89,7 +89,9 @@ fn reasons_for_waiting_are_said_once() {
     assert_eq!(texts(&tracker.snapshot(waiting, ms(1))), ["g: waits: slot 2 waits 0.8 s"]);
     let later = GroupView { blocked: vec!["slot 2 waits 0.71 s".into()], ..group(&[], false) };
     assert!(tracker.snapshot(later, ms(2)).is_empty());
-    assert!(!tracker.all_converged(1));
+    assert!(!tracker.have_converged(&["g".into()]));
+    assert_eq!(texts(&tracker.gone("g", ms(3))), ["g: is no longer watched"]);
+    assert!(tracker.gone("g", ms(4)).is_empty());
 }
 
 #[test]

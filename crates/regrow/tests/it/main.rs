@@ -1,0 +1,11 @@
+//! The real binary, in folders of its own.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on must stop")]
+
+mod examples;
+mod golden;
+mod local;
+mod nouns;
+mod plugins;
+mod support;
+mod up;

@@ -1,0 +1,120 @@
+//! `plugin start`, `ls`, `stop`, `check`.
+
+use crate::support::{World, wait};
+
+const SIX: [&str; 6] = ["group", "vanilla", "combo", "vars", "simulator", "file"];
+
+#[test]
+fn six_kinds_in_one_process_and_a_clean_stop() {
+    let world = World::new();
+    let mut plugins = world.plugins(&SIX);
+    let listed = world.ok(&["plugin", "ls", "-q"]);
+    for line in [
+        "Group/0.1.1         group-stateless ",
+        "Instance/0.6.1      file ",
+        "Instance/0.6.1      simulator/compute ",
+        "L4/0.6.1            simulator/lb3 ",
+        "Flavor/0.1.1        combo ",
+        "Updatable/0.1.1     vars ",
+    ] {
+        assert!(listed.lines().any(|found| found.starts_with(line)), "{line}:\n{listed}");
+    }
+    let with_header = world.ok(&["plugin", "ls"]);
+    assert!(with_header.starts_with("INTERFACE           NAME                          LISTEN\n"));
+    assert_eq!(with_header.lines().count(), listed.lines().count() + 1);
+    let json: serde_json::Value =
+        serde_json::from_str(&world.ok(&["plugin", "ls", "--output", "json"])).expect("json");
+    assert_eq!(json.as_array().map(Vec::len), Some(listed.lines().count()));
+    let stopped = world.ok(&["plugin", "stop", "vars"]);
+    assert_eq!(stopped, "stopped vars\n");
+    assert_eq!(plugins.end(), Some(0));
+    wait("no sockets", || {
+        std::fs::read_dir(world.state().join("plugins")).expect("plugins").count() == 0
+    });
+    assert_eq!(world.ok(&["plugin", "ls", "-q"]), "");
+}
+
+#[test]
+fn leftovers_of_a_killed_process_are_taken_over() {
+    let world = World::new();
+    let mut first = world.plugins(&["vars", "vanilla"]);
+    first.signal("KILL");
+    first.end();
+    assert!(world.state().join("plugins/vars").exists());
+    assert!(world.state().join("plugins/vars.pid").exists());
+    let fault = world.fails(&["plugin", "stop", "vars"]);
+    assert!(fault.contains("nobody answers"), "{fault}");
+    let mut second = world.spawn(&["plugin", "start", "vars", "vanilla"]);
+    wait("it answers", || world.ok(&["plugin", "ls", "-q"]).lines().count() == 2);
+    // A live owner is named instead.
+    let fault = world.fails(&["plugin", "start", "vars"]);
+    assert!(fault.contains("serve plugin vars: process"), "{fault}");
+    assert_eq!(second.stop(), Some(0));
+}
+
+#[test]
+fn rules_give_options_and_names() {
+    let world = World::new();
+    let rules = world.write(
+        "rules.json",
+        r#"[{"Key": "cloud", "Launch": {"inproc": {"Kind": "simulator",
+            "Options": {"InstanceTypes": ["vm"], "L4Names": ["front"]}}}}]"#,
+    );
+    let rules = rules.display().to_string();
+    let _plugins = world.spawn(&["plugin", "start", "cloud:east", "--config-url", &rules]);
+    wait("it listens", || world.state().join("plugins/east").exists());
+    let listed = world.ok(&["plugin", "ls", "-q"]);
+    assert!(listed.contains("east/vm") && listed.contains("east/front"), "{listed}");
+    assert!(!listed.contains("disk"), "{listed}");
+}
+
+#[test]
+fn a_plugin_in_a_process_of_its_own() {
+    let world = World::new();
+    let mut start = world.spawn(&["plugin", "start", "vars:other=os"]);
+    assert_eq!(start.end(), Some(0), "{}", start.output());
+    assert!(world.ok(&["plugin", "ls", "-q"]).contains("other"));
+    world.ok(&["plugin", "stop", "--all"]);
+    assert!(!world.state().join("plugins/other").exists());
+}
+
+#[test]
+fn one_bad_plugin_starts_none() {
+    let world = World::new();
+    let rules = world.write(
+        "rules.json",
+        r#"[{"Key": "simulator", "Launch": {"inproc": {"Kind": "simulator", "Options": {"X": 1}}}}]"#,
+    );
+    let rules = rules.display().to_string();
+    let fault = world.fails(&["plugin", "start", "vars", "simulator", "--config-url", &rules]);
+    assert!(
+        fault.contains("start plugin simulator of kind simulator: read options: at /X"),
+        "{fault}"
+    );
+    assert_eq!(world.ok(&["plugin", "ls", "-q"]), "");
+}
+
+#[test]
+fn the_kit_passes_our_own_plugins() {
+    let world = World::new();
+    let _plugins = world.plugins(&["vars", "vanilla"]);
+    for name in ["vars", "vanilla"] {
+        let report = world.ok(&["plugin", "check", name, "--only", "handshake,http,rpc"]);
+        assert!(report.contains(" 0 failed"), "{report}");
+    }
+    let list = world.ok(&["plugin", "check", "--list"]);
+    assert!(list.lines().count() > 60, "{}", list.lines().count());
+    let info = world.ok(&["plugin", "info", "vars"]);
+    assert!(info.contains("Updatable.Changes"), "{info}");
+}
+
+#[test]
+fn kinds_are_listed_with_their_options() {
+    let world = World::new();
+    let kinds = world.ok(&["plugin", "kinds"]);
+    for part in
+        ["selector/spread", "INFRAKIT_GROUP_POLL_INTERVAL", "process", "Settings.LeaderFile"]
+    {
+        assert!(kinds.contains(part), "{part}:\n{kinds}");
+    }
+}

@@ -1,0 +1,141 @@
+//! `up`: the first heal, going on after a stop, ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{World, kill, repository, wait};
+
+fn quickstart() -> String {
+    repository("examples/quickstart/quickstart.yaml").display().to_string()
+}
+
+fn get(address: &str) -> String {
+    let mut stream = TcpStream::connect(address.trim()).expect("connect");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("ask");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answer");
+    answer
+}
+
+#[test]
+fn five_servers_one_dies_and_comes_back() {
+    let world = World::new();
+    let mut up = world.spawn(&["up", &quickstart(), "--on-exit", "destroy"]);
+    up.says("quickstart: converged, 5 of 5 alive");
+    let before = world.instances();
+    assert_eq!(before.len(), 5);
+    for id in std::fs::read_dir(world.state().join("process")).expect("instances").flatten() {
+        let address = id.path().join("work/address");
+        if address.exists() {
+            let answer = get(&std::fs::read_to_string(address).expect("address"));
+            assert!(answer.contains("\"group\":\"quickstart\""), "{answer}");
+        }
+    }
+    kill(before[2], "KILL");
+    up.says("healed slot");
+    wait("five again", || world.instances().len() == 5);
+    let line = up.output();
+    let line = line.lines().find(|line| line.contains("healed slot")).expect("line").to_owned();
+    println!("{line}");
+    assert!(line.contains(" ms with instance ") || line.contains(" s with instance "), "{line}");
+    assert_eq!(up.stop(), Some(0));
+    assert!(up.output().contains("quickstart: destroyed"), "{}", up.output());
+    assert!(world.instances().is_empty());
+    assert_eq!(std::fs::read_dir(world.state().join("plugins")).expect("plugins").count(), 0);
+}
+
+#[test]
+fn the_next_run_goes_on_with_the_same_processes() {
+    let world = World::new();
+    let until = |words: &[&str]| {
+        let common = ["--until", "healthy", "--timeout", "20s"];
+        world.ok(&[&["up"], words, &common].concat())
+    };
+    let said = until(&[&quickstart(), "--on-exit", "leave"]);
+    assert!(said.contains("all members are healthy"), "{said}");
+    assert!(said.contains("instances of quickstart are left running"), "{said}");
+    let first = world.instances();
+    assert_eq!(first.len(), 5);
+    // Also without the spec: it is stored.
+    for words in [&[quickstart()][..], &[]] {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let said = until(&words);
+        assert!(said.contains("went on with 5 instances"), "{said}");
+        assert_eq!(world.instances(), first);
+    }
+    until(&["--on-exit", "destroy"]);
+    assert!(world.instances().is_empty());
+    let fault = world.fails(&["up"]);
+    assert!(fault.contains("no spec is given and none is stored"), "{fault}");
+}
+
+#[test]
+fn commands_reach_a_running_up() {
+    let world = World::new();
+    let mut up = world.spawn(&["up", &quickstart(), "--on-exit", "destroy"]);
+    up.says("converged, 5 of 5 alive");
+    assert!(world.ok(&["group", "ls"]).contains("quickstart  5       5      converged"));
+    world.ok(&["group", "scale", "quickstart", "3"]);
+    wait("three", || world.instances().len() == 3);
+    // The same folder cannot be used twice at the same time.
+    let fault = world.fails(&["up", &quickstart(), "--until", "converged"]);
+    assert!(fault.contains("already serves it") || fault.contains("in use"), "{fault}");
+    let leader = world.ok(&["manager", "leader"]);
+    assert!(leader.starts_with("IsLeader       : true\n"), "{leader}");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_killed_up_leaves_nothing_in_the_way() {
+    let world = World::new();
+    let mut up = world.spawn(&["up", &quickstart()]);
+    up.says("converged, 5 of 5 alive");
+    let first = world.instances();
+    up.signal("KILL");
+    up.end();
+    assert!(world.state().join("plugins/group").exists(), "a stale socket is left");
+    let words = ["up", "--until", "converged", "--on-exit", "destroy", "--timeout", "20s"];
+    let said = world.ok(&words);
+    assert!(said.contains("went on with 5 instances"), "{said}");
+    assert_eq!(first.len(), 5);
+    assert!(world.instances().is_empty());
+}
+
+#[test]
+fn what_cannot_be_reached_in_time_fails() {
+    let world = World::new();
+    let spec = world.write(
+        "never.yaml",
+        "kind: group\nmetadata: {name: never}\nproperties:\n  Allocation: {Size: 1}\n  \
+         Instance: {Plugin: process, Properties: {Command: [/nonexistent/program]}}\n  \
+         Flavor: {Plugin: vanilla}\n",
+    );
+    let spec = spec.display().to_string();
+    let said = world.run(&["up", &spec, "--until", "converged", "--timeout", "600ms"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("wait until all groups have converged: not so after 600ms"));
+    assert!(said.out.contains("making the member of slot 0 failed"), "{}", said.out);
+}
+
+#[test]
+fn interrupted_twice_it_ends_at_once() {
+    let world = World::new();
+    // A member that does not stop: the orderly end would take long.
+    let spec = world.write(
+        "stubborn.yaml",
+        "kind: group\nmetadata: {name: stubborn}\nproperties:\n  Allocation: {Size: 1}\n  \
+         Instance: {Plugin: process, Properties: {Command: [sh, -c, 'trap \"\" TERM; while :; do \
+         sleep 1; done'], StopGrace: 60s}}\n  Flavor: {Plugin: vanilla}\n",
+    );
+    let spec = spec.display().to_string();
+    let mut up = world.spawn(&["up", &spec, "--on-exit", "destroy"]);
+    up.says("converged, 1 of 1 alive");
+    std::thread::sleep(Duration::from_millis(100));
+    up.signal("INT");
+    std::thread::sleep(Duration::from_millis(300));
+    up.signal("INT");
+    assert_eq!(up.end(), Some(130));
+    assert!(up.output().contains("stopped at once"), "{}", up.output());
+}
