@@ -60,7 +60,13 @@ impl GroupController {
             .collect()
             .await;
         let health = self.ask_health(config, &question.health_of, &listed).await;
-        Ok(Answer { quality: Quality::Complete, instances: listed, lookups, health })
+        Ok(Answer {
+            quality: Quality::Complete,
+            instances: listed,
+            remembers_keys: instances.remembers_keys(),
+            lookups,
+            health,
+        })
     }
 
     async fn ask_health(

@@ -11,4 +11,4 @@ mod cost;
 mod stack;
 
 pub use cost::Cost;
-pub use stack::{Stack, StackOptions};
+pub use stack::{Stack, StackOptions, binary};

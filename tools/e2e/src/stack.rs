@@ -80,7 +80,8 @@ impl Stack {
             Self { child, home, plugins: SocketPlugins::new(directory), started: Duration::ZERO };
         let wanted = options.kinds.len();
         let end = Instant::now() + Duration::from_secs(20);
-        while stack.plugins.names().len() < wanted {
+        // Sockets of an earlier process may still lie about: only an answer counts.
+        while stack.answering().await < wanted {
             if Instant::now() > end || stack.child.try_wait()?.is_some() {
                 bail!("the stack did not come up:\n{}", stack.log());
             }
@@ -88,6 +89,17 @@ impl Stack {
         }
         stack.started = began.elapsed();
         Ok(stack)
+    }
+
+    /// Number of plugins that answer.
+    async fn answering(&self) -> usize {
+        let mut count = 0;
+        for name in self.plugins.names() {
+            if let Ok(client) = self.plugins.client(&PluginName::from(name)) {
+                count += usize::from(client.hello().await.is_ok());
+            }
+        }
+        count
     }
 
     /// Time from the start of the process to the last socket.
@@ -186,7 +198,10 @@ impl Drop for Stack {
 }
 
 /// The `regrow` binary beside the one that runs now.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// It was not built.
+pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe().context("find the own binary")?;
     let folders = own.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join("regrow")).find(|path| path.is_file());

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use regrow_ids::LogicalId;
+use regrow_ids::{LogicalId, StepKey};
 use regrow_plugin::spi::DestroyReason;
 
 use super::view::View;
 use super::{Leaving, Planner};
 use crate::config::Membership;
-use crate::state::{Member, Slot};
+use crate::state::{Claim, Member, Slot};
 
 pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
     let state = view.state;
@@ -25,10 +25,17 @@ pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
     for (id, _) in state.members.iter().filter(|(_, member)| member.slot == Slot::Stray) {
         planner.plan.blocked.push(format!("instance {id} has no logical id and is left alone"));
     }
-    for (sequence, id) in (0..).zip(wanted) {
+    for id in wanted {
         let holders = by_identity.remove(id).unwrap_or_default();
-        if holders.is_empty() && !is_taken(view, id) {
-            planner.create(Slot::Identity(id.clone()), sequence, "the member is missing");
+        if holders.is_empty() {
+            let slot = Slot::Identity(id.clone());
+            match taken(view, &slot) {
+                Taken::No => planner.create(slot, None, "the member is missing"),
+                Taken::Due(key, claim) => {
+                    planner.create(slot, Some((key, claim)), "the last call did not succeed");
+                }
+                Taken::Yes => {}
+            }
         }
         leaving.extend(surplus(view, holders));
     }
@@ -45,12 +52,25 @@ pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
     planner.leave(view, leaving);
 }
 
-/// True while an instance with the identity may exist that is not a member: one that was asked for
-/// or is not destroyed yet.
-fn is_taken(view: &View<'_>, id: &LogicalId) -> bool {
-    let is_it = |slot: &Slot| matches!(slot, Slot::Identity(other) if other == id);
-    view.state.claims.values().any(|claim| is_it(&claim.slot))
-        || view.state.doomed.values().any(|doom| doom.may_exist() && is_it(&doom.slot))
+/// Whether an instance with an identity may exist that is not a member.
+enum Taken<'a> {
+    No,
+    /// One was asked for, or is not destroyed yet.
+    Yes,
+    /// One was asked for, and is to be asked for again.
+    Due(&'a StepKey, &'a Claim),
+}
+
+fn taken<'a>(view: &View<'a>, slot: &Slot) -> Taken<'a> {
+    let mut doomed = view.state.doomed.values();
+    if doomed.any(|doom| doom.may_exist() && doom.slot == *slot) {
+        return Taken::Yes;
+    }
+    match view.state.claims.iter().find(|(_, claim)| claim.slot == *slot) {
+        None => Taken::No,
+        Some((key, claim)) if claim.is_due() => Taken::Due(key, claim),
+        Some(_) => Taken::Yes,
+    }
 }
 
 /// All holders of one identity but the best.

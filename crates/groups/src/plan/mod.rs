@@ -10,7 +10,10 @@ mod view;
 
 use regrow_reconcile::{Moment, Plan};
 
-use crate::state::{Demise, GroupState, Slot};
+use regrow_ids::StepKey;
+
+use crate::config::Membership;
+use crate::state::{Claim, Demise, GroupState, Slot};
 use crate::step::{Action, Drain, GroupStep};
 use leaving::Leaving;
 use view::View;
@@ -98,33 +101,35 @@ impl Planner<'_> {
         }
     }
 
-    /// Makes a member, unless its slot has to wait.
-    fn create(&mut self, slot: Slot, sequence: u32, why: &'static str) {
+    /// Makes a member, unless its slot has to wait. A `claim` is a call to be made again.
+    fn create(&mut self, slot: Slot, claim: Option<(&StepKey, &Claim)>, why: &'static str) {
         let state = self.state;
-        if state.complete_looks < FIRST_LOOKS {
+        let unlooked = claim.is_some_and(|(_, claim)| claim.looks == 0);
+        if state.complete_looks < FIRST_LOOKS || unlooked {
             self.look_again();
             return;
         }
-        let mut retry = None;
-        if let Some(history) = state.slots.get(&slot) {
-            let looked = state.last_look.map_or(Moment::START, |(began, _)| began);
-            if history.look_after.is_some_and(|at| looked <= at) {
-                self.look_again();
-                return;
-            }
-            if history.not_before > self.now {
-                let wait = history.not_before.since(self.now).as_secs_f64();
-                let failures = history.failures;
-                let blocked = format!("slot {slot} waits {wait:.1} s after {failures} failures");
-                self.plan.blocked.push(blocked);
-                self.plan.replan_by(history.not_before);
-                return;
-            }
-            retry = history.retry.clone();
+        if let Some(history) = state.slots.get(&slot).filter(|h| h.not_before > self.now) {
+            let wait = history.not_before.since(self.now).as_secs_f64();
+            let failures = history.failures;
+            let blocked = format!("slot {slot} waits {wait:.1} s after {failures} failures");
+            self.plan.blocked.push(blocked);
+            self.plan.replan_by(history.not_before);
+            return;
         }
-        let config = state.config.clone();
-        let key = retry.unwrap_or_else(|| state.step_key(&slot.to_string(), self.plan.steps.len()));
-        let action = Action::Create { slot, sequence, config };
+        let sequence = match (&slot, &state.config.membership) {
+            (Slot::Number(number), _) => *number,
+            (Slot::Identity(id), Membership::Identities(ids)) => {
+                let place = ids.iter().position(|other| other == id).unwrap_or_default();
+                u32::try_from(place).unwrap_or(u32::MAX)
+            }
+            _ => 0,
+        };
+        let key = match claim {
+            Some((key, _)) => key.clone(),
+            None => state.step_key(&slot.to_string(), self.plan.steps.len()),
+        };
+        let action = Action::Create { slot, sequence, config: state.config.clone() };
         self.plan.steps.push(GroupStep { key, action, why: why.into() });
     }
 
@@ -158,10 +163,17 @@ impl Planner<'_> {
                 self.plan.look_by(at);
             }
         }
+        let mut unseen = 0;
         for claim in state.claims.values() {
             if let Some(at) = claim.ended() {
                 self.plan.look_by(soon(at, looked));
+                unseen += usize::from(claim.looks > 0);
             }
+        }
+        if unseen > 0 {
+            self.plan
+                .blocked
+                .push(format!("{unseen} instances were asked for and do not show yet"));
         }
     }
 

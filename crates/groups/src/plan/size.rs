@@ -36,18 +36,25 @@ fn create(planner: &mut Planner<'_>, view: &View<'_>, rolling: bool) {
     let accounted_for = if rolling {
         // Outdated members do not count: their replacements are made beside them, as far as the
         // surge gives room.
-        let asked = state.claims.values().filter(|claim| claim.hash == state.config.hash).count();
-        view.current.len() + asked
+        let hash = &state.config.hash;
+        let claims = state.claims.values();
+        view.current.len() + claims.filter(|claim| claim.is_due() || claim.hash == *hash).count()
     } else {
         view.count() + state.claims.len()
     };
+    let (again, waiting): (Vec<_>, Vec<_>) =
+        state.claims.iter().partition(|(_, claim)| claim.is_due());
+    let covered = view.count() + waiting.len();
+    // Calls to be made again come first; they have their room already.
+    for (key, claim) in again.into_iter().take((desired + surge).saturating_sub(covered)) {
+        planner.create(claim.slot.clone(), Some((key, claim)), "the last call did not succeed");
+    }
     let missing = desired.saturating_sub(accounted_for).min(room);
     if missing == 0 {
         return;
     }
     let mut numbers = FreeNumbers::of(state);
     for _ in 0..missing {
-        let number = numbers.take(None);
-        planner.create(Slot::Number(number), number, "a member is missing");
+        planner.create(Slot::Number(numbers.take(None)), None, "a member is missing");
     }
 }

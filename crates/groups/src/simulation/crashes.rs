@@ -15,6 +15,15 @@ fn providers() -> Vec<(&'static str, Manners)> {
         ("consistent", base),
         ("lagging", Manners { lag: Duration::from_secs(60), ..base }),
         ("late", Manners { delay: Duration::from_secs(20), answers_late: true, ..base }),
+        (
+            "late, promises keys",
+            Manners {
+                delay: Duration::from_secs(20),
+                answers_late: true,
+                promises_keys: true,
+                ..base
+            },
+        ),
         ("twice", Manners { makes_two: true, ..base }),
         ("fails after making", Manners { fails_after_making: true, ..base }),
     ]
@@ -116,4 +125,25 @@ fn a_provider_that_ignores_keys_and_lags_is_not_asked_twice() {
     sim.converge(300);
     sim.run(Duration::from_secs(300));
     assert_eq!(sim.world.made, 5);
+}
+
+#[test]
+fn a_provider_that_remembers_keys_is_asked_again_at_once() {
+    let base = Manners { delay: Duration::from_secs(1), ..Manners::default() };
+    for (promises_keys, most_secs) in [(true, 3), (false, 120)] {
+        let mut sim = Sim::with(sized(1, 3), 3, Manners { promises_keys, ..base });
+        // The intents are recorded, and the controller dies before a call is made.
+        while sim.last_plan.steps.is_empty() {
+            assert!(sim.step_before(sim.now + Duration::from_secs(1)));
+        }
+        sim.crash_before_calls();
+        let began = sim.now;
+        sim.converge(300);
+        assert!(
+            sim.now.since(began) < Duration::from_secs(most_secs),
+            "{:?}",
+            sim.now.since(began)
+        );
+        assert_eq!(sim.world.made, 3);
+    }
 }

@@ -108,6 +108,12 @@ impl Sim {
         self.last_plan = Plan::default();
     }
 
+    /// Like a crash, at the moment between recording intents and making the calls.
+    pub(super) fn crash_before_calls(&mut self) {
+        self.due.clear();
+        self.crash();
+    }
+
     pub(super) fn commit(&mut self, config: GroupConfig) {
         self.state.commit(config, self.now);
         self.plan_at = Some(self.now);
@@ -288,7 +294,8 @@ impl Sim {
             question.lookups.into_iter().map(|l| (l.subject, Some(find(&l.tags)))).collect();
         let health =
             question.health_of.iter().map(|d| (d.id.clone(), self.world.health(&d.id))).collect();
-        Answer { quality: Quality::Complete, instances: listed, lookups, health }
+        let remembers_keys = self.world.manners.promises_keys;
+        Answer { quality: Quality::Complete, instances: listed, remembers_keys, lookups, health }
     }
 
     fn plan(&mut self) {

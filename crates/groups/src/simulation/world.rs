@@ -26,6 +26,8 @@ pub(super) struct Manners {
     pub(super) makes_two: bool,
     /// The instance is made, the call reports failure.
     pub(super) fails_after_making: bool,
+    /// The provider says that it never makes two instances for one key.
+    pub(super) promises_keys: bool,
     /// The same key is a new instance each time.
     pub(super) ignores_keys: bool,
     /// New instances die by themselves after so long.

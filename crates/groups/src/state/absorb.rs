@@ -21,7 +21,7 @@ impl GroupState {
     /// Takes in a look at the world.
     pub fn absorb(&mut self, seen: Sighting<Answer>) {
         let Sighting { began, ended, items } = seen;
-        let Answer { quality, instances, lookups, health } = items;
+        let Answer { quality, instances, remembers_keys, lookups, health } = items;
         let failed = matches!(quality, Quality::Failed(_));
         if failed
             && quality != self.quality
@@ -42,7 +42,7 @@ impl GroupState {
             self.count_absences(&listed, began, ended);
             self.bury(&listed, began, ended);
             self.lose_confirmed(listed.is_empty(), ended);
-            self.give_up_claims(ended);
+            self.give_up_claims(remembers_keys, ended);
         }
         self.forget_reports(&listed, began);
         self.absorb_health(health, ended);
@@ -123,11 +123,7 @@ impl GroupState {
             self.claims.iter().find(|(_, claim)| made(claim)).map(|(key, _)| key.clone())
         })?;
         let claim = self.claims.remove(&key)?;
-        // A call that still runs settles into nothing; its instance is known by now. The count of
-        // failures stays until a member has lived for a while.
-        if let Some(history) = self.slots.get_mut(&claim.slot) {
-            (history.retry, history.look_after) = (None, None);
-        }
+        // A call that still runs settles into nothing; its instance is known by now.
         self.close(key);
         Some(claim)
     }
@@ -302,36 +298,62 @@ impl GroupState {
         }
     }
 
-    /// Gives up instances that were asked for and did not show in time.
-    fn give_up_claims(&mut self, now: Moment) {
-        let reported = |claim: &Claim| match &claim.progress {
-            Progress::Made { id, at } => self.reported_lost.get(id).is_some_and(|lost| lost >= at),
-            _ => false,
-        };
-        let over: Vec<_> = self
-            .claims
-            .iter()
-            .filter(|(_, claim)| {
-                let Some(at) = claim.ended() else { return false };
-                let waited = now.since(at) >= self.patience.unseen;
-                let looked = claim.looks >= 2 && claim.looked_up;
-                (reported(claim) && claim.looks >= 1) || (waited && looked)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in over {
-            let Some(claim) = self.claims.remove(&key) else { continue };
-            self.warn(format!("the instance asked for slot {} never showed", claim.slot));
-            let age = now.since(claim.ended().unwrap_or(now));
-            let unknown = matches!(claim.progress, Progress::Unknown { .. });
-            self.blame_slot(claim.slot.clone(), age.min(Duration::from_secs(1)), now);
-            if unknown {
-                // Whether the call took effect is not known: the repetition must be
-                // recognisable as one.
-                self.slots.entry(claim.slot).or_default().retry = Some(key.clone());
+    /// Decides about instances that were asked for and did not show in time.
+    fn give_up_claims(&mut self, remembers_keys: bool, now: Moment) {
+        let keys: Vec<_> = self.claims.keys().cloned().collect();
+        for key in keys {
+            let Some(claim) = self.claims.get(&key) else { continue };
+            match &claim.progress {
+                Progress::Asked => {}
+                Progress::Made { id, at } => {
+                    let lost = self.reported_lost.get(id).is_some_and(|lost| lost >= at);
+                    if (lost && claim.looks >= 1) || self.is_overdue(claim, *at, now) {
+                        self.drop_claim(&key, "was made and never showed", now);
+                    }
+                }
+                // Where the same key never makes a second instance, asking again is the quickest
+                // way to find out.
+                Progress::Unknown { at } => {
+                    let at = *at;
+                    let again = remembers_keys && claim.looks >= 1;
+                    if again || self.is_overdue(claim, at, now) {
+                        self.ask_again(&key, at, !self.is_overdue(claim, at, now), now);
+                    }
+                }
+                Progress::Due { at, unknown } => {
+                    let settled =
+                        if *unknown { self.is_overdue(claim, *at, now) } else { claim.looks >= 1 };
+                    if settled && self.is_superfluous() {
+                        self.drop_claim(&key, "is not needed any more", now);
+                    }
+                }
             }
-            self.close(key);
         }
+    }
+
+    fn ask_again(&mut self, key: &StepKey, at: Moment, unknown: bool, now: Moment) {
+        let Some(claim) = self.claims.get_mut(key) else { return };
+        claim.progress = Progress::Due { at, unknown };
+        let slot = claim.slot.clone();
+        self.warn(format!("the instance asked for slot {slot} did not show: asking again"));
+        self.blame_slot(slot, Duration::ZERO, now);
+    }
+
+    fn drop_claim(&mut self, key: &StepKey, why: &str, now: Moment) {
+        let Some(claim) = self.claims.remove(key) else { return };
+        self.warn(format!("the instance asked for slot {} {why}", claim.slot));
+        self.blame_slot(claim.slot, Duration::ZERO, now);
+        self.close(key.clone());
+    }
+
+    /// True when there are more members and claims than members are wanted.
+    fn is_superfluous(&self) -> bool {
+        self.members.len() + self.claims.len() > self.desired() as usize
+    }
+
+    /// True when an instance should have shown by now and a direct look-up does not find it either.
+    fn is_overdue(&self, claim: &Claim, ended: Moment, now: Moment) -> bool {
+        now.since(ended) >= self.patience.unseen && claim.looks >= 2 && claim.looked_up
     }
 }
 

@@ -42,6 +42,14 @@ pub enum Progress {
         /// When the call ended.
         at: Moment,
     },
+    /// The call is to be made again, under the same key, so that the repetition can be recognised
+    /// as one. The intent stays open until then: a crash must not forget the key.
+    Due {
+        /// When the last call ended.
+        at: Moment,
+        /// Whether that call may still come to something.
+        unknown: bool,
+    },
 }
 
 impl Claim {
@@ -49,8 +57,15 @@ impl Claim {
     pub fn ended(&self) -> Option<Moment> {
         match self.progress {
             Progress::Asked => None,
-            Progress::Made { at, .. } | Progress::Unknown { at } => Some(at),
+            Progress::Made { at, .. } | Progress::Unknown { at } | Progress::Due { at, .. } => {
+                Some(at)
+            }
         }
+    }
+
+    /// True when the call is to be made again.
+    pub fn is_due(&self) -> bool {
+        matches!(self.progress, Progress::Due { .. })
     }
 }
 
@@ -101,15 +116,10 @@ impl Doom {
 }
 
 /// What happened to a slot, for back-off.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SlotHistory {
     /// Failures in a row.
     pub failures: u32,
     /// Nothing is made for the slot before this.
     pub not_before: Moment,
-    /// Nothing is made for the slot before a complete look that began after this: the failed call
-    /// may have left something behind.
-    pub look_after: Option<Moment>,
-    /// Key of the failed call; used again, so that a provider can recognise the repetition.
-    pub retry: Option<StepKey>,
 }

@@ -48,6 +48,8 @@ pub struct Answer {
     pub quality: Quality,
     /// The list.
     pub instances: Vec<Arc<Description>>,
+    /// Whether the provider never makes a second instance for the same key.
+    pub remembers_keys: bool,
     /// Answers to direct questions: what carries the tags; `None` when the question failed.
     pub lookups: Vec<(Subject, Option<Vec<Arc<Description>>>)>,
     /// Answers of the flavor.
@@ -55,9 +57,20 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// A look that showed everything there is: nothing yet.
+    pub fn complete() -> Self {
+        Self {
+            quality: Quality::Complete,
+            instances: vec![],
+            remembers_keys: false,
+            lookups: vec![],
+            health: vec![],
+        }
+    }
+
     /// A look that failed.
     pub fn failed(why: String) -> Self {
-        Self { quality: Quality::Failed(why), instances: vec![], lookups: vec![], health: vec![] }
+        Self { quality: Quality::Failed(why), ..Self::complete() }
     }
 }
 

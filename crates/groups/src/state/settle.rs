@@ -162,14 +162,17 @@ impl GroupState {
             Outcome::Done => claim.progress = Progress::Unknown { at: now },
             Outcome::Failed { effect, why } => {
                 let current = claim.hash == self.config.hash;
-                self.claims.remove(&step.key);
-                self.close(step.key.clone());
+                if effect == Effect::Refused {
+                    // The call may have left something behind: the next one looks first, and
+                    // repeats the key.
+                    claim.progress = Progress::Due { at: now, unknown: false };
+                    (claim.looks, claim.looked_up) = (0, false);
+                } else {
+                    self.claims.remove(&step.key);
+                    self.close(step.key.clone());
+                }
                 self.warn(format!("making the member of slot {slot} failed: {why}"));
                 self.back_off(slot, now);
-                if effect == Effect::Refused {
-                    let history = self.slots.entry(slot.clone()).or_default();
-                    (history.look_after, history.retry) = (Some(now), Some(step.key.clone()));
-                }
                 if current {
                     self.blame_update(now);
                 }

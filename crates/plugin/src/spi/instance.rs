@@ -62,6 +62,13 @@ pub trait Instance: Send + Sync {
         properties: bool,
     ) -> Result<Vec<Arc<Description>>>;
 
+    /// True when a provision that is repeated under the same [`super::tags::STEP_KEY`], even while the
+    /// first one runs, never makes a second instance. A caller that lost an answer then asks again
+    /// at once; otherwise it must wait until the first call cannot come to anything any more.
+    fn remembers_keys(&self) -> bool {
+        false
+    }
+
     /// A stream of hints that something changed, where the plugin can tell. Hints only wake the
     /// reader: the truth is the next list.
     fn watch(&self) -> Option<EventStream> {

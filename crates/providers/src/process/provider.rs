@@ -324,6 +324,10 @@ impl Instance for Processes {
         Self::detached(Arc::clone(&self.core).provision(spec.clone())).await
     }
 
+    fn remembers_keys(&self) -> bool {
+        true
+    }
+
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
         Self::detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
     }

@@ -370,6 +370,10 @@ impl Instance for SimulatedInstances {
         Err(self.0.timed_out("Instance.Provision", hang))
     }
 
+    fn remembers_keys(&self) -> bool {
+        self.0.state().options.idempotent
+    }
+
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
         self.0.started().await;
         self.0.label(instance, labels)

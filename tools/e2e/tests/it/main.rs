@@ -1,6 +1,7 @@
 //! The shipped binary as real processes.
 
 mod crash;
+mod docs;
 mod foreign;
 mod takeover;
 

@@ -13,13 +13,13 @@ use regrow_groups::plan::plan;
 use regrow_groups::state::{Answer, GroupState, KeySpace, Patience};
 use regrow_ids::GroupId;
 use regrow_plugin::spi::{Description, GroupSpec, Tags, tags};
-use regrow_reconcile::{Moment, Quality, Sighting};
+use regrow_reconcile::{Moment, Sighting};
 use serde_json::{Value, json};
 
 use crate::load;
 use crate::report::{Report, Row};
 
-const STACK: [&str; 6] = ["group", "vanilla", "simulator", "process", "vars", "combo"];
+const STACK: [&str; 6] = ["group", "vanilla", "simulator", "file", "process", "vars"];
 const CONVERGE_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs the named cases, or all.
@@ -290,8 +290,7 @@ async fn plan_ten_thousand(report: &mut Report) -> Result<()> {
         for look in 1..=3u64 {
             let instances = (0..count).map(|n| member(n, made_with)).collect();
             let began = Moment::after(Duration::from_secs(look));
-            let items =
-                Answer { quality: Quality::Complete, instances, lookups: vec![], health: vec![] };
+            let items = Answer { instances, ..Answer::complete() };
             state.absorb(Sighting { began, ended: began + Duration::from_millis(1), items });
         }
         let now = Moment::after(Duration::from_secs(10));

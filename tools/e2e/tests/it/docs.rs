@@ -1,0 +1,65 @@
+//! The commands that the documents show are the commands that work.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Commands of the fenced `sh` blocks of a document.
+fn commands(document: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(root().join(document)).context(document.to_owned())?;
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match line.trim() {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            command if inside && !command.is_empty() => commands.push(command.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(commands)
+}
+
+#[test]
+fn the_readme_shows_two_commands_and_the_first_one_heals() -> Result<()> {
+    let commands = commands("README.md")?;
+    let [first, second] = &commands[..] else { panic!("not two commands: {commands:?}") };
+    assert_eq!(second, "cargo xtask ci");
+    let arguments = first.strip_prefix("cargo run --release -p regrow -- ");
+    let arguments = arguments.context("the first command runs regrow")?;
+    let state = tempfile::tempdir()?;
+    let output = Command::new(e2e::binary()?)
+        .args(arguments.split_whitespace())
+        .args(["--until", "converged", "--timeout", "60s", "--on-exit", "destroy", "--state"])
+        .arg(state.path())
+        .current_dir(root())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("quickstart: converged, 5 of 5 alive"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn every_link_into_the_tree_leads_somewhere() -> Result<()> {
+    let documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/promises.md"];
+    for document in documents {
+        let text = fs::read_to_string(root().join(document))?;
+        let folder = root().join(document);
+        let folder = folder.parent().context("a folder")?;
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || link.contains("://") {
+                continue;
+            }
+            assert!(folder.join(path).exists(), "{document} links to {link}");
+        }
+    }
+    Ok(())
+}
