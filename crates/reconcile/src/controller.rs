@@ -55,6 +55,25 @@ pub trait Controller: Send + Sync + 'static {
         now: Moment,
     );
 
+    /// Takes in that a granted step will not be done: its call was never made, because leadership
+    /// was lost or the object removed before its turn came. Its intent is on disk; a controller that
+    /// knows that nothing happened closes it with the next report.
+    fn not_started(&self, state: &mut Self::State, step: &Self::Step, now: Moment) {
+        self.settle(state, step, self.abandoned(), now);
+    }
+
+    /// Takes in that a look failed as a whole: it gave no answer in time, or its task died.
+    fn blind(&self, state: &mut Self::State, why: String, now: Moment) {
+        let _ = (state, why, now);
+    }
+
+    /// True when the last look was worth nothing. The loop then asks less and less often, however
+    /// often plans ask for a look, until one succeeds.
+    fn is_blind(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
+
     /// Hands out what was learnt since the last call: intents that are over and lines for people.
     fn report(&self, state: &mut Self::State) -> Report;
 

@@ -97,10 +97,11 @@ impl<C: Controller> Actor<C> {
         loop {
             match self.next_happening().await {
                 Happening::Stop => break,
-                Happening::Command(change) => {
+                Happening::Command(Command::Change(change)) => {
                     change(&mut self.state, self.shared.now());
                     self.plan_soon();
                 }
+                Happening::Command(Command::Read(look)) => look(&self.state),
                 Happening::StepEnded(ended) => {
                     self.settle(ended);
                     // Whatever else has ended by now is settled in one go: planning is costly for
@@ -203,7 +204,10 @@ impl<C: Controller> Actor<C> {
                 let seen = Sighting { began: look.began, ended, items };
                 self.shared.controller.absorb(&mut self.state, seen);
             }
-            Err(fault) => self.note(Level::Warning, fault),
+            Err(fault) => {
+                self.note(Level::Warning, fault.clone());
+                self.shared.controller.blind(&mut self.state, fault, ended);
+            }
         }
         self.plan_soon();
     }
@@ -305,13 +309,11 @@ impl<C: Controller> Actor<C> {
         }
     }
 
-    /// Gives up steps that were granted under a leadership that is over. Their intents stay open:
-    /// whoever leads next looks before it acts.
+    /// Gives up steps that were granted under a leadership that is over. None of them was called.
     fn drop_queue(&mut self) {
         let now = self.shared.now();
         for step in std::mem::take(&mut self.queue) {
-            let outcome = self.shared.controller.abandoned();
-            self.shared.controller.settle(&mut self.state, &step, outcome, now);
+            self.shared.controller.not_started(&mut self.state, &step, now);
         }
     }
 

@@ -21,7 +21,16 @@ pub struct Status {
     pub plans: u64,
 }
 
-pub(super) type Command<C> = Box<dyn FnOnce(&mut <C as Controller>::State, Moment) + Send>;
+type Change<C> = Box<dyn FnOnce(&mut <C as Controller>::State, Moment) + Send>;
+type Read<C> = Box<dyn FnOnce(&<C as Controller>::State) + Send>;
+
+/// What a handle asks of the task that owns the state.
+pub(super) enum Command<C: Controller> {
+    /// May change the state; planned after.
+    Change(Change<C>),
+    /// Leaves the state alone; causes nothing.
+    Read(Read<C>),
+}
 
 /// Reaches the task of one object. Cheap to clone.
 pub struct Handle<C: Controller> {
@@ -55,10 +64,26 @@ impl<C: Controller> Handle<C> {
         change: impl FnOnce(&mut C::State, Moment) -> R + Send + 'static,
     ) -> Option<R> {
         let (reply, answer) = oneshot::channel();
-        let command: Command<C> = Box::new(move |state, now| {
+        let command = Command::Change(Box::new(move |state: &mut C::State, now| {
             // The asker may have gone away; the change is made all the same.
             let _ = reply.send(change(state, now));
-        });
+        }));
+        self.inner.commands.send(command).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Runs a function on the object's state, in the task that owns it, and leaves everything as
+    /// it is: no plan follows, so that who only watches does not keep the object busy. `None` when
+    /// the object is no longer under control.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&C::State) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Read(Box::new(move |state: &C::State| {
+            // The asker may have gone away.
+            let _ = reply.send(look(state));
+        }));
         self.inner.commands.send(command).await.ok()?;
         answer.await.ok()
     }

@@ -292,6 +292,20 @@ async fn a_look_that_hangs_is_given_up_and_noted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reading_the_state_causes_no_plan() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(3));
+    rig.converged().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = handle.status().plans;
+    for _ in 0..100 {
+        assert_eq!(handle.read(|state| state.wanted).await, Some(3));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(handle.status().plans, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn open_intents_are_handed_over() {
     let rig = rig(always());
     let intent = Intent {
