@@ -59,7 +59,7 @@ impl Places {
 
     /// The plugin directory.
     pub fn plugins(&self) -> Result<Directory> {
-        if self.as_infrakit && self.state.is_none() {
+        if self.as_infrakit {
             return Ok(Directory::from_env()?);
         }
         if let Some(path) = variable(PLUGINS_VARIABLE) {

@@ -29,7 +29,7 @@ fn cattle_come_back_when_their_file_is_deleted() {
     assert!(files(&world).iter().all(|file| file.contains("docker run -d -p 80:80 nginx:alpine")));
     let folder = world.path().join("files");
     let first = fs::read_dir(&folder).expect("files").flatten().map(|entry| entry.path());
-    let first = first.filter(|path| path.to_string_lossy().contains("instance-")).next();
+    let first = { first }.find(|path| path.to_string_lossy().contains("instance-"));
     fs::remove_file(first.expect("an instance")).expect("delete");
     up.says("healed slot");
     assert_eq!(files(&world).len(), 3);

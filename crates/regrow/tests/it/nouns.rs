@@ -73,9 +73,92 @@ fn remotes_and_playbooks_are_lists_in_files() {
     world.ok(&["playbook", "add", "book", &index, "--cache"]);
     assert!(world.ok(&["playbook", "ls"]).contains(&index));
     assert_eq!(world.ok(&["playbook", "update", "book"]), "updated book\n");
-    let fault = world.fails(&["use", "book", "start"]);
-    assert!(fault.contains("does not run them yet"), "{fault}");
     world.ok(&["playbook", "rm", "book"]);
+}
+
+#[test]
+fn operations_of_playbooks_run() {
+    let world = World::new();
+    let _plugins = world.plugins(&["simulator"]);
+    let index = "hello: hello.ikt\nmore: more/index.yml\n";
+    let index = world.write("book/index.yml", index).display().to_string();
+    world.write("book/more/index.yml", "make: make.ikt\n");
+    world.write(
+        "book/hello.ikt",
+        "{{/* =% sh %= */}}{{ $n := flag `count` `int` `how often` | prompt `How often?` `int` 2 }}\
+         {{ $who := flag `who` `string` `whom to greet` `world` }}\
+         {{ range $i := until $n }}echo hello {{ $who }} {{ $i }}\n{{ end }}",
+    );
+    world.write(
+        "book/more/make.ikt",
+        "{{/* =% instanceProvision --plugin simulator/compute %= */}}\
+         Tags: {tier: {{ flag `tier` `string` `tag` }}}\nProperties: {}\n",
+    );
+    world.ok(&["playbook", "add", "book", &index]);
+    assert_eq!(world.ok(&["use", "book"]), "operations of book:\n  hello\n  more\n");
+    let hello = |words: &[&str]| world.ok(&[&["use", "book", "hello"], words].concat());
+    assert_eq!(hello(&[]), "hello world 0\nhello world 1\n");
+    assert_eq!(hello(&["--count", "1", "--who", "you"]), "hello you 0\n");
+    assert_eq!(hello(&["--count", "1", "--print-only"]), "echo hello world 0\n");
+    assert!(hello(&["--help"]).contains("--count <INT>"));
+    let said = world.run(&["use", "book", "hello", "--count", "many"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    let id = world.ok(&["use", "book", "more", "make", "--tier", "web"]);
+    let listed = world.ok(&["instance", "ls", "-q", "--plugin", "simulator/compute"]);
+    assert!(listed.starts_with(id.trim()) && listed.contains("tier=web"), "{listed}");
+    let fault = world.fails(&["use", "book", "helo"]);
+    assert!(fault.contains("did you mean \"hello\"?"), "{fault}");
+}
+
+#[test]
+fn a_script_of_infrakit_runs_unchanged() {
+    let world = World::new();
+    let program = world.path().join("bin/infrakit");
+    std::fs::create_dir_all(world.path().join("bin")).expect("folder");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_regrow"), &program).expect("link");
+    std::fs::create_dir_all(world.path().join("infrakit")).expect("folder");
+    world.write("infrakit/leader", "manager1");
+    world.write(
+        "cattle.json",
+        r#"{"ID": "cattle", "Properties": {"Allocation": {"Size": 2}, "Instance": {"Plugin":
+            "file", "Properties": {}}, "Flavor": {"Plugin": "vanilla", "Properties": {}}}}"#,
+    );
+    let script = world.write(
+        "e2e.sh",
+        r#"set -e
+infrakit plugin start manager:mystack group vanilla file vars --log 5 > start.log 2>&1 &
+for i in $(seq 200); do [ "$(infrakit plugin ls -q 2> /dev/null | wc -l)" -ge 12 ] && break; sleep 0.05; done
+for i in $(seq 100); do infrakit manager leader | grep -q true && break; sleep 0.05; done
+infrakit local mystack/groups commit-group cattle.json
+for i in $(seq 100); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 2 ] && break; sleep 0.05; done
+infrakit local mystack/cattle ls -q | wc -l
+infrakit local mystack/cattle scale 4
+for i in $(seq 100); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 4 ] && break; sleep 0.05; done
+infrakit local mystack/cattle ls -q | wc -l
+infrakit local mystack/cattle free-group
+infrakit local mystack/groups commit-group cattle.json
+infrakit local mystack/cattle destroy
+infrakit plugin stop --all > /dev/null
+wait
+ls infrakit/plugins | wc -l
+"#,
+    );
+    let mut run = std::process::Command::new("/bin/sh");
+    let path = std::env::var("PATH").unwrap_or_default();
+    run.arg(script).current_dir(world.path()).env_clear();
+    run.env("PATH", format!("{}:{path}", world.path().join("bin").display()));
+    run.env("HOME", world.path()).env("INFRAKIT_HOME", world.path().join("infrakit"));
+    run.env("INFRAKIT_MUX_LISTEN", "127.0.0.1:0");
+    run.env("INFRAKIT_INSTANCE_FILE_DIR", world.path().join("files"));
+    run.env("REGROW_STATE", world.state());
+    let said = crate::support::said(&run.output().expect("run"));
+    assert_eq!(
+        said.out,
+        "Committed cattle: Managing 2 instances\n2\nGroup cattle at 2 instances, scale to 4\n4\n\
+         Freed cattle\nCommitted cattle: Managing 2 instances\nDestroyed cattle\n0\n",
+        "{said:?}\n{}",
+        std::fs::read_to_string(world.path().join("start.log")).unwrap_or_default()
+    );
 }
 
 #[test]
@@ -113,7 +196,7 @@ fn another_manager_is_reached_over_its_port() {
     let remote = |words: &[&str]| {
         let mut command = world.command(words);
         command.env("INFRAKIT_HOST", "prod").env("INFRAKIT_PLUGINS_DIR", "/nonexistent");
-        crate::support::said(command.output().expect("run"))
+        crate::support::said(&command.output().expect("run"))
     };
     wait("it leads", || remote(&["manager", "leader"]).out.starts_with("IsLeader       : true"));
     let listed = remote(&["plugin", "ls", "-q"]);

@@ -65,7 +65,7 @@ impl World {
 
     /// Runs a command to its end.
     pub fn run(&self, words: &[&str]) -> Said {
-        said(self.command(words).output().expect("run"))
+        said(&self.command(words).output().expect("run"))
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -156,7 +156,7 @@ pub fn kill(pid: i32, signal: &str) {
     let _ = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).output();
 }
 
-pub fn said(output: Output) -> Said {
+pub fn said(output: &Output) -> Said {
     Said {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,4 +1,12 @@
-//! Playbooks: the list of them. Running their operations (`use`) is not in this build yet.
+//! Playbooks: the list of them, and running their operations.
+//!
+//! A playbook is an index from operations to callables; a callable is a template that says which
+//! flags it takes and which backend gets what it renders (see `callable`).
+
+mod backends;
+mod callable;
+mod flags;
+mod perform;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +16,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::documents::{Loader, RenderArgs};
-use crate::finder::Finder;
 use crate::output::{OutputArgs, print, table, yaml};
 use crate::places::{Places, replace_file};
 
@@ -28,6 +35,8 @@ struct Playbook {
     #[serde(alias = "Cache", skip_serializing_if = "String::is_empty")]
     cache: String,
 }
+
+pub use perform::UseArgs;
 
 type Playbooks = BTreeMap<String, Playbook>;
 
@@ -181,32 +190,5 @@ fn index(url: &str) -> Result<String> {
     match read {
         Ok(_) => Ok(text),
         Err(fault) => bail!("read index {url}: {fault}; expected a map from operations to URLs"),
-    }
-}
-
-/// Arguments of `use`.
-#[derive(Args, Debug)]
-pub struct UseArgs {
-    /// Playbook
-    name: String,
-    /// Operation and its flags
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<String>,
-}
-
-impl UseArgs {
-    /// Says that this build cannot.
-    pub async fn run(&self, _: Finder) -> Result<()> {
-        let playbooks = load()?;
-        let Some(playbook) = playbooks.get(&self.name) else {
-            bail!("use playbook {:?}: it is not in the list (see `regrow playbook ls`)", self.name);
-        };
-        let operation = self.words.first().map_or("", String::as_str);
-        bail!(
-            "use playbook {} {operation}: this build keeps the list of playbooks, but does not run \
-             them yet; its index is {}",
-            self.name,
-            playbook.url
-        );
     }
 }
