@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::exchange::{Exchange, Task};
-use crate::PluginError;
 use crate::spi::Result;
 use crate::wire::calls::HelloParams;
 use crate::wire::envelope::Answer;
 use crate::wire::{Hello, Kind, Method, depth};
+use crate::{PluginError, wire};
 
 /// Ids stay below what a float holds exactly, for peers whose JSON library has no integers.
 const ID_LIMIT: u64 = 1 << 53;
@@ -30,7 +30,12 @@ impl Client {
 
 impl Exchange {
     pub(super) async fn call_raw(&self, method: &str, params: &Any) -> Result<Any> {
-        self.call(method, Kind::Write, params).await
+        // A tool may send a known method with odd params, and a repetition might not do the same.
+        let kind = match wire::kind(method) {
+            Some(Kind::Slow) => Kind::Slow,
+            Some(Kind::Read | Kind::Write) | None => Kind::Write,
+        };
+        self.call(method, kind, params).await
     }
 
     async fn call<P: Serialize + Sync + ?Sized, T: DeserializeOwned>(

@@ -2,9 +2,11 @@ use regrow_ids::PluginName;
 
 use crate::spi::{Controller, ObjectMeta, Operation, Plan as PlanText, Spec, SpecObject};
 
+// A commit may answer only when what it destroys is gone: which operation it is stands in the
+// request, and the time limit belongs to the method.
 super::service! {
     Controller: controllers, dyn Controller, keyed;
-    "Controller.Commit" Write
+    "Controller.Commit" Slow
         Commit { name: PluginName = "Name", operation: Operation = "Operation", spec: Spec = "Spec" }
         -> Committed { name: PluginName = "Name", object: SpecObject = "Object", plan: PlanText = "Plan" }
         = |target, Commit { name, operation, spec }| {

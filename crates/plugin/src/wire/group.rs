@@ -20,7 +20,7 @@ super::service! {
             let description = object.describe_group(&id).await?;
             Ok(Described { name, id, description })
         };
-    "Group.DestroyGroup" Write
+    "Group.DestroyGroup" Slow
         Destroy { name: PluginName = "Name", id: GroupId = "ID" }
         -> Destroyed { name: PluginName = "Name", id: GroupId = "ID" }
         = |object, Destroy { name, id }| {

@@ -52,6 +52,12 @@ pub fn methods(interface: Interface) -> &'static [Row] {
     }
 }
 
+/// What a repetition of a method does, if it is one of the table.
+pub(crate) fn kind(method: &str) -> Option<Kind> {
+    let rows = Interface::ALL.into_iter().flat_map(methods);
+    rows.into_iter().find(|row| row.method() == method).map(Row::kind)
+}
+
 /// Declares the methods of one interface: for each a params struct, a result struct, a table row
 /// and the call on the object.
 macro_rules! service {
@@ -116,7 +122,7 @@ use find_object;
 
 #[cfg(test)]
 mod tests {
-    use super::methods;
+    use super::{Kind, kind, methods};
     use crate::spi::Interface;
 
     #[test]
@@ -132,5 +138,28 @@ mod tests {
             count += rows.len();
         }
         assert_eq!(count, 45);
+    }
+
+    #[test]
+    fn what_makes_or_destroys_has_minutes() {
+        let rows = Interface::ALL.into_iter().flat_map(methods);
+        let slow = rows.filter(|row| row.kind() == Kind::Slow).map(super::Row::method);
+        let expected = [
+            "Controller.Commit",
+            "Flavor.Drain",
+            "Group.DestroyGroup",
+            "Group.DestroyInstances",
+            "Instance.Destroy",
+            "Instance.Provision",
+            "Manager.Enforce",
+            "Manager.Terminate",
+            "Resource.Commit",
+            "Resource.Destroy",
+        ];
+        let mut slow: Vec<_> = slow.collect();
+        slow.sort_unstable();
+        assert_eq!(slow, expected);
+        assert_eq!(kind("Group.DestroyGroup"), Some(Kind::Slow));
+        assert_eq!(kind("Group.Nothing"), None);
     }
 }

@@ -6,12 +6,12 @@ use regrow_codec::Any;
 use regrow_ids::{GroupId, InstanceId};
 use regrow_plugin::spi::*;
 use regrow_plugin::{
-    Directory, FixedObjects, Lookup, Plugin, PluginError, Registry, SocketPlugins,
+    Client, Directory, FixedObjects, Lookup, Plugin, PluginError, Registry, SocketPlugins, Timeouts,
 };
 use serde_json::json;
 
 use crate::support::{memory_plugin, name, start, tags, timeouts, typed_plugin};
-use crate::told::Told;
+use crate::told::{SLOW, SLOW_FOR, Told};
 
 #[tokio::test]
 async fn an_instance_lives_its_life_over_a_socket() {
@@ -161,4 +161,29 @@ async fn a_changeable_tree_can_be_read() {
         let tree = plugins.metadata(&name("vars")).await.expect("metadata");
         assert_eq!(tree.keys("").await.expect("keys"), ["cluster"]);
     }
+}
+
+#[tokio::test]
+async fn a_destroy_that_waits_for_drains_is_waited_for() {
+    let dir = tempfile::tempdir().expect("directory");
+    let told = Arc::new(Told);
+    let plugin = Plugin::new("all")
+        .with_controllers(FixedObjects::single(Arc::clone(&told) as Arc<dyn Controller>))
+        .with_groups(FixedObjects::single(told as Arc<dyn Group>));
+    let running = start(plugin, dir.path()).await;
+    let limits = Timeouts { call: SLOW_FOR / 2, ..timeouts() };
+    let client = Client::with(running.endpoint().clone(), limits);
+    let group = client.group(&name("all")).await.expect("group");
+    let controller = client.controller(&name("all")).await.expect("controller");
+    let id = GroupId::from(SLOW);
+    let spec = Spec { kind: SLOW.into(), ..Spec::default() };
+    let params = Any::from(json!({"ID": SLOW}));
+    let (destroyed, committed, raw) = tokio::join!(
+        group.destroy_group(&id),
+        controller.commit(Operation::Destroy, &spec),
+        client.call_raw("Group.DestroyGroup", &params),
+    );
+    assert_eq!(destroyed, Ok(()));
+    committed.expect("commit");
+    raw.expect("the same by name");
 }

@@ -1,6 +1,7 @@
 //! An object behind every interface that answers what was captured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use regrow_codec::Any;
@@ -12,6 +13,10 @@ use serde_json::json;
 use crate::support::tags;
 
 pub struct Told;
+
+/// Id of a group, and kind of a spec, whose end takes a while.
+pub const SLOW: &str = "slow";
+pub const SLOW_FOR: Duration = Duration::from_secs(2);
 
 fn any(text: &str) -> Any {
     Any::from_text(text).expect("JSON")
@@ -101,7 +106,10 @@ impl Group for Told {
         Ok(GroupDescription { instances: Vec::new(), converged: true })
     }
 
-    async fn destroy_group(&self, _id: &GroupId) -> Result<()> {
+    async fn destroy_group(&self, id: &GroupId) -> Result<()> {
+        if id.as_str() == SLOW {
+            tokio::time::sleep(SLOW_FOR).await;
+        }
         Ok(())
     }
 
@@ -224,7 +232,11 @@ impl Controller for Told {
     }
 
     async fn commit(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
-        assert_eq!(operation, Operation::Enforce);
+        if spec.kind == SLOW {
+            tokio::time::sleep(SLOW_FOR).await;
+        } else {
+            assert_eq!(operation, Operation::Enforce);
+        }
         let state = any(r#"{"Instances":null,"Converged":false}"#);
         Ok((SpecObject::new(spec.clone(), state), Plan::default()))
     }
