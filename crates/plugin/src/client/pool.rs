@@ -38,7 +38,9 @@ struct Idle {
 }
 
 /// Right to use a connection.
-pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// One connection. Dropping it closes it, which also tells the plugin to stop answering.
 pub(super) struct Connection {
@@ -79,7 +81,8 @@ impl Pool {
 
     /// Waits for the right to use a connection.
     pub(super) async fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).acquire_owned().await.ok().map(Place)
+        let permit = Arc::clone(&self.places).acquire_owned().await.ok();
+        permit.map(|permit| Place { _permit: permit })
     }
 
     /// A connection that is ready for a request: the one used last, or a new one.
