@@ -18,13 +18,11 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Somebody else could put a socket of his own in our place.
-    #[error(
-        "use plugin directory {path}: {reason}; run `chmod 700` on it or choose another with INFRAKIT_PLUGINS_DIR"
-    )]
+    #[error("use plugin directory {path}: {reason}")]
     Unsafe {
         /// The directory.
         path: PathBuf,
-        /// Who could.
+        /// Who could, and what to do about it.
         reason: String,
     },
     /// Too many plugins start or stop at once, or one of them hangs while it does.

@@ -129,6 +129,48 @@ async fn nobody_else_gets_in() {
 }
 
 #[tokio::test]
+async fn a_planted_link_is_not_written_through() {
+    let dir = tempfile::tempdir().expect("directory");
+    let elsewhere = dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("folder");
+    let target = elsewhere.join("precious");
+    fs::write(&target, "precious").expect("write");
+    let plugins = dir.path().join("plugins");
+    fs::create_dir(&plugins).expect("folder");
+    fs::set_permissions(&plugins, fs::Permissions::from_mode(0o700)).expect("mode");
+    for name in [".file.draft", "file.pid", "file.listen"] {
+        std::os::unix::fs::symlink(&target, plugins.join(name)).expect("link");
+    }
+    let listen = Listen::tcp("127.0.0.1:0", &plugins);
+    let running = serve(memory_plugin("file"), listen).await.expect("serve");
+    assert_eq!(fs::read_to_string(&target).expect("read"), "precious");
+    let listen = plugins.join("file.listen");
+    assert!(fs::symlink_metadata(&listen).expect("metadata").is_file());
+    assert_eq!(fs::metadata(&listen).expect("metadata").mode() & 0o777, 0o644);
+    running.stop(Duration::from_secs(1)).await;
+    let left = fs::read_dir(&plugins).expect("list").map(|entry| entry.expect("entry").file_name());
+    assert_eq!(left.collect::<Vec<_>>(), [".file.draft"], "what was planted, and nothing of ours");
+}
+
+#[tokio::test]
+async fn root_stays_out_of_the_directories_of_users() {
+    let dir = tempfile::tempdir().expect("directory");
+    let theirs = dir.path().join("theirs");
+    fs::create_dir(&theirs).expect("folder");
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).expect("mode");
+    if std::os::unix::fs::chown(&theirs, Some(1000), None).is_err() {
+        // Only root can make a directory that is not its own; the rule has a test of its own.
+        return;
+    }
+    let text = refusal(&theirs).await.to_string();
+    let own = rustix::process::geteuid().as_raw();
+    if own == 0 {
+        assert!(text.contains("it belongs to user 1000, we are user 0; choose"), "{text}");
+        assert!(text.contains("choose another directory with INFRAKIT_PLUGINS_DIR"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_said() {
     let dir = tempfile::tempdir().expect("directory");
     fs::write(dir.path().join("file"), "mine").expect("write");
@@ -140,7 +182,12 @@ async fn what_cannot_be_used_is_said() {
     fs::create_dir(&open).expect("folder");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("mode");
     let text = refusal(&open).await.to_string();
-    assert!(text.contains("every user can write to it"), "{text}");
+    assert!(text.contains("every user can write to it (mode 0777)"), "{text}");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o775)).expect("mode");
+    let text = refusal(&open).await.to_string();
+    assert!(text.contains("its group can write to it (mode 0775); run `chmod go-w /"), "{text}");
+    assert!(text.contains("INFRAKIT_PLUGINS_DIR"), "{text}");
+    assert_eq!(fs::read_dir(&open).expect("list").count(), 0, "nothing is put there");
 
     let long = dir.path().join("x".repeat(120));
     let text = refusal(&long).await.to_string();

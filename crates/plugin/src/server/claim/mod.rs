@@ -6,13 +6,14 @@
 //! one. The pid file is only asked when nothing answers: an owner that still runs may be about to
 //! listen, and its place must not be taken.
 
+mod directory;
 mod lock;
 mod process;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Site {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
             return Err(ServeError::Name(name.to_owned()));
         }
-        prepare(directory)?;
+        directory::prepare(directory)?;
         let lock = DirectoryLock::take(directory)?;
         let site = Self { name: name.to_owned(), directory: directory.to_owned(), _lock: lock };
         let socket_owner = site.probe_socket()?;
@@ -166,11 +167,17 @@ impl Site {
 
     /// Writes a file whole or not at all: others read it without a lock.
     fn write(&self, path: &Path, text: &str) -> Result<(), ServeError> {
-        let draft = self.directory.join(format!(".{}.draft", self.name));
-        fs::write(&draft, text)
-            .and_then(|()| fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)))
-            .and_then(|()| fs::rename(&draft, path))
-            .map_err(|error| self.file_error(path, error))
+        // A name that nobody can have guessed, and that must not exist: whatever lies there was put
+        // there for us to write through.
+        let number: u64 = rand::random();
+        let draft = self.directory.join(format!(".{}.{number:016x}.draft", self.name));
+        let written = fill(&draft, text).and_then(|()| fs::rename(&draft, path));
+        written.map_err(|error| {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::remove_file(&draft);
+            }
+            self.file_error(path, error)
+        })
     }
 
     fn file_error(&self, path: &Path, source: io::Error) -> ServeError {
@@ -197,24 +204,16 @@ impl Claim {
     }
 }
 
-fn file_id(path: &Path) -> io::Result<FileId> {
-    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
+/// Makes a file; neither one that exists nor a link at its place is followed.
+fn fill(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    // The user's mask does not count: every reader of the directory may know who serves a name.
+    file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Makes the directory if it is missing, and checks that nobody else can put files into it.
-fn prepare(path: &Path) -> Result<(), ServeError> {
-    let failed = |source| ServeError::Directory { path: path.to_owned(), source };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-    let meta = fs::metadata(path).map_err(failed)?;
-    let unsafe_for = |reason| Err(ServeError::Unsafe { path: path.to_owned(), reason });
-    if meta.mode() & 0o002 != 0 {
-        return unsafe_for(format!("every user can write to it (mode {:o})", meta.mode() & 0o7777));
-    }
-    let own = rustix::process::geteuid().as_raw();
-    if own != 0 && meta.uid() != own && meta.uid() != 0 {
-        return unsafe_for(format!("it belongs to user {}, we are {own}", meta.uid()));
-    }
-    Ok(())
+fn file_id(path: &Path) -> io::Result<FileId> {
+    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Tries a connection without waiting; the peer's pid where the system knows it.
