@@ -21,6 +21,7 @@ mod ending;
 mod home;
 mod launch;
 mod leader;
+mod lock;
 mod options;
 mod proc;
 mod properties;
@@ -100,6 +101,29 @@ pub enum ProcessError {
         /// Pid of the owner.
         owner: String,
     },
+    /// The directory was not made for instances, and we would remove things in it.
+    #[error(
+        "open directory {dir}: it holds {found:?} and was not made by this provider; set option Dir to an empty directory"
+    )]
+    ForeignDirectory {
+        /// The directory.
+        dir: String,
+        /// One of the things in it.
+        found: String,
+    },
+    /// Others could put things into the directory.
+    #[error("open directory {dir}: {reason}; make it ours alone, or set option Dir")]
+    UnsafeDirectory {
+        /// The directory.
+        dir: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing says where instances are kept.
+    #[error(
+        "find the directory of instances: neither XDG_STATE_HOME nor HOME is set; set option Dir (REGROW_PROCESS_DIR)"
+    )]
+    NoDirectory,
     /// No such instance.
     #[error("{doing} instance {id}: not found; it may have ended already")]
     Unknown {

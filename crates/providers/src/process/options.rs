@@ -1,9 +1,10 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use regrow_ids::GoDuration;
 use serde::{Deserialize, Serialize};
 
-use super::StopSignal;
+use super::{ProcessError, StopSignal};
 use crate::settings::{self, EnvOption};
 
 /// Options of the process provider.
@@ -11,7 +12,8 @@ use crate::settings::{self, EnvOption};
 #[serde(default, rename_all = "PascalCase")]
 pub struct Options {
     /// Where instances are kept (`REGROW_PROCESS_DIR`). Default: `/var/lib/regrow/process` for root,
-    /// else `regrow/process` below `$XDG_STATE_HOME` or `~/.local/state`.
+    /// else `regrow/process` below `$XDG_STATE_HOME` or `~/.local/state`. Must be ours, and nobody else may write
+    /// there.
     pub dir: Option<PathBuf>,
     /// Time between the stop signal and the kill, for instances that do not say
     /// (`REGROW_PROCESS_STOP_GRACE`). Default 10 s.
@@ -48,19 +50,49 @@ impl settings::Options for Options {
 }
 
 impl Options {
-    pub(super) fn directory(&self) -> PathBuf {
+    pub(super) fn directory(&self) -> Result<PathBuf, ProcessError> {
+        let is_root = rustix::process::geteuid().is_root();
+        self.directory_for(is_root, |name| std::env::var_os(name))
+    }
+
+    fn directory_for(
+        &self,
+        is_root: bool,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<PathBuf, ProcessError> {
         if let Some(dir) = &self.dir {
-            return dir.clone();
+            return Ok(dir.clone());
         }
-        if rustix::process::geteuid().is_root() {
-            return PathBuf::from("/var/lib/regrow/process");
+        if is_root {
+            return Ok(PathBuf::from("/var/lib/regrow/process"));
         }
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let set = |name| environment(name).filter(|value| !value.is_empty());
         let state = match (set("XDG_STATE_HOME"), set("HOME")) {
             (Some(state), _) => PathBuf::from(state),
             (None, Some(home)) => PathBuf::from(home).join(".local/state"),
-            (None, None) => std::env::temp_dir(),
+            // Not the folder for temporary files: everybody may make things there.
+            (None, None) => return Err(ProcessError::NoDirectory),
         };
-        state.join("regrow/process")
+        Ok(state.join("regrow/process"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Options;
+    use crate::process::ProcessError;
+
+    #[test]
+    fn there_is_no_shared_default() {
+        let options = Options::default();
+        let of = |is_root, variable: &'static str| {
+            options.directory_for(is_root, move |name| (name == variable).then(|| "/x".into()))
+        };
+        assert_eq!(of(true, "").expect("root"), Path::new("/var/lib/regrow/process"));
+        assert_eq!(of(false, "HOME").expect("home"), Path::new("/x/.local/state/regrow/process"));
+        assert_eq!(of(false, "XDG_STATE_HOME").expect("state"), Path::new("/x/regrow/process"));
+        assert!(matches!(of(false, "TMPDIR"), Err(ProcessError::NoDirectory)));
     }
 }

@@ -77,7 +77,7 @@ impl Processes {
     /// # Errors
     /// The directory cannot be used, belongs to a running provider or holds a damaged record.
     pub async fn open(options: &Options) -> std::result::Result<Self, ProcessError> {
-        let (dir, keep_dead) = (options.directory(), options.keep_dead);
+        let (dir, keep_dead) = (options.directory()?, options.keep_dead);
         let home = spawn_blocking(move || Home::open(&dir, keep_dead)).await??;
         let core = Arc::new(Core {
             census: Census::new(home.path()),
@@ -180,7 +180,7 @@ impl Core {
         spec: &InstanceSpec,
         properties: &Properties,
     ) -> std::result::Result<(InstanceRecord, Leader), ProcessError> {
-        let id = InstanceId::from(format!("process-{:016x}", rand::random::<u64>()));
+        let id = Home::new_id();
         let launch = Launch::new(self.home.path(), &self.home.of(&id), &id, spec, properties)?;
         let dir = self.home.make(&id)?;
         let mut record = InstanceRecord {

@@ -54,8 +54,12 @@ impl Core {
         let mut records = Vec::new();
         for id in self.home.ids()? {
             if !self.home.has_record(&id) {
-                // The record is written before anything is started: nothing was.
-                self.home.remove(&id)?;
+                // The record is written before anything is started: nothing was. More than we put
+                // there before that is not ours to remove.
+                if !self.home.remove_unused(&id)? {
+                    let path = self.home.of(&id);
+                    tracing::warn!(path = %path.display(), "there is no record; left alone");
+                }
                 continue;
             }
             let dir = self.home.of(&id);

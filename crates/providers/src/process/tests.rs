@@ -10,9 +10,14 @@ use regrow_ids::InstanceId;
 use regrow_plugin::spi::{Instance as _, Tags};
 use serde_json::json;
 
+use super::lock::LOCK_FILE;
 use super::proc::{INSTANCE_VARIABLE, PROVIDER_VARIABLE, boot_id, stat};
 use super::record::{Identity, InstanceRecord, RECORD_FILE, State};
 use super::{Options, ProcessError, Processes};
+
+/// Names of instances.
+const A: &str = "process-000000000000000a";
+const B: &str = "process-000000000000000b";
 
 /// A directory and the processes that a test started; nothing of either outlives the test.
 struct Scene {
@@ -31,7 +36,9 @@ impl Drop for Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("directory"), children: Vec::new() }
+        let dir = tempfile::tempdir().expect("directory");
+        std::fs::write(dir.path().join(LOCK_FILE), "").expect("the mark of an earlier run");
+        Self { dir, children: Vec::new() }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -93,34 +100,51 @@ async fn ids(processes: &Processes) -> Vec<String> {
 #[tokio::test]
 async fn died_before_the_start_was_recorded() {
     let mut scene = Scene::new();
-    let pid = scene.start(Some("a"));
-    scene.record("a", State::Starting, None);
+    let pid = scene.start(Some(A));
+    scene.record(A, State::Starting, None);
     let processes = Processes::open(&scene.options()).await.expect("open");
-    assert_eq!(ids(&processes).await, ["a"]);
-    let again = InstanceRecord::read(&scene.path().join("a")).expect("record");
+    assert_eq!(ids(&processes).await, [A]);
+    let again = InstanceRecord::read(&scene.path().join(A)).expect("record");
     assert_eq!((again.state, again.leader), (State::Running, Some(identity(pid))));
     // The key finds it: there is no second one.
-    let tags = Tags::from([("regrow.key".to_owned(), "key-a".to_owned())]);
+    let tags = Tags::from([("regrow.key".to_owned(), format!("key-{A}"))]);
     let spec = regrow_plugin::spi::InstanceSpec { tags, ..Default::default() };
-    assert_eq!(processes.provision(&spec).await.expect("provision").as_str(), "a");
+    assert_eq!(processes.provision(&spec).await.expect("provision").as_str(), A);
 }
 
 #[tokio::test]
 async fn died_before_the_start() {
     let scene = Scene::new();
-    scene.record("a", State::Starting, None);
-    std::fs::create_dir(scene.path().join("b")).expect("no record yet");
+    scene.record(A, State::Starting, None);
+    std::fs::create_dir(scene.path().join(B)).expect("no record yet");
     let processes = Processes::open(&scene.options()).await.expect("open");
     assert!(ids(&processes).await.is_empty());
     assert_eq!(scene.dead(), 1);
-    assert!(!scene.path().join("b").exists());
+    assert!(!scene.path().join(B).exists());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let scene = Scene::new();
+    let foreign = [scene.path().join("photos/holidays"), scene.path().join(A).join("letters")];
+    for dir in &foreign {
+        std::fs::create_dir_all(dir).expect("directory");
+    }
+    let processes = Processes::open(&scene.options()).await.expect("open");
+    assert!(ids(&processes).await.is_empty());
+    assert!(foreign.iter().all(|dir| dir.is_dir()));
+    drop(processes);
+    std::fs::remove_file(scene.path().join(LOCK_FILE)).expect("remove");
+    let fault = Processes::open(&scene.options()).await.err().expect("not our directory");
+    assert!(fault.to_string().contains(&*scene.path().to_string_lossy()), "{fault}");
+    assert!(foreign.iter().all(|dir| dir.is_dir()));
 }
 
 #[tokio::test]
 async fn died_in_the_middle_of_a_stop() {
     let mut scene = Scene::new();
-    let pid = scene.start(Some("a"));
-    scene.record("a", State::Stopping, Some(identity(pid)));
+    let pid = scene.start(Some(A));
+    scene.record(A, State::Stopping, Some(identity(pid)));
     let _processes = Processes::open(&scene.options()).await.expect("open");
     for _ in 0..500 {
         if scene.dead() == 1 {
@@ -140,8 +164,8 @@ async fn a_stranger_with_the_same_number_is_left_alone() {
         let mut scene = Scene::new();
         let mut identity = identity(scene.start(None));
         change(&mut identity);
-        scene.record("running", State::Running, Some(identity.clone()));
-        scene.record("stopping", State::Stopping, Some(identity));
+        scene.record(A, State::Running, Some(identity.clone()));
+        scene.record(B, State::Stopping, Some(identity));
         let processes = Processes::open(&scene.options()).await.expect("open");
         assert!(ids(&processes).await.is_empty());
         assert_eq!(scene.dead(), 2);
@@ -159,10 +183,10 @@ async fn what_an_ended_leader_left_is_cleared_away() {
         child.wait().expect("wait");
         pid
     };
-    scene.start(Some("a"));
-    scene.start(Some("b"));
+    scene.start(Some(A));
+    scene.start(Some(B));
     scene.record(
-        "a",
+        A,
         State::Running,
         Some(Identity { pid: ended, start: 1, boot_id: boot_id().expect("boot id") }),
     );
@@ -175,8 +199,8 @@ async fn what_an_ended_leader_left_is_cleared_away() {
 #[tokio::test]
 async fn a_damaged_record_stops_the_provider_and_is_named() {
     let scene = Scene::new();
-    scene.record("a", State::Running, None);
-    let path = scene.path().join("a").join(RECORD_FILE);
+    scene.record(A, State::Running, None);
+    let path = scene.path().join(A).join(RECORD_FILE);
     let mut bytes = std::fs::read(&path).expect("read");
     *bytes.last_mut().expect("bytes") ^= 1;
     std::fs::write(&path, bytes).expect("write");
@@ -188,8 +212,8 @@ async fn a_damaged_record_stops_the_provider_and_is_named() {
 #[tokio::test]
 async fn a_record_in_the_wrong_place_is_refused() {
     let scene = Scene::new();
-    scene.record("a", State::Running, None);
-    let (from, to) = (scene.path().join("a"), scene.path().join("b"));
+    scene.record(A, State::Running, None);
+    let (from, to) = (scene.path().join(A), scene.path().join(B));
     std::fs::rename(from, to).expect("rename");
     let fault = Processes::open(&scene.options()).await.err().expect("refused");
     assert!(fault.to_string().contains("another name"), "{fault}");
