@@ -1,6 +1,6 @@
 //! The stored document of all specs (InfraKit specification §5.4). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regrow_codec::{Any, decode};
 use regrow_ids::PluginName;
@@ -62,11 +62,33 @@ impl Record {
 struct Entry {
     key: Key,
     record: Record,
+    /// Not there in most documents, and the original skips it.
+    #[serde(skip_serializing_if = "is_false")]
+    ending: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// All stored specs.
+///
+/// A spec may be *ending*: its destruction was begun and its end is not known yet. It is still
+/// listed, so that it can be destroyed or freed again, but nobody brings it back into force until it
+/// is put anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Catalog(BTreeMap<Key, Record>);
+pub struct Catalog {
+    records: BTreeMap<Key, Record>,
+    ending: BTreeSet<Key>,
+}
+
+/// What a catalog had under a key before a record was put there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Earlier {
+    record: Option<Record>,
+    was_ending: bool,
+}
 
 impl Catalog {
     /// Reads the stored document; nothing stored, or `null`, is an empty catalog. Of two entries
@@ -77,43 +99,88 @@ impl Catalog {
     pub fn read(document: Option<&Any>) -> Result<Self, decode::DecodeError> {
         let Some(document) = document else { return Ok(Self::default()) };
         let entries: Option<Vec<Entry>> = document.decode()?;
-        let entries = entries.unwrap_or_default();
-        Ok(Self(entries.into_iter().map(|entry| (entry.key, entry.record)).collect()))
+        let mut catalog = Self::default();
+        for Entry { key, record, ending } in entries.unwrap_or_default() {
+            catalog.put(key.clone(), record);
+            catalog.set_ending(&key, ending);
+        }
+        Ok(catalog)
     }
 
     /// The document to store, sorted by key.
     pub fn to_document(&self) -> Any {
         let entries: Vec<_> = self
-            .0
+            .records
             .iter()
-            .map(|(key, record)| Entry { key: key.clone(), record: record.clone() })
+            .map(|(key, record)| {
+                let ending = self.is_ending(key);
+                Entry { key: key.clone(), record: record.clone(), ending }
+            })
             .collect();
         Any::from_serialize(&entries)
     }
 
     /// The record of a key.
     pub fn get(&self, key: &Key) -> Option<&Record> {
-        self.0.get(key)
+        self.records.get(key)
     }
 
-    /// Puts a record, returns the one that it replaces.
+    /// Puts a record, which is not ending then; returns the one that it replaces.
     pub fn put(&mut self, key: Key, record: Record) -> Option<Record> {
-        self.0.insert(key, record)
+        self.ending.remove(&key);
+        self.records.insert(key, record)
     }
 
     /// Removes a record.
     pub fn remove(&mut self, key: &Key) -> Option<Record> {
-        self.0.remove(key)
+        self.ending.remove(key);
+        self.records.remove(key)
+    }
+
+    /// True for a record that is to be no more.
+    pub fn is_ending(&self, key: &Key) -> bool {
+        self.ending.contains(key)
+    }
+
+    /// Says that a record is to be no more, or is to stay after all.
+    pub fn set_ending(&mut self, key: &Key, ending: bool) {
+        if ending && self.records.contains_key(key) {
+            self.ending.insert(key.clone());
+        } else {
+            self.ending.remove(key);
+        }
+    }
+
+    /// Puts a record; what it replaces can be restored.
+    pub(crate) fn replace(&mut self, key: &Key, record: Record) -> Earlier {
+        let was_ending = self.is_ending(key);
+        Earlier { record: self.put(key.clone(), record), was_ending }
+    }
+
+    /// Takes a record back out, if it is still the one that we put there.
+    pub(crate) fn put_back(&mut self, key: &Key, ours: &Record, earlier: Earlier) {
+        if !self.get(key).is_some_and(|stored| stored.is_same(ours)) {
+            return;
+        }
+        match earlier.record {
+            Some(record) => {
+                self.put(key.clone(), record);
+                self.set_ending(key, earlier.was_ending);
+            }
+            None => {
+                self.remove(key);
+            }
+        }
     }
 
     /// All records by key.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Record)> {
-        self.0.iter()
+        self.records.iter()
     }
 
     /// All keys.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.0.keys()
+        self.records.keys()
     }
 }
 
@@ -161,7 +228,7 @@ mod tests {
     use regrow_codec::Any;
     use serde_json::json;
 
-    use super::{Catalog, has_logical_ids, with_size};
+    use super::{Catalog, Key, Record, has_logical_ids, with_size};
 
     #[test]
     fn sizes_are_found_and_set_by_gos_field_rule() {
@@ -174,6 +241,24 @@ mod tests {
         assert!(with_size(&Any::from(json!([])), 1).is_none());
         let pets = Any::from(json!({"Allocation": {"LogicalIDs": ["a"]}}));
         assert!(has_logical_ids(&pets));
+    }
+
+    #[test]
+    fn a_record_is_ending_until_it_is_put_anew() {
+        let (key, record) = (Key::group("q"), Record::default());
+        let mut catalog = Catalog::default();
+        catalog.set_ending(&key, true);
+        assert!(!catalog.is_ending(&key), "there is nothing to end");
+        catalog.put(key.clone(), record.clone());
+        let plain = catalog.to_document();
+        assert!(!plain.as_text().contains("Ending"), "as the original prints it");
+        catalog.set_ending(&key, true);
+        let read = Catalog::read(Some(&catalog.to_document())).expect("catalog");
+        assert!(read.is_ending(&key) && read == catalog);
+        let earlier = catalog.replace(&key, record.clone());
+        assert_eq!(catalog.to_document(), plain);
+        catalog.put_back(&key, &record, earlier);
+        assert!(catalog.is_ending(&key));
     }
 
     #[test]

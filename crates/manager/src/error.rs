@@ -77,6 +77,19 @@ pub enum ManagerError {
         #[source]
         source: Box<Self>,
     },
+    /// A group whose destruction began earlier and was never seen to end, and which its plugin does
+    /// not destroy now.
+    #[error(
+        "destroy group {group:?}: {source}; an earlier destruction of it was not seen to end: free it \
+         to forget it, or commit it again and destroy it then if instances are left"
+    )]
+    HalfDestroyed {
+        /// The group.
+        group: String,
+        /// What the plugin said.
+        #[source]
+        source: Box<Self>,
+    },
     /// A size was set where it cannot be.
     #[error("set size of group {group:?}: {reason}")]
     NoSize {

@@ -2,16 +2,51 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use regrow_ids::PluginName;
 use regrow_plugin::PluginError;
-use regrow_plugin::spi::Result;
+use regrow_plugin::spi::{Controller, Group, Result, Updatable};
+
+use super::Core;
 
 /// How long a plugin may take for anything but destruction. Clients over sockets give up earlier.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a plugin may take to drain and destroy what a spec describes.
 pub(crate) const DESTROY_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long it may take to find a plugin: a lookup may ask a socket whose owner hangs.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Core {
+    /// Finds the groups of a plugin.
+    pub(crate) async fn find_group(&self, plugin: &PluginName) -> Result<Arc<dyn Group>> {
+        found(plugin, self.lookup.group(plugin)).await
+    }
+
+    /// Finds a controller.
+    pub(crate) async fn find_controller(&self, plugin: &PluginName) -> Result<Arc<dyn Controller>> {
+        found(plugin, self.lookup.controller(plugin)).await
+    }
+
+    /// Finds a metadata plugin.
+    pub(crate) async fn find_updatable(&self, plugin: &PluginName) -> Result<Arc<dyn Updatable>> {
+        found(plugin, self.lookup.updatable(plugin)).await
+    }
+}
+
+/// Waits for a lookup. One that takes too long has changed nothing, unlike a call.
+async fn found<T>(plugin: &PluginName, lookup: impl Future<Output = Result<T>>) -> Result<T> {
+    match within(plugin, "lookup", LOOKUP_TIMEOUT, lookup).await {
+        Err(PluginError::TimedOut { plugin, after, .. }) => {
+            let reason = format!("not found within {} s", after.as_secs());
+            Err(PluginError::Unreachable { plugin, reason })
+        }
+        found => found,
+    }
+}
 
 /// Waits for a call, at most so long.
 pub(crate) async fn within<T>(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use regrow_ids::{Fence, GroupId, InstanceId};
 use regrow_plugin::Effect;
-use regrow_plugin::spi::{Operation, SpecObject};
+use regrow_plugin::spi::Operation;
 
 use super::Core;
 use super::calls::{CALL_TIMEOUT, within};
@@ -43,7 +43,7 @@ impl Core {
                 Ok(done)
             }
             Err(fault) if took_no_effect(&fault) => {
-                let undo = |catalog: &mut Catalog| put_back(catalog, key, record, earlier.clone());
+                let undo = |catalog: &mut Catalog| catalog.put_back(key, record, earlier.clone());
                 match self.shelf.change(fence, || self.still(fence), undo).await {
                     Ok(()) => Err(fault),
                     Err(source) => Err(self.not_undone(key, fault, source)),
@@ -61,109 +61,6 @@ impl Core {
         self.settling.nudge([key.clone()]);
         let (rejected, source) = (Box::new(rejected), Box::new(source));
         ManagerError::NotUndone { key: key.clone(), rejected, source }
-    }
-
-    /// Stops watching a group, keeps its instances, forgets its spec.
-    pub(crate) async fn free_group(self: &Arc<Self>, id: &GroupId) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
-        let key = Key::group(id.as_str());
-        let id = id.clone();
-        self.whole(|core| async move {
-            let _held = core.locks.hold(&key).await;
-            let group = core.lookup.group(&core.group).await?;
-            core.still(fence)?;
-            let call = group.free_group(&id);
-            if let Err(fault) = within(&core.group, "Group.FreeGroup", CALL_TIMEOUT, call).await {
-                // A stored spec that its plugin rejects is watched by nobody, and freeing it is how
-                // one gets rid of it.
-                let watched = within(
-                    &core.group,
-                    "Group.InspectGroups",
-                    CALL_TIMEOUT,
-                    group.inspect_groups(),
-                )
-                .await?;
-                let stored = core.shelf.known().get(&key).is_some();
-                if !stored || watched.iter().any(|spec| spec.id == id) {
-                    return Err(fault.into());
-                }
-            }
-            core.forget(fence, &key, "the group was freed").await
-        })
-        .await
-    }
-
-    /// Destroys what a spec describes and forgets it.
-    ///
-    /// The instances go first: if this stops half way the spec is still there, the user sees it, and
-    /// can repeat the command. The other order would leave instances that nobody knows of.
-    pub(crate) async fn destroy(
-        self: &Arc<Self>,
-        key: Key,
-        record: Record,
-    ) -> Result<Committed, ManagerError> {
-        let fence = self.lead()?;
-        self.whole(|core| async move {
-            let _held = core.locks.hold(&key).await;
-            let done = core.tear_down(fence, &key, &record).await?;
-            core.forget(fence, &key, "it was destroyed").await?;
-            Ok(done)
-        })
-        .await
-    }
-
-    /// Removes a spec from the store after its end.
-    async fn forget(&self, fence: Fence, key: &Key, done: &str) -> Result<(), ManagerError> {
-        self.forget_all(fence, |candidate, _| candidate == key, done).await
-    }
-
-    /// Removes all specs that fit.
-    async fn forget_all(
-        &self,
-        fence: Fence,
-        fits: impl Fn(&Key, &Record) -> bool + Send + Sync,
-        done: &str,
-    ) -> Result<(), ManagerError> {
-        let mut gone = Vec::new();
-        let edit = |catalog: &mut Catalog| {
-            gone = catalog
-                .iter()
-                .filter(|(key, record)| fits(key, record))
-                .map(|(key, _)| key.clone())
-                .collect();
-            for key in &gone {
-                catalog.remove(key);
-            }
-        };
-        let changed = self.shelf.change(fence, || self.still(fence), edit).await;
-        changed.map_err(|source| ManagerError::NotRecorded {
-            done: done.to_owned(),
-            next: "free it again to forget it",
-            source: Box::new(source),
-        })?;
-        gone.iter().for_each(|key| self.settling.settled(key));
-        Ok(())
-    }
-
-    /// Forgets the specs that a controller has freed: those that it names in its answer, and with
-    /// `name` that one, and without all of its.
-    pub(crate) async fn forget_freed(
-        &self,
-        fence: Fence,
-        handler: &regrow_ids::PluginName,
-        name: Option<&str>,
-        freed: &[SpecObject],
-    ) -> Result<(), ManagerError> {
-        let named = name.map(|name| self.local_name(name));
-        let fits = |key: &Key, record: &Record| {
-            record.handler == *handler
-                && (named.is_none_or(|named| named == key.name)
-                    || freed.iter().any(|object| {
-                        object.kind == key.kind
-                            && self.local_name(&object.metadata.name) == key.name
-                    }))
-        };
-        self.forget_all(fence, fits, "it was freed").await
     }
 
     /// Changes the size of a group and remembers it.
@@ -213,7 +110,7 @@ impl Core {
         let (id, instances) = (id.clone(), instances.to_vec());
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
-            let group = core.lookup.group(&core.group).await?;
+            let group = core.find_group(&core.group).await?;
             core.still(fence)?;
             let call = group.destroy_instances(&id, &instances);
             within(&core.group, "Group.DestroyInstances", CALL_TIMEOUT, call).await?;
@@ -237,19 +134,4 @@ impl Core {
 /// True when the handler said no, or was never asked.
 pub(super) fn took_no_effect(fault: &ManagerError) -> bool {
     matches!(fault, ManagerError::Plugin(fault) if fault.effect() != Effect::Unknown)
-}
-
-/// Takes a record back out, if it is still the one that we put there.
-pub(super) fn put_back(catalog: &mut Catalog, key: &Key, ours: &Record, earlier: Option<Record>) {
-    if !catalog.get(key).is_some_and(|stored| stored.is_same(ours)) {
-        return;
-    }
-    match earlier {
-        Some(earlier) => {
-            catalog.put(key.clone(), earlier);
-        }
-        None => {
-            catalog.remove(key);
-        }
-    }
 }

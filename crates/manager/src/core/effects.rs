@@ -28,14 +28,14 @@ impl Core {
     ) -> Result<Committed, ManagerError> {
         let handler = &record.handler;
         if key.is_group() {
-            let group = self.lookup.group(handler).await?;
+            let group = self.find_group(handler).await?;
             let spec = group_spec(key, record);
             self.still(fence)?;
             let call = group.commit_group(&spec, true);
             let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
             return Ok(Committed { details, object: None });
         }
-        let controller = self.lookup.controller(handler).await?;
+        let controller = self.find_controller(handler).await?;
         self.still(fence)?;
         let call = controller.plan(operation, &record.spec);
         let planned = within(handler, "Controller.Plan", CALL_TIMEOUT, call).await?;
@@ -51,14 +51,14 @@ impl Core {
     ) -> Result<Committed, ManagerError> {
         let handler = &record.handler;
         if key.is_group() {
-            let group = self.lookup.group(handler).await?;
+            let group = self.find_group(handler).await?;
             let spec = group_spec(key, record);
             self.still(fence)?;
             let call = group.commit_group(&spec, false);
             let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
             return Ok(Committed { details, object: None });
         }
-        let controller = self.lookup.controller(handler).await?;
+        let controller = self.find_controller(handler).await?;
         self.still(fence)?;
         let call = controller.commit(Operation::Enforce, &record.spec);
         let done = within(handler, "Controller.Commit", CALL_TIMEOUT, call).await?;
@@ -74,14 +74,14 @@ impl Core {
     ) -> Result<Committed, ManagerError> {
         let handler = &record.handler;
         if key.is_group() {
-            let group = self.lookup.group(handler).await?;
+            let group = self.find_group(handler).await?;
             let id = GroupId::from(key.name.as_str());
             self.still(fence)?;
             let call = group.destroy_group(&id);
             within(handler, "Group.DestroyGroup", DESTROY_TIMEOUT, call).await?;
             return Ok(Committed::default());
         }
-        let controller = self.lookup.controller(handler).await?;
+        let controller = self.find_controller(handler).await?;
         self.still(fence)?;
         let call = controller.commit(Operation::Destroy, &record.spec);
         let done = within(handler, "Controller.Commit", DESTROY_TIMEOUT, call).await?;

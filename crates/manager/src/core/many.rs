@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use regrow_ids::Fence;
 use regrow_plugin::spi::{Operation, Spec};
 
-use super::change::{put_back, took_no_effect};
+use super::change::took_no_effect;
 use super::{Core, PARALLEL_CALLS};
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
@@ -40,7 +40,7 @@ impl Core {
         let mut earlier = BTreeMap::new();
         let store = |catalog: &mut Catalog| {
             for (key, record) in records {
-                earlier.insert(key.clone(), catalog.put(key.clone(), record.clone()));
+                earlier.insert(key.clone(), catalog.replace(key, record.clone()));
             }
         };
         self.shelf.change(fence, || self.still(fence), store).await?;
@@ -55,7 +55,8 @@ impl Core {
             let undo = |catalog: &mut Catalog| {
                 for (key, _) in &rejected {
                     if let Some(ours) = records.get(*key) {
-                        put_back(catalog, key, ours, earlier.get(*key).cloned().flatten());
+                        let earlier = earlier.get(*key).cloned().unwrap_or_default();
+                        catalog.put_back(key, ours, earlier);
                     }
                 }
             };

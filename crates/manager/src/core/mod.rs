@@ -3,6 +3,7 @@
 mod calls;
 mod change;
 mod effects;
+mod ending;
 mod locks;
 mod many;
 mod settle;

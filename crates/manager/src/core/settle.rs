@@ -104,7 +104,7 @@ pub(super) fn backoff(first: Duration, failures: u32, chance: f64) -> Duration {
 
 /// How an attempt ended.
 enum Attempt {
-    /// Accepted, or not stored any more.
+    /// Accepted, or not stored any more, or ending.
     Done,
     /// This replica leads no more.
     Over,
@@ -149,12 +149,17 @@ impl Core {
             return Attempt::Done;
         };
         let permits = self.settling.permits_of(&handler);
+        // The lock first: whoever waits for a name that a user holds, for the minutes of a
+        // destruction perhaps, must not keep a permit from other names.
         let waited = over
-            .run_until_cancelled(async { (permits.acquire().await, self.locks.hold(key).await) });
-        let Some(_permit_and_lock) = waited.await else { return Attempt::Over };
+            .run_until_cancelled(async { (self.locks.hold(key).await, permits.acquire().await) });
+        let Some(_lock_and_permit) = waited.await else { return Attempt::Over };
         // Read again: a user may have changed or removed it while we waited.
-        let Some(record) = self.shelf.known().get(key).cloned() else { return Attempt::Done };
-        match self.hand_over(fence, key, &record).await {
+        let known = self.shelf.known();
+        let Some(record) = known.get(key).filter(|_| !known.is_ending(key)) else {
+            return Attempt::Done;
+        };
+        match self.hand_over(fence, key, record).await {
             Ok(_) => Attempt::Done,
             Err(ManagerError::NotLeader | ManagerError::LeaderUnknown) => Attempt::Over,
             Err(fault) => Attempt::Failed(fault),

@@ -4,7 +4,7 @@ use regrow_codec::Any;
 use regrow_ids::Fence;
 
 use crate::ManagerError;
-use crate::catalog::{Catalog, Key, Record};
+use crate::catalog::{Catalog, Earlier, Key, Record};
 use crate::store::{Document, SpecStore, StoreError, Version};
 
 /// How often a save is tried anew because somebody else saved in between.
@@ -88,17 +88,26 @@ impl Shelf {
         }
     }
 
-    /// Stores a record, returns the one that it replaced.
+    /// Knows from now on that these specs are ending, although it could not be stored.
+    pub(crate) fn know_ending(&self, which: impl Fn(&Catalog) -> Vec<Key>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut catalog = Catalog::clone(&known);
+        for key in which(&known) {
+            catalog.set_ending(&key, true);
+        }
+        *known = Arc::new(catalog);
+    }
+
+    /// Stores a record, returns what it replaced.
     pub(crate) async fn put(
         &self,
         fence: Fence,
         may: impl Fn() -> Result<(), ManagerError> + Send + Sync,
         key: &Key,
         record: &Record,
-    ) -> Result<Option<Record>, ManagerError> {
-        let mut earlier = None;
-        self.change(fence, may, |catalog| earlier = catalog.put(key.clone(), record.clone()))
-            .await?;
+    ) -> Result<Earlier, ManagerError> {
+        let mut earlier = Earlier::default();
+        self.change(fence, may, |catalog| earlier = catalog.replace(key, record.clone())).await?;
         Ok(earlier)
     }
 

@@ -183,6 +183,7 @@ async fn find_forgotten(core: Arc<Core>, fence: Fence) {
                 record.handler == handler
                     && !watched.contains(key.name.as_str())
                     && !failing.contains_key(*key)
+                    && !catalog.is_ending(key)
             })
             .map(|(key, _)| key.clone())
             .collect();
@@ -191,7 +192,7 @@ async fn find_forgotten(core: Arc<Core>, fence: Fence) {
 }
 
 async fn watched_by(core: &Core, handler: &PluginName) -> Result<Vec<GroupId>, PluginError> {
-    let group = core.lookup.group(handler).await?;
+    let group = core.find_group(handler).await?;
     let call = group.inspect_groups();
     let watched = within(handler, "Group.InspectGroups", CALL_TIMEOUT, call).await?;
     Ok(watched.into_iter().map(|spec| spec.id).collect())
@@ -248,7 +249,7 @@ async fn free_watched(
     let watched = watched_by(core, handler).await?;
     let frees = futures::stream::iter(watched).map(|id| async move {
         let held = over.run_until_cancelled(core.locks.hold(&Key::group(id.as_str()))).await;
-        let group = core.lookup.group(handler).await?;
+        let group = core.find_group(handler).await?;
         // Leader again: the new term wants the group watched.
         if held.is_none() || core.leads() {
             return Ok(());

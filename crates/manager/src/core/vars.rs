@@ -40,7 +40,7 @@ impl VarsState {
 impl Core {
     /// The plugin that keeps the metadata.
     pub(crate) async fn vars(&self) -> Result<Arc<dyn Updatable>, ManagerError> {
-        Ok(self.lookup.updatable(&self.metadata).await?)
+        Ok(self.find_updatable(&self.metadata).await?)
     }
 
     /// Puts the stored values into the metadata plugin.

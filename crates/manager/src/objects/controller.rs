@@ -58,22 +58,11 @@ impl Controller for ControllerObject {
         if !self.core.leads() {
             return Ok(Vec::new());
         }
-        let controller = self.core.lookup.controller(&self.handler).await?;
+        let controller = self.core.find_controller(&self.handler).await?;
         within(&self.handler, "Controller.Describe", CALL_TIMEOUT, controller.describe(of)).await
     }
 
     async fn free(&self, of: Option<&ObjectMeta>) -> Result<Vec<SpecObject>> {
-        let fence = self.core.lead()?;
-        let (handler, of) = (self.handler.clone(), of.cloned());
-        let freed = self.core.whole(|core| async move {
-            let controller = core.lookup.controller(&handler).await?;
-            core.still(fence)?;
-            let call = controller.free(of.as_ref());
-            let freed = within(&handler, "Controller.Free", CALL_TIMEOUT, call).await?;
-            let name = of.as_ref().map(|meta| meta.name.as_str());
-            core.forget_freed(fence, &handler, name, &freed).await?;
-            Ok(freed)
-        });
-        Ok(freed.await?)
+        Ok(self.core.free_objects(&self.handler, of).await?)
     }
 }

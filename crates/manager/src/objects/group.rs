@@ -20,7 +20,7 @@ pub(super) struct GroupObject(pub(super) Arc<Core>);
 
 impl GroupObject {
     async fn plugin(&self) -> Result<Arc<dyn Group>> {
-        self.0.lookup.group(&self.0.group).await
+        self.0.find_group(&self.0.group).await
     }
 }
 

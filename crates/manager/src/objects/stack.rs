@@ -36,13 +36,13 @@ impl StackObject {
             return Err(PluginError::refused(failure.error.clone()));
         }
         if key.is_group() {
-            let group = self.0.lookup.group(handler).await?;
+            let group = self.0.find_group(handler).await?;
             let id = GroupId::from(key.name.as_str());
             let call = group.describe_group(&id);
             let description = within(handler, "Group.DescribeGroup", CALL_TIMEOUT, call).await?;
             return Ok(Some(Any::from_serialize(&description)));
         }
-        let controller = self.0.lookup.controller(handler).await?;
+        let controller = self.0.find_controller(handler).await?;
         let call = controller.describe(Some(&record.spec.metadata));
         let objects = within(handler, "Controller.Describe", CALL_TIMEOUT, call).await?;
         let ours = objects.into_iter().find(|object| object.kind == key.kind);

@@ -27,6 +27,8 @@ pub struct Behaviour {
     pub reject_late: BTreeSet<String>,
     /// Ids whose commit is never answered.
     pub hang: BTreeSet<String>,
+    /// Ids whose destruction is never answered.
+    pub hang_destroy: BTreeSet<String>,
     /// How long every changing call takes.
     pub delay: Duration,
     /// All calls that change something, such as `commit q`.
@@ -75,7 +77,12 @@ impl FakeGroups {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if self.with(|seen| seen.hang.contains(id)) && call == "commit" {
+        let hangs = self.with(|seen| match call {
+            "commit" => seen.hang.contains(id),
+            "destroy" => seen.hang_destroy.contains(id),
+            _ => false,
+        });
+        if hangs {
             std::future::pending::<()>().await;
         }
         self.with(|seen| seen.under_way -= 1);
@@ -201,6 +208,8 @@ impl Controller for FakeController {
 
     async fn commit(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
         self.check(spec)?;
+        let delay = self.behaviour.lock().expect("lock").delay;
+        tokio::time::sleep(delay).await;
         let object = SpecObject::new(spec.clone(), Any::from(json!({"ok": true})));
         let mut objects = self.objects.lock().expect("lock");
         match operation {
