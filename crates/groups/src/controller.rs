@@ -1,23 +1,31 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
-use regrow_ids::GroupId;
+use regrow_ids::{GroupId, InstanceId};
 use regrow_plugin::spi::{
     Description, DestroyReason, Flavor, Health, Index, Instance, InstanceSpec, Tags, tags,
 };
 use regrow_plugin::{Effect, Lookup, PluginError};
 use regrow_reconcile::intents::Intent;
 use regrow_reconcile::{Budget, Controller, Moment, Plan, Quality, Report, Sighting};
+use tokio::time::timeout;
 
 use crate::config::GroupConfig;
 use crate::plan::plan;
-use crate::state::{Answer, GroupState, Outcome, Question, SLOT_TAG, Slot};
+use crate::state::{
+    Answer, DirectQuestion, GroupState, Outcome, Question, SLOT_TAG, Slot, Subject,
+};
 use crate::step::{Action, Drain, GroupStep};
 
 /// Health questions and look-ups of one look that run at the same time.
-const QUESTIONS_IN_PARALLEL: usize = 16;
+const QUESTIONS_IN_PARALLEL: usize = 64;
+/// More look-ups than this are answered by one more list instead of a question each.
+const MAX_LOOKUPS: usize = 32;
+/// A flavor that has not answered by then does not know.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The effects of group control: calls to flavor and instance plugins.
 pub struct GroupController {
@@ -47,18 +55,7 @@ impl GroupController {
         let config = &question.config;
         let instances = self.instance(config).await?;
         let listed = instances.describe_instances(&group_tags(config), question.properties).await?;
-        let properties = question.properties;
-        let lookups = stream::iter(question.lookups)
-            .map(|lookup| {
-                let instances = Arc::clone(&instances);
-                async move {
-                    let found = instances.describe_instances(&lookup.tags, properties).await;
-                    (lookup.subject, found.ok())
-                }
-            })
-            .buffer_unordered(QUESTIONS_IN_PARALLEL)
-            .collect()
-            .await;
+        let lookups = look_up(&instances, config, question.lookups, question.properties).await;
         let health = self.ask_health(config, &question.health_of, &listed).await;
         Ok(Answer {
             quality: Quality::Complete,
@@ -74,20 +71,25 @@ impl GroupController {
         config: &GroupConfig,
         wanted: &[Arc<Description>],
         listed: &[Arc<Description>],
-    ) -> Vec<(regrow_ids::InstanceId, Health)> {
+    ) -> Vec<(InstanceId, Health)> {
         if wanted.is_empty() {
             return vec![];
         }
-        let Ok(flavor) = self.flavor(config).await else { return vec![] };
         let newest: BTreeMap<_, _> = listed.iter().map(|d| (&d.id, d)).collect();
         let asked: Vec<_> =
             wanted.iter().filter_map(|known| newest.get(&known.id).copied().cloned()).collect();
+        let Ok(flavor) = self.flavor(config).await else {
+            // Not knowing is an answer: without it the same members would be asked for at once.
+            return asked.iter().map(|d| (d.id.clone(), Health::Unknown)).collect();
+        };
         let properties = config.document.flavor.properties.clone();
         stream::iter(asked)
             .map(|description| {
                 let (flavor, properties) = (Arc::clone(&flavor), properties.clone());
                 async move {
-                    let health = flavor.healthy(&properties, &description).await;
+                    let asked = flavor.healthy(&properties, &description);
+                    let health = timeout(HEALTH_TIMEOUT, asked).await;
+                    let health = health.ok().and_then(Result::ok);
                     (description.id.clone(), health.unwrap_or(Health::Unknown))
                 }
             })
@@ -179,6 +181,67 @@ impl GroupController {
         ]);
         self.instance(config).await?.label(&description.id, &labels).await?;
         Ok(Outcome::Done)
+    }
+}
+
+/// Asks directly for instances that a list lacks. Some plugins ignore tags, so every answer is
+/// filtered.
+async fn look_up(
+    instances: &Arc<dyn Instance>,
+    config: &GroupConfig,
+    lookups: Vec<DirectQuestion>,
+    properties: bool,
+) -> Vec<(Subject, Option<Vec<Arc<Description>>>)> {
+    if lookups.len() > MAX_LOOKUPS {
+        let listed = instances.describe_instances(&group_tags(config), properties).await.ok();
+        let index = listed.as_deref().map(ListIndex::of);
+        let answer = |lookup: DirectQuestion| {
+            let found = index.as_ref().map(|index| index.find(&lookup));
+            (lookup.subject, found)
+        };
+        return lookups.into_iter().map(answer).collect();
+    }
+    stream::iter(lookups)
+        .map(|lookup| {
+            let instances = Arc::clone(instances);
+            async move {
+                let found = instances.describe_instances(&lookup.tags, properties).await.ok();
+                let found = found.map(|mut found| {
+                    found.retain(|d| d.matches(&lookup.tags));
+                    found
+                });
+                (lookup.subject, found)
+            }
+        })
+        .buffer_unordered(QUESTIONS_IN_PARALLEL)
+        .collect()
+        .await
+}
+
+/// A list by id and by key, for many questions at once.
+struct ListIndex<'a> {
+    by_id: HashMap<&'a InstanceId, &'a Arc<Description>>,
+    by_key: HashMap<&'a str, Vec<&'a Arc<Description>>>,
+}
+
+impl<'a> ListIndex<'a> {
+    fn of(listed: &'a [Arc<Description>]) -> Self {
+        let mut by_key: HashMap<_, Vec<_>> = HashMap::new();
+        for description in listed {
+            if let Some(key) = description.tags.get(tags::STEP_KEY) {
+                by_key.entry(key.as_str()).or_default().push(description);
+            }
+        }
+        Self { by_id: listed.iter().map(|d| (&d.id, d)).collect(), by_key }
+    }
+
+    fn find(&self, lookup: &DirectQuestion) -> Vec<Arc<Description>> {
+        match &lookup.subject {
+            Subject::Member(id) => self.by_id.get(id).copied().cloned().into_iter().collect(),
+            Subject::Claim(key) => {
+                self.by_key.get(key.as_str()).into_iter().flatten().copied().cloned().collect()
+            }
+        }
     }
 }
 
@@ -276,11 +339,23 @@ impl Controller for GroupController {
         state.settle(step, outcome, now);
     }
 
+    fn not_started(&self, state: &mut GroupState, step: &GroupStep, now: Moment) {
+        state.not_started(step, now);
+    }
+
+    fn blind(&self, state: &mut GroupState, why: String, _now: Moment) {
+        state.quality = Quality::Failed(why);
+    }
+
+    fn is_blind(&self, state: &GroupState) -> bool {
+        matches!(state.quality, Quality::Failed(_))
+    }
+
     fn report(&self, state: &mut GroupState) -> Report {
         state.take_report()
     }
 
     fn destroy_budget(&self, state: &GroupState) -> Option<Budget> {
-        state.config.destroy_budget()
+        state.config.destroy_budget(u32::try_from(state.members.len()).unwrap_or(u32::MAX))
     }
 }

@@ -54,6 +54,8 @@ pub enum Action {
         reason: DestroyReason,
         /// How to drain it.
         drain: Drain,
+        /// It goes because it is unhealthy: its slot waits longer each time.
+        broken: bool,
     },
     /// Drains a member and leaves it: the instance that this controller runs on.
     Spare {

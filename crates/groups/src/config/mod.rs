@@ -137,9 +137,10 @@ impl GroupConfig {
             let reason = format!("the group has {size} members, but at most {most} are allowed");
             return refuse("/Limits/MaxInstances", reason);
         }
-        if self.max_surge() == 0 && self.max_unavailable() == 0 && size > 0 {
-            let reason = "with neither surge nor unavailable members an update cannot move; allow \
-                          one of them";
+        let room = self.max_instances().map_or(u32::MAX, |most| most - size);
+        if self.max_surge().min(room) == 0 && self.max_unavailable() == 0 && size > 0 {
+            let reason = "with neither room for surge nor unavailable members an update cannot \
+                          move; allow one of them";
             return refuse("/Update", reason.to_owned());
         }
         if self.document.health.as_ref().is_some_and(|health| health.failures == 0) {
@@ -166,6 +167,16 @@ impl GroupConfig {
         let mut document = self.document.clone();
         document.allocation = AllocationDocument { size: Some(size), logical_ids: None };
         Self::check(self.id.clone(), document)
+    }
+
+    /// The same group with members made as another configuration makes them.
+    #[must_use]
+    pub fn with_members_of(&self, other: &Self) -> Self {
+        let mut changed = self.clone();
+        changed.document.instance.clone_from(&other.document.instance);
+        changed.document.flavor.clone_from(&other.document.flavor);
+        changed.hash = other.hash.clone();
+        changed
     }
 
     /// The allocation as flavors get it.
@@ -233,10 +244,12 @@ impl GroupConfig {
         replace.map_or(ReplaceDocument::default().flap_window, |r| r.flap_window).into()
     }
 
-    /// The destroy budget.
-    pub fn destroy_budget(&self) -> Option<Budget> {
+    /// The destroy budget of a group with so many members now. A share is taken of the larger of
+    /// the members that are there and those that are wanted, so that a change to a small size does
+    /// not shrink its own budget to nothing.
+    pub fn destroy_budget(&self, members: u32) -> Option<Budget> {
         let budget = self.document.limits.as_ref()?.destroy_budget.as_ref()?;
-        let most = budget.most.of_rounded_up(self.membership.size());
+        let most = budget.most.of_rounded_up(self.membership.size().max(members));
         Some(Budget { most: most as usize, window: budget.window.into() })
     }
 }

@@ -89,7 +89,7 @@ fn refusals_have_their_texts_and_order() {
         ),
         (
             with(json!({"Allocation":{"Size":5},"Update":{"MaxUnavailable":0}})),
-            "at /Update: with neither surge nor unavailable",
+            "at /Update: with neither room for surge nor unavailable",
         ),
         (with(json!({"Allocation":{"Size":5},"Health":{"Failures":0}})), "at /Health/Failures"),
         (

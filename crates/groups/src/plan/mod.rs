@@ -13,14 +13,10 @@ use regrow_reconcile::{Moment, Plan};
 use regrow_ids::StepKey;
 
 use crate::config::Membership;
-use crate::state::{Claim, Demise, GroupState, Slot};
+use crate::state::{Claim, Demise, FIRST_LOOKS, GroupState, Slot};
 use crate::step::{Action, Drain, GroupStep};
 use leaving::Leaving;
 use view::View;
-
-/// A controller that just began knows nothing: it makes members only after it saw so many complete
-/// lists, so that one or two short ones do not lead to doubles.
-const FIRST_LOOKS: u64 = 3;
 
 /// Computes what is due.
 pub fn plan(state: &GroupState, now: Moment) -> Plan<GroupStep> {
@@ -96,6 +92,7 @@ impl Planner<'_> {
                 config: state.config.clone(),
                 reason: doom.reason,
                 drain: self.drain(rolling),
+                broken: false,
             };
             self.push(&format!("destroy {id}"), action, "the last attempt failed");
         }
@@ -183,6 +180,7 @@ impl Planner<'_> {
             && state.claims.is_empty()
             && state.reported_lost.is_empty()
             && state.doomed.values().all(|doom| !doom.may_exist())
+            && state.condemned.is_empty()
             && view.outdated.is_empty()
             && view.current.len() == state.desired() as usize
             && view.current.iter().all(|member| member.absent.is_none())

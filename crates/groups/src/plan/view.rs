@@ -1,8 +1,12 @@
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use regrow_reconcile::Moment;
 
 use crate::state::{GroupState, Member, Slot};
+
+/// A look that is older than so many polls is worth nothing.
+const STALE_POLLS: u32 = 3;
 
 /// The members of a group, sorted into those made with the current configuration and the others.
 pub(super) struct View<'a> {
@@ -22,7 +26,7 @@ impl<'a> View<'a> {
         // An instance that asks to be adopted counts as current: it will be in a moment.
         let (current, outdated) =
             counted.partition(|member| member.is_current(hash) || member.wants_adoption());
-        Self { state, now, current, outdated, doubts: doubts(state) }
+        Self { state, now, current, outdated, doubts: doubts(state, now) }
     }
 
     /// Members, whatever made them.
@@ -37,11 +41,7 @@ impl<'a> View<'a> {
 
     /// Instances that may exist: members, those asked for, those on their way out.
     pub(super) fn existing(&self) -> usize {
-        let leaving = self.state.doomed.values();
-        let leaving = leaving.filter(|doom| {
-            // What cannot be destroyed must not keep the group small for ever.
-            doom.may_exist() && doom.failures == 0
-        });
+        let leaving = self.state.doomed.values().filter(|doom| doom.may_exist());
         self.count() + self.state.claims.len() + leaving.count()
     }
 
@@ -69,6 +69,7 @@ impl<'a> View<'a> {
         members.sort_by_cached_key(|member| {
             (
                 self.state.is_own(member),
+                !self.state.recalled.contains_key(&member.description.id),
                 Reverse(!self.works(member)),
                 member.is_current(&self.state.config.hash),
                 member.description.id.clone(),
@@ -78,8 +79,12 @@ impl<'a> View<'a> {
 }
 
 /// Why nothing may be destroyed on what was seen.
-fn doubts(state: &GroupState) -> Vec<String> {
+fn doubts(state: &GroupState, now: Moment) -> Vec<String> {
     let mut doubts = Vec::new();
+    let age = state.last_look.map_or(Duration::MAX, |(_, ended)| now.since(ended));
+    if age > state.patience.poll * STALE_POLLS {
+        doubts.push(format!("the last complete look is {} s old", age.as_secs()));
+    }
     if let Some(why) = state.quality.shortcoming() {
         doubts.push(why);
     }

@@ -7,7 +7,7 @@ mod options;
 mod plan_text;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -91,7 +91,7 @@ impl Groups {
         read: impl FnOnce(&GroupState) -> R + Send + 'static,
     ) -> Result<R> {
         let handle = self.handle(id)?;
-        handle.with(move |state, _| read(state)).await.ok_or_else(|| not_watched(id))
+        handle.read(read).await.ok_or_else(|| not_watched(id))
     }
 
     /// Stops watching all groups and leaves their members alone.
@@ -145,19 +145,27 @@ impl Groups {
         self.inspect(id, |state| (*state.config).clone()).await
     }
 
-    /// Changes a watched group, or starts to watch a new one.
-    async fn apply(self: &Arc<Self>, config: GroupConfig) {
+    /// Changes a watched group, or starts to watch a new one. The caller holds the group's lock.
+    async fn apply(self: &Arc<Self>, config: GroupConfig) -> Result<()> {
         let id = config.id.clone();
         if let Some(handle) = self.engine.get(&id) {
-            handle.with(move |state, now| state.commit(config, now)).await;
+            let changed = handle.with(move |state, now| {
+                if state.dissolving {
+                    return false;
+                }
+                state.commit(config, now);
+                true
+            });
+            let changed = changed.await.ok_or_else(|| not_watched(&id))?;
             handle.wake();
-            return;
+            return if changed { Ok(()) } else { Err(being_destroyed(&id)) };
         }
         let keys = KeySpace { lineage: self.log.lineage(), epoch: self.log.next_epoch() };
         let mut state = GroupState::new(config, keys, self.patience);
         state.own.clone_from(&self.own);
         let handle = self.engine.add(id, state);
         watch::follow(Arc::clone(self.controller.plugins()), handle);
+        Ok(())
     }
 
     async fn commit(self: &Arc<Self>, spec: &GroupSpec, pretend: bool) -> Result<String> {
@@ -166,17 +174,24 @@ impl Groups {
         self.validate(&config).await?;
         let lock = self.lock_of(&config.id);
         let _changing = lock.lock().await;
+        self.commit_locked(config, pretend).await
+    }
+
+    /// Commits a checked document. The caller holds the group's lock.
+    async fn commit_locked(self: &Arc<Self>, config: GroupConfig, pretend: bool) -> Result<String> {
         let text = match self.engine.get(&config.id) {
             None => format!("Managing {} instances", config.membership.size()),
             Some(_) => {
-                let current = self.config(&config.id).await?;
-                plan_text::check_change(&current, &config)?;
+                let (current, empty) = self
+                    .inspect(&config.id, |state| ((*state.config).clone(), state.is_empty()))
+                    .await?;
+                plan_text::check_change(&current, &config, empty)?;
                 let members = self.members(&current, false).await?;
                 plan_text::describe(&current, &config, &members)
             }
         };
         if !pretend {
-            self.apply(config).await;
+            self.apply(config).await?;
         }
         Ok(text)
     }
@@ -191,7 +206,7 @@ impl Groups {
         let mut status = handle.watch_status();
         loop {
             let is_over = is_over.clone();
-            match handle.with(move |state, _| is_over(state)).await {
+            match handle.read(move |state| is_over(state)).await {
                 Some(true) => return Ok(()),
                 Some(false) => {}
                 None => return Err(not_watched(id)),
@@ -207,6 +222,10 @@ fn not_watched(id: &GroupId) -> PluginError {
     PluginError::refused(format!("Group '{id}' is not being watched"))
 }
 
+fn being_destroyed(id: &GroupId) -> PluginError {
+    PluginError::refused(format!("Group '{id}' is being destroyed; commit it again afterwards"))
+}
+
 /// The `Group` object. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct GroupService(pub(crate) Arc<Groups>);
@@ -218,6 +237,8 @@ impl Group for GroupService {
     }
 
     async fn free_group(&self, id: &GroupId) -> Result<()> {
+        let lock = self.0.lock_of(id);
+        let _changing = lock.lock().await;
         self.0.engine.remove(id).await.map(|_| ()).ok_or_else(|| not_watched(id))
     }
 
@@ -229,9 +250,12 @@ impl Group for GroupService {
     }
 
     async fn destroy_group(&self, id: &GroupId) -> Result<()> {
+        let lock = self.0.lock_of(id);
+        let changing = lock.lock().await;
         let handle = self.0.handle(id)?;
         handle.with(|state, _| state.dissolve()).await.ok_or_else(|| not_watched(id))?;
         handle.wake();
+        drop(changing);
         // In a task of its own: a caller that goes away must not leave an empty group behind.
         let (groups, id) = (Arc::clone(&self.0), id.clone());
         let ending = tokio::spawn(async move {
@@ -246,7 +270,7 @@ impl Group for GroupService {
         let mut specs = Vec::new();
         for (_, handle) in self.0.engine.all() {
             // A group that is freed in between is simply not there any more.
-            specs.extend(handle.with(|state, _| state.config.spec()).await);
+            specs.extend(handle.read(|state| state.config.spec()).await);
         }
         Ok(specs)
     }
@@ -256,26 +280,21 @@ impl Group for GroupService {
         let changing = lock.lock().await;
         let config = self.0.config(id).await?;
         let members = self.0.members(&config, false).await?;
-        let shrunk = plan_text::without(&config, &members, instances)?;
-        let named = instances.to_vec();
+        plan_text::check_members(&config, &members, instances)?;
         let handle = self.0.handle(id)?;
-        handle
-            .with(move |state, now| {
-                state.condemned.extend(named);
-                state.commit(shrunk, now);
-            })
-            .await;
+        let named: BTreeSet<_> = instances.iter().cloned().collect();
+        let condemned = handle.with(move |state, now| state.condemn(&named, now)).await;
+        condemned.ok_or_else(|| not_watched(id))?;
         handle.wake();
         drop(changing);
         let named = instances.to_vec();
-        self.0
-            .settled(id, move |state| {
-                state.condemned.is_empty()
-                    && named
-                        .iter()
-                        .all(|id| state.doomed.get(id).is_none_or(|doom| !doom.may_exist()))
+        let is_over = move |state: &GroupState| {
+            named.iter().all(|id| {
+                !state.condemned.contains(id)
+                    && state.doomed.get(id).is_none_or(|doom| !doom.may_exist())
             })
-            .await
+        };
+        self.0.settled(id, is_over).await
     }
 
     async fn size(&self, id: &GroupId) -> Result<u32> {
@@ -285,6 +304,8 @@ impl Group for GroupService {
     }
 
     async fn set_size(&self, id: &GroupId, size: u32) -> Result<()> {
+        let lock = self.0.lock_of(id);
+        let _changing = lock.lock().await;
         let config = self.0.config(id).await;
         let config = config.map_err(|_| PluginError::refused(format!("group not found {id}")))?;
         if matches!(config.membership, Membership::Identities(_)) {
@@ -292,6 +313,7 @@ impl Group for GroupService {
         }
         let resized =
             config.resized(size).map_err(|fault| PluginError::refused(fault.to_string()))?;
-        self.0.commit(&resized.spec(), false).await.map(|_| ())
+        self.0.validate(&resized).await?;
+        self.0.commit_locked(resized, false).await.map(|_| ())
     }
 }

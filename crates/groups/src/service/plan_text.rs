@@ -10,9 +10,10 @@ use regrow_plugin::spi::{Description, Result, tags};
 use crate::config::{GroupConfig, Membership};
 
 /// Refuses changes that would replace who the members are, or lose sight of them.
-pub(super) fn check_change(from: &GroupConfig, to: &GroupConfig) -> Result<()> {
+/// `empty` says that no instance of the group may exist.
+pub(super) fn check_change(from: &GroupConfig, to: &GroupConfig, empty: bool) -> Result<()> {
     let (before, after) = (&from.document.instance.plugin, &to.document.instance.plugin);
-    if before != after && from.membership.size() > 0 {
+    if before != after && !empty {
         // InfraKit accepts this, and the members that `before` holds are nobody's from then on.
         return Err(PluginError::refused(format!(
             "changing the instance plugin from {before} to {after} would abandon the members; scale \
@@ -88,28 +89,21 @@ fn capitalised(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// The group without some members, all of which must be members now.
-pub(super) fn without(
+/// Refuses names that are not members now.
+pub(super) fn check_members(
     config: &GroupConfig,
     members: &[Arc<Description>],
     named: &[InstanceId],
-) -> Result<GroupConfig> {
+) -> Result<()> {
     let known: BTreeSet<_> = members.iter().map(|d| &d.id).collect();
     let strangers: Vec<_> =
         named.iter().filter(|id| !known.contains(id)).map(InstanceId::as_str).collect();
-    if !strangers.is_empty() {
-        return Err(PluginError::refused(format!(
-            "not members of group '{}': {}; nothing was destroyed",
-            config.id,
-            strangers.join(", ")
-        )));
+    if strangers.is_empty() {
+        return Ok(());
     }
-    let count = named.iter().collect::<BTreeSet<_>>().len();
-    match &config.membership {
-        // A member with an identity is replaced: the identity stays wanted.
-        Membership::Identities(_) => Ok(config.clone()),
-        Membership::Size(size) => config
-            .resized(size.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX)))
-            .map_err(|fault| PluginError::refused(fault.to_string())),
-    }
+    Err(PluginError::refused(format!(
+        "not members of group '{}': {}; nothing was destroyed",
+        config.id,
+        strangers.join(", ")
+    )))
 }

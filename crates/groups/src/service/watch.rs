@@ -14,12 +14,15 @@ use crate::controller::GroupController;
 /// Pause before a provider is asked again for its events.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// So often it is checked whether the group still has the same provider.
+const CHECK: Duration = Duration::from_secs(30);
+
 /// Follows the events of a group's provider until the group is no longer watched.
 pub(super) fn follow(plugins: Arc<dyn Lookup>, handle: Handle<GroupController>) {
     tokio::spawn(async move {
         loop {
             let Some(provider) =
-                handle.with(|state, _| state.config.document.instance.plugin.clone()).await
+                handle.read(|state| state.config.document.instance.plugin.clone()).await
             else {
                 return;
             };
@@ -38,7 +41,14 @@ pub(super) fn follow(plugins: Arc<dyn Lookup>, handle: Handle<GroupController>) 
 /// Passes on what a provider reports, until its stream ends.
 async fn pass_on(plugins: &dyn Lookup, provider: &PluginName, handle: &Handle<GroupController>) {
     let Some(mut events) = subscribe(plugins, provider).await else { return };
-    while let Some(event) = events.next().await {
+    loop {
+        let event = tokio::time::timeout(CHECK, events.next()).await;
+        let own = handle.read(|state| state.config.document.instance.plugin.clone()).await;
+        if own.as_ref() != Some(provider) {
+            return;
+        }
+        let Ok(event) = event else { continue };
+        let Some(event) = event else { break };
         if event.kind == topics::CHANGED && event.id.is_empty() {
             // The provider does not know what it missed.
             handle.wake();

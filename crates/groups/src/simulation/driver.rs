@@ -27,14 +27,15 @@ pub(super) enum Lie {
     Error,
     Empty,
     Truncated,
-    HourAgo,
+    /// The world as it was seven seconds after the beginning: other instances than now.
+    Old,
     Doubled,
     Foreign,
 }
 
 impl Lie {
     pub(super) const ALL: [Self; 6] =
-        [Self::Error, Self::Empty, Self::Truncated, Self::HourAgo, Self::Doubled, Self::Foreign];
+        [Self::Error, Self::Empty, Self::Truncated, Self::Old, Self::Doubled, Self::Foreign];
 }
 
 enum Due {
@@ -139,6 +140,10 @@ impl Sim {
     pub(super) fn adds(&mut self, labels: &[(&str, &str)]) -> InstanceId {
         let labels: Tags = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         self.world.add(labels, self.now)
+    }
+
+    pub(super) fn hash(&self) -> String {
+        self.state.config.hash.as_str().to_owned()
     }
 
     /// Lets so much time pass.
@@ -275,10 +280,7 @@ impl Sim {
             Some(Lie::Error) => return Answer::failed("connection refused".into()),
             Some(Lie::Empty) => listed.clear(),
             Some(Lie::Truncated) => listed.truncate(listed.len() / 2),
-            Some(Lie::HourAgo) => {
-                let back = self.now.since(Moment::after(Duration::from_secs(3_600)));
-                listed = self.world.at(Moment::after(back));
-            }
+            Some(Lie::Old) => listed = self.world.at(Moment::after(Duration::from_secs(7))),
             Some(Lie::Doubled) => listed.extend(listed.clone()),
             Some(Lie::Foreign) => {
                 let mut stranger = listed.first().map(|d| (**d).clone()).unwrap_or_default();
@@ -300,7 +302,7 @@ impl Sim {
 
     fn plan(&mut self) {
         let mut planned = plan(&self.state, self.now);
-        if let Some(budget) = self.state.config.destroy_budget() {
+        if let Some(budget) = self.state.config.destroy_budget(self.state.members.len() as u32) {
             let mut left = self.budget.left(budget, self.now);
             planned.steps.retain(|step| {
                 let keep = step.class() != Class::Destroy || left > 0;
@@ -317,10 +319,10 @@ impl Sim {
             self.look_at = self.look_at.min(at.max(self.now + CALL_TIME));
         }
         self.plan_at = planned.replan_at;
-        self.grant(&planned.steps);
-        self.last_plan = planned;
         let report = self.state.take_report();
         self.log.close(&report.closed).expect("memory log");
+        self.grant(&planned.steps);
+        self.last_plan = planned;
     }
 
     fn grant(&mut self, steps: &[GroupStep]) {
@@ -345,16 +347,22 @@ impl Sim {
     }
 
     fn call(&mut self, step: &GroupStep) {
-        let Manners { delay, answers_late, fails_after_making, .. } = self.world.manners;
+        let Manners { delay, answers_late, fails_after_making, destroys_fail, .. } =
+            self.world.manners;
         let create = step.class() == Class::Create;
         let takes = if create { CALL_TIME + delay } else { CALL_TIME };
-        self.later(takes, Due::Effect(step.clone()));
+        if create || !destroys_fail {
+            self.later(takes, Due::Effect(step.clone()));
+        }
         let failed = |effect, why: &str| Outcome::Failed { effect, why: why.to_owned() };
         let (takes, outcome) = match create {
             true if answers_late && takes > CALL_TIMEOUT => {
                 (CALL_TIMEOUT, failed(Effect::Unknown, "no answer"))
             }
             true if fails_after_making => (takes, failed(Effect::Refused, "tagging failed")),
+            false if destroys_fail && step.class() == Class::Destroy => {
+                (takes, failed(Effect::Refused, "drain failed"))
+            }
             _ => (takes, Outcome::Done),
         };
         self.later(takes + Duration::from_micros(1), Due::Reply(step.clone(), outcome));

@@ -148,6 +148,48 @@ fn the_destroy_budget_holds_in_every_window() {
 }
 
 #[test]
+fn a_share_of_a_budget_is_not_taken_of_the_new_size() {
+    let limits = json!({"DestroyBudget":{"Most":"10%","Window":"1m"}});
+    let sized = |size: u32| config(1, &json!({"Allocation":{"Size":size},"Limits":limits}));
+    let mut sim = Sim::new(sized(20), 1);
+    sim.converge(60);
+    sim.commit(sized(0));
+    sim.run(Duration::from_secs(30));
+    assert_eq!(sim.world.instances.len(), 18);
+    sim.converge(3_600);
+    assert_eq!(sim.world.instances.len(), 0);
+}
+
+#[test]
+fn a_destruction_that_a_crash_cut_off_is_not_gone_on_with_unasked() {
+    let mut sim = converged(6);
+    sim.commit(sized(1, 2));
+    while sim.destroys.is_empty() {
+        assert!(sim.step_before(sim.now + Duration::from_secs(1)));
+    }
+    // Recorded, and not one call made. Then the user thinks better of it.
+    sim.crash_before_calls();
+    sim.commit(sized(1, 6));
+    sim.run(Duration::from_secs(300));
+    assert_eq!((sim.world.instances.len(), sim.world.destroyed.len()), (6, 0));
+}
+
+#[test]
+fn a_destruction_that_was_only_said_is_repeated() {
+    let mut sim = converged(3);
+    sim.commit(sized(1, 2));
+    while sim.world.destroyed.is_empty() {
+        assert!(sim.step_before(sim.now + Duration::from_secs(1)));
+    }
+    // The provider said yes, and the instance is there again.
+    let id = sim.world.destroyed[0].1.clone();
+    let undead = sim.adds(&[(tags::GROUP, "g"), (tags::CONFIG_HASH, sim.hash().as_str())]);
+    sim.world.rename(&undead, &id);
+    sim.run(Duration::from_secs(300));
+    assert_eq!(sim.world.instances.len(), 2);
+}
+
+#[test]
 fn a_group_is_dissolved_in_full() {
     let mut sim = converged(6);
     sim.state.dissolve();

@@ -73,6 +73,68 @@ fn an_unhealthy_replacement_stops_the_update() {
 }
 
 #[test]
+fn a_drain_that_fails_does_not_double_the_group() {
+    let mut sim = converged(5);
+    sim.run(Duration::from_secs(20));
+    sim.world.manners.destroys_fail = true;
+    sim.commit(sized(2, 5));
+    sim.run(Duration::from_secs(3_600));
+    assert_eq!((sim.world.instances.len(), sim.world.most), (5, 5));
+    let blocked = sim.last_plan.blocked.join("\n");
+    assert!(blocked.contains("a member that cannot be removed"), "{blocked}");
+    sim.world.manners.destroys_fail = false;
+    sim.converge(900);
+    assert_eq!(sim.current(), 5);
+}
+
+#[test]
+fn an_update_of_a_broken_quorum_goes_one_by_one() {
+    let pets = |version| {
+        config(
+            version,
+            &json!({
+                "Allocation":{"LogicalIDs":["a","b","c","d","e"]}, "Health":{"Grace":"0s"},
+            }),
+        )
+    };
+    let mut sim = Sim::new(pets(1), 1);
+    sim.converge(60);
+    let old = sim.state.config.hash.as_str().to_owned();
+    sim.world.sick_hashes.insert(old);
+    sim.run(Duration::from_secs(60));
+    assert_eq!(sim.world.instances.len(), 5, "an outage is not five faults");
+    sim.commit(pets(2));
+    let mut fewest = usize::MAX;
+    let end = sim.now + Duration::from_secs(300);
+    while !sim.is_converged() && sim.step_before(end) {
+        fewest = fewest.min(sim.world.instances.len());
+    }
+    // All at once are too many: the new configuration waits for a decision.
+    assert_eq!((fewest, sim.current()), (5, 0));
+    let blocked = sim.last_plan.blocked.join("\n");
+    assert!(blocked.contains("outdated members do not work"), "{blocked}");
+}
+
+#[test]
+fn going_back_by_hand_is_not_rolled_back() {
+    let auto = json!({"AutoRollback":1});
+    let mut sim = Sim::new(with_update(1, 3, &auto), 1);
+    sim.converge(60);
+    let bad = with_update(2, 3, &auto);
+    sim.world.sick_hashes.insert(bad.hash.as_str().to_owned());
+    sim.commit(bad.clone());
+    sim.run(Duration::from_secs(1));
+    // A second try that is bad too goes back to the last that was good, not to the first try.
+    let worse = with_update(3, 3, &auto);
+    sim.world.sick_hashes.insert(worse.hash.as_str().to_owned());
+    sim.commit(worse);
+    sim.run(Duration::from_secs(600));
+    let good = with_update(1, 3, &auto);
+    assert_eq!(sim.state.config.hash, good.hash);
+    assert_eq!((sim.current(), sim.world.instances.len()), (3, 3));
+}
+
+#[test]
 fn too_many_failed_replacements_roll_back() {
     let good = with_update(1, 5, &json!({"AutoRollback":1}));
     let bad = with_update(2, 5, &json!({"AutoRollback":1}));

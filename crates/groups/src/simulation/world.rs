@@ -30,6 +30,8 @@ pub(super) struct Manners {
     pub(super) promises_keys: bool,
     /// The same key is a new instance each time.
     pub(super) ignores_keys: bool,
+    /// Draining or destroying fails.
+    pub(super) destroys_fail: bool,
     /// New instances die by themselves after so long.
     pub(super) new_ones_live: Option<Duration>,
 }
@@ -115,6 +117,14 @@ impl World {
         self.destroyed.push((now, id.clone(), reason));
         self.remember(now);
         found
+    }
+
+    /// Gives an instance the name of another.
+    pub(super) fn rename(&mut self, from: &InstanceId, to: &InstanceId) {
+        if let Some(old) = self.instances.remove(from) {
+            let renamed = Description { id: to.clone(), ..(*old).clone() };
+            self.instances.insert(to.clone(), Arc::new(renamed));
+        }
     }
 
     /// An instance dies behind the controller's back.

@@ -39,10 +39,15 @@ impl GroupState {
             self.last_look = Some((began, ended));
             self.complete_looks += 1;
             self.answer_lookups(lookups, ended);
+        }
+        // A look-up may have found what the list lacks: then nothing may be concluded from it.
+        if self.quality.is_complete() {
             self.count_absences(&listed, began, ended);
             self.bury(&listed, began, ended);
             self.lose_confirmed(listed.is_empty(), ended);
             self.give_up_claims(remembers_keys, ended);
+            let members = &self.members;
+            self.condemned.retain(|id| members.contains_key(id));
         }
         self.forget_reports(&listed, began);
         self.absorb_health(health, ended);
@@ -106,6 +111,7 @@ impl GroupState {
                 found: claim.is_none(),
                 absent: None,
                 health: HealthRecord::default(),
+                blamed: false,
                 spared: false,
             };
             self.members.insert(id.clone(), member);
@@ -177,9 +183,6 @@ impl GroupState {
         began: Moment,
         ended: Moment,
     ) {
-        if !self.quality.is_complete() {
-            return;
-        }
         for (id, member) in &mut self.members {
             // What was first seen, or made, after the look began need not be in it.
             if listed.contains_key(id) || member.since >= began {
@@ -265,26 +268,37 @@ impl GroupState {
         began: Moment,
         now: Moment,
     ) {
-        let mut over = Vec::new();
+        let (mut over, mut kept) = (Vec::new(), Vec::new());
+        let unseen = self.patience.unseen;
+        let (backoff, chance) = (self.config.backoff(), self.chance.draw());
         self.doomed.retain(|id, doom| {
-            let listed = listed.contains_key(id);
-            let (gone, keep) = match &doom.progress {
-                Demise::Asked => (false, true),
-                Demise::Done { at } => {
-                    let gone = !listed && *at < began;
-                    (gone, !gone || now.since(*at) < TOMBSTONE_KEEP)
-                }
-                // It failed, yet the instance is not there: what was wanted is the case.
-                Demise::Failed { at, .. } => {
-                    let gone = !listed && *at < began;
-                    (gone, !gone)
-                }
-            };
-            if gone {
+            let Some(at) = doom.ended().filter(|at| *at < began) else { return true };
+            doom.unlisted = if listed.contains_key(id) { 0 } else { doom.unlisted + 1 };
+            if doom.unlisted >= 2 {
                 over.append(&mut doom.keys);
+                return !doom.may_exist() && now.since(at) < TOMBSTONE_KEEP;
             }
-            keep
+            if !doom.may_exist()
+                && doom.unlisted == 0
+                && !doom.keys.is_empty()
+                && now.since(at) >= unseen
+            {
+                doom.failures = doom.failures.saturating_add(1);
+                let retry_at = now + backoff.delay(doom.failures, chance);
+                let why = "the provider said that it was destroyed, and lists it still".to_owned();
+                kept.push(format!("instance {id}: {why}"));
+                doom.progress = Demise::Failed { at: now, retry_at, why };
+            }
+            true
         });
+        self.recalled.retain(|id, keys| {
+            let listed = listed.contains_key(id);
+            if !listed {
+                over.append(keys);
+            }
+            listed
+        });
+        kept.into_iter().for_each(|line| self.warn(line));
         for key in over {
             self.close(key);
         }

@@ -7,6 +7,8 @@ use regrow_reconcile::Moment;
 
 use super::{GroupState, Member};
 
+/// Members that one look asks about.
+const MAX_QUESTIONS: usize = 512;
 /// A new member that is not healthy yet is asked again no sooner than this.
 const HEALTH_LEAST: Duration = Duration::from_millis(100);
 /// Bad answers in a row after which a new member counts as a failed replacement, where the group
@@ -32,22 +34,32 @@ impl GroupState {
         })
     }
 
-    /// Members that the flavor should be asked about now.
+    /// Members that the flavor should be asked about now: those that wait longest, as many as one
+    /// look can ask about.
     pub(super) fn health_wanted(&self, now: Moment) -> Vec<Arc<Description>> {
-        let due = |member: &&Member| self.health_due(member).is_some_and(|at| at <= now);
-        self.members.values().filter(due).map(|m| Arc::clone(&m.description)).collect()
+        let due = self.members.values().filter_map(|member| {
+            self.health_due(member).filter(|at| *at <= now).map(|at| (at, member))
+        });
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.truncate(MAX_QUESTIONS);
+        due.into_iter().map(|(_, member)| Arc::clone(&member.description)).collect()
     }
 
     /// Takes in what the flavor said.
     pub(super) fn absorb_health(&mut self, answers: Vec<(InstanceId, Health)>, now: Moment) {
         let hash = self.config.hash.clone();
-        let threshold =
-            self.config.document.health.as_ref().map_or(UPDATE_FAILURES, |health| health.failures);
+        let policy = self.config.document.health.clone();
+        let threshold = policy.as_ref().map_or(UPDATE_FAILURES, |policy| policy.failures);
+        // A program that is still starting has not failed.
+        let grace = Duration::from(policy.unwrap_or_default().grace);
         let mut blamed = 0;
         for (id, health) in answers {
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.health.note(health, now);
-            if member.health.failures == threshold && member.is_current(&hash) {
+            let failed = member.health.failures >= threshold && now.since(member.since) >= grace;
+            if failed && !member.blamed && member.is_current(&hash) {
+                member.blamed = true;
                 blamed += 1;
             }
         }

@@ -49,6 +49,8 @@ pub struct Member {
     pub absent: Option<Absence>,
     /// What its flavor says.
     pub health: HealthRecord,
+    /// Counted as a failed replacement.
+    pub blamed: bool,
     /// Drained and spared: the instance that this controller runs on.
     pub spared: bool,
 }

@@ -23,7 +23,7 @@ use chance::Chance;
 pub(crate) use absorb::FreeNumbers;
 pub use member::{Absence, HealthRecord, Member, SLOT_TAG, Slot};
 pub use pending::{Claim, Demise, Doom, Progress, SlotHistory};
-pub use question::{Answer, Lookup, Question, Subject};
+pub use question::{Answer, DirectQuestion, Question, Subject};
 pub use settle::Outcome;
 pub use update::Update;
 
@@ -62,6 +62,10 @@ impl Patience {
     }
 }
 
+/// A controller that just began knows nothing: it believes that members are missing only after it
+/// saw so many complete lists, so that one or two short ones do not lead to doubles.
+pub(crate) const FIRST_LOOKS: u64 = 3;
+
 /// What makes the step keys of one state different from those of any other.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySpace {
@@ -90,6 +94,9 @@ pub struct GroupState {
     pub claims: BTreeMap<StepKey, Claim>,
     /// Instances that are being destroyed, or were lately.
     pub doomed: BTreeMap<InstanceId, Doom>,
+    /// Instances whose destruction an earlier run had begun. They are members as long as lists
+    /// show them, and the first to go when there are too many.
+    pub recalled: BTreeMap<InstanceId, Vec<StepKey>>,
     /// Slots with a history of failures.
     pub slots: BTreeMap<Slot, SlotHistory>,
     /// Members that the user asked to destroy by name.
@@ -108,6 +115,8 @@ pub struct GroupState {
     pub last_look: Option<(Moment, Moment)>,
     /// Complete looks since the beginning.
     pub complete_looks: u64,
+    /// Complete looks when the group was told to go.
+    looks_at_dissolution: u64,
     /// How long to wait before believing things.
     pub patience: Patience,
     keys: KeySpace,
@@ -126,6 +135,7 @@ impl GroupState {
             members: BTreeMap::new(),
             claims: BTreeMap::new(),
             doomed: BTreeMap::new(),
+            recalled: BTreeMap::new(),
             slots: BTreeMap::new(),
             condemned: BTreeSet::new(),
             reported_lost: BTreeMap::new(),
@@ -135,6 +145,7 @@ impl GroupState {
             quality: Quality::Partial("nothing was seen yet".to_owned()),
             last_look: None,
             complete_looks: 0,
+            looks_at_dissolution: 0,
             patience,
             keys,
             keys_drawn: 0,
@@ -181,20 +192,45 @@ impl GroupState {
         known
     }
 
+    /// Destroys members by name and shrinks a group by size by their number. A member that is named
+    /// again while it goes is not counted twice.
+    pub fn condemn(&mut self, named: &BTreeSet<InstanceId>, now: Moment) {
+        let fresh = named
+            .iter()
+            .filter(|id| !self.condemned.contains(*id) && !self.doomed.contains_key(*id));
+        let fresh: Vec<_> = fresh.cloned().collect();
+        let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
+        self.condemned.extend(fresh);
+        // A member with an identity is replaced: its identity stays wanted.
+        if let Membership::Size(size) = self.config.membership
+            && let Ok(shrunk) = self.config.resized(size.saturating_sub(count))
+        {
+            self.commit(shrunk, now);
+        }
+    }
+
     /// Destroys all members and forgets them.
     pub fn dissolve(&mut self) {
         self.dissolving = true;
         self.update = None;
         self.generation = self.generation.next();
+        self.looks_at_dissolution = self.complete_looks;
     }
 
-    /// True when nothing is left to destroy or to wait for.
+    /// True when nothing is left to destroy or to wait for: several lists have shown no member, and
+    /// none shows an instance that was destroyed.
     pub fn is_dissolved(&self) -> bool {
         self.dissolving
             && self.quality.is_complete()
-            && self.members.is_empty()
+            && self.complete_looks >= self.looks_at_dissolution + FIRST_LOOKS
+            && self.is_empty()
+    }
+
+    /// True when no instance of the group is known that may exist.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
             && self.claims.is_empty()
-            && self.doomed.values().all(|doom| !doom.may_exist())
+            && self.doomed.values().all(|doom| doom.keys.is_empty())
     }
 
     pub(crate) fn take_report(&mut self) -> Report {

@@ -4,7 +4,7 @@ use regrow_ids::{InstanceId, StepKey};
 use regrow_plugin::spi::{Description, DestroyReason};
 use regrow_reconcile::Moment;
 
-use super::Slot;
+use super::{Member, Slot};
 use crate::config::ConfigHash;
 
 /// An instance that was asked for and was not seen yet. It counts as a member, so that a slow
@@ -80,8 +80,12 @@ pub struct Doom {
     pub reason: DestroyReason,
     /// How far it is.
     pub progress: Demise,
+    /// What was known about it as a member, for the case that the call is never made.
+    pub member: Option<Member>,
     /// Attempts that failed.
     pub failures: u32,
+    /// Complete looks in a row, begun after the last call ended, that did not show it.
+    pub unlisted: u32,
     /// Intents of the attempts. They stay open until a list no longer shows the instance: after a
     /// crash, a list that is behind must not make others pay for it.
     pub keys: Vec<StepKey>,
@@ -109,6 +113,14 @@ pub enum Demise {
 }
 
 impl Doom {
+    /// When the last call ended; `None` while it runs.
+    pub fn ended(&self) -> Option<Moment> {
+        match self.progress {
+            Demise::Asked => None,
+            Demise::Done { at } | Demise::Failed { at, .. } => Some(at),
+        }
+    }
+
     /// True while the instance may still exist.
     pub fn may_exist(&self) -> bool {
         !matches!(self.progress, Demise::Done { .. })

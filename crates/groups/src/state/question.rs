@@ -7,9 +7,6 @@ use regrow_reconcile::{Moment, Quality};
 use super::{GroupState, Progress};
 use crate::config::SharedConfig;
 
-/// Direct look-ups of one look. More wait for the next one, which follows soon.
-const MAX_LOOKUPS: usize = 32;
-
 /// What a look should cover.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -18,14 +15,14 @@ pub struct Question {
     /// Whether the plugin's own view of each instance is needed.
     pub properties: bool,
     /// Instances that a list should have shown.
-    pub lookups: Vec<Lookup>,
+    pub lookups: Vec<DirectQuestion>,
     /// Members that the flavor is asked about.
     pub health_of: Vec<Arc<Description>>,
 }
 
 /// A direct question for one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lookup {
+pub struct DirectQuestion {
     /// Whom it is about.
     pub subject: Subject,
     /// Tags that only this instance should carry.
@@ -86,7 +83,7 @@ impl GroupState {
         }
     }
 
-    fn lookups(&self) -> Vec<Lookup> {
+    fn lookups(&self) -> Vec<DirectQuestion> {
         let absent = self.members.iter().filter_map(|(id, member)| {
             member.absent.filter(|absence| !absence.looked_up)?;
             let own_key = member.description.tags.get(tags::STEP_KEY);
@@ -94,13 +91,13 @@ impl GroupState {
                 Some(key) => Tags::from([(tags::STEP_KEY.to_owned(), key.clone())]),
                 None => member.description.tags.clone(),
             };
-            Some(Lookup { subject: Subject::Member(id.clone()), tags: wanted })
+            Some(DirectQuestion { subject: Subject::Member(id.clone()), tags: wanted })
         });
         let unseen = self.claims.iter().filter_map(|(key, claim)| {
             let waits = claim.progress != Progress::Asked && claim.looks > 0 && !claim.looked_up;
             let wanted = Tags::from([(tags::STEP_KEY.to_owned(), key.as_str().to_owned())]);
-            waits.then(|| Lookup { subject: Subject::Claim(key.clone()), tags: wanted })
+            waits.then(|| DirectQuestion { subject: Subject::Claim(key.clone()), tags: wanted })
         });
-        absent.chain(unseen).take(MAX_LOOKUPS).collect()
+        absent.chain(unseen).collect()
     }
 }

@@ -1,9 +1,7 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use regrow_ids::{InstanceId, LogicalId};
 use regrow_plugin::Effect;
-use regrow_plugin::spi::Description;
 use regrow_reconcile::Moment;
 use regrow_reconcile::intents::{Intent, StepClass};
 
@@ -36,7 +34,7 @@ impl GroupState {
         for intent in open {
             match intent.class {
                 StepClass::Create => self.resume_create(intent, now),
-                StepClass::Destroy => self.resume_destroy(intent, now),
+                StepClass::Destroy => self.resume_destroy(intent),
                 // Repeating it is harmless, and the next look tells whether it is needed.
                 StepClass::Change => self.close(intent.key),
             }
@@ -63,24 +61,13 @@ impl GroupState {
         self.claims.insert(intent.key, claim);
     }
 
-    fn resume_destroy(&mut self, intent: Intent, now: Moment) {
-        let Ok(DestroyIntent { id, reason }) = intent.body.decode() else {
+    /// Whether the instance is still to go is for the next plan to say: what is wanted may have
+    /// changed since.
+    fn resume_destroy(&mut self, intent: Intent) {
+        let Ok(DestroyIntent { id, .. }) = intent.body.decode() else {
             return self.close(intent.key);
         };
-        let description = Description { id: id.clone(), ..Description::default() };
-        let doom = self.doomed.entry(id).or_insert_with(|| Doom {
-            description: Arc::new(description),
-            slot: Slot::Stray,
-            reason,
-            progress: Demise::Failed {
-                at: now,
-                retry_at: now,
-                why: "the controller was restarted in the middle of it".to_owned(),
-            },
-            failures: 0,
-            keys: vec![],
-        });
-        doom.keys.push(intent.key);
+        self.recalled.entry(id).or_default().push(intent.key);
     }
 
     /// Notes that steps are about to run.
@@ -102,21 +89,7 @@ impl GroupState {
                 Action::Adopt { description, .. } => {
                     self.labelling.insert(description.id.clone(), now + ADOPT_RETRY);
                 }
-                Action::Destroy { description, slot, reason, .. } => {
-                    self.members.remove(&description.id);
-                    self.condemned.remove(&description.id);
-                    let fresh = Doom {
-                        description: description.clone(),
-                        slot: slot.clone(),
-                        reason: *reason,
-                        progress: Demise::Asked,
-                        failures: 0,
-                        keys: vec![],
-                    };
-                    let doom = self.doomed.entry(description.id.clone()).or_insert(fresh);
-                    doom.progress = Demise::Asked;
-                    doom.keys.push(step.key.clone());
-                }
+                Action::Destroy { .. } => self.start_destroy(step, now),
                 Action::Spare { description, .. } => {
                     if let Some(member) = self.members.get_mut(&description.id) {
                         member.spared = true;
@@ -124,6 +97,67 @@ impl GroupState {
                 }
             }
         }
+    }
+
+    fn start_destroy(&mut self, step: &GroupStep, now: Moment) {
+        let Action::Destroy { description, slot, reason, broken, .. } = &step.action else {
+            return;
+        };
+        let id = &description.id;
+        let member = self.members.remove(id);
+        let mut keys = self.recalled.remove(id).unwrap_or_default();
+        keys.push(step.key.clone());
+        if *broken {
+            let since = member.as_ref().map_or(now, |member| member.since);
+            self.blame_slot(slot.clone(), now.since(since), now);
+        }
+        let doom = self.doomed.entry(id.clone()).or_insert_with(|| Doom {
+            description: description.clone(),
+            slot: slot.clone(),
+            reason: *reason,
+            progress: Demise::Asked,
+            member: None,
+            failures: 0,
+            unlisted: 0,
+            keys: vec![],
+        });
+        (doom.progress, doom.unlisted) = (Demise::Asked, 0);
+        doom.member = doom.member.take().or(member);
+        doom.keys.append(&mut keys);
+    }
+
+    /// Takes back a step whose call was never made.
+    pub fn not_started(&mut self, step: &GroupStep, now: Moment) {
+        match &step.action {
+            Action::Create { .. } => {
+                self.claims.remove(&step.key);
+            }
+            Action::Adopt { description, .. } => {
+                self.labelling.remove(&description.id);
+            }
+            Action::Spare { description, .. } => {
+                if let Some(member) = self.members.get_mut(&description.id) {
+                    member.spared = false;
+                }
+            }
+            Action::Destroy { description, .. } => {
+                let Some(doom) = self.doomed.get_mut(&description.id) else { return };
+                doom.keys.retain(|key| *key != step.key);
+                let why = "the call was not made".to_owned();
+                doom.progress = Demise::Failed { at: now, retry_at: now, why };
+                if doom.failures == 0
+                    && let Some(member) = doom.member.take()
+                {
+                    let keys = std::mem::take(&mut doom.keys);
+                    self.doomed.remove(&description.id);
+                    if !keys.is_empty() {
+                        self.recalled.insert(description.id.clone(), keys);
+                    }
+                    self.members.insert(description.id.clone(), member);
+                }
+            }
+        }
+        self.close(step.key.clone());
     }
 
     /// Takes in how a step ended.
@@ -150,9 +184,12 @@ impl GroupState {
         };
         match outcome {
             Outcome::Created(id) => {
-                self.doomed.remove(&id);
-                claim.progress = Progress::Made { id: id.clone(), at: now };
                 let took = now.since(claim.since).as_millis();
+                claim.progress = Progress::Made { id: id.clone(), at: now };
+                // A provider that names instances by their place may use a name again.
+                for key in self.doomed.remove(&id).map(|doom| doom.keys).unwrap_or_default() {
+                    self.close(key);
+                }
                 self.note(format!("made instance {id} for slot {slot} in {took} ms: {}", step.why));
             }
             Outcome::Failed { effect: Effect::Unknown, why } => {
@@ -173,7 +210,8 @@ impl GroupState {
                 }
                 self.warn(format!("making the member of slot {slot} failed: {why}"));
                 self.back_off(slot, now);
-                if current {
+                // A plugin that cannot be reached says nothing about the configuration.
+                if current && effect == Effect::Refused {
                     self.blame_update(now);
                 }
             }

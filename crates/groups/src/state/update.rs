@@ -22,8 +22,16 @@ impl GroupState {
     pub fn commit(&mut self, config: GroupConfig, now: Moment) {
         let config = Arc::new(config);
         if config.hash != self.config.hash {
-            self.update =
-                Some(Update { from: Some(Arc::clone(&self.config)), failures: 0, since: now });
+            // What was good before a running update is still what is known to be good.
+            let good = match &self.update {
+                Some(running) => running.from.clone(),
+                None => Some(Arc::clone(&self.config)),
+            };
+            let same_plugin = |good: &SharedConfig| {
+                good.document.instance.plugin == config.document.instance.plugin
+            };
+            let from = good.filter(|good| good.hash != config.hash && same_plugin(good));
+            self.update = Some(Update { from, failures: 0, since: now });
             self.slots.clear();
         }
         self.config = config;
@@ -57,10 +65,8 @@ impl GroupState {
         if failures < most {
             return;
         }
-        let mut back = (*former).clone();
         // What the user changed besides the configuration of members stays.
-        back.membership = self.config.membership.clone();
-        back.document.allocation = self.config.document.allocation.clone();
+        let back = self.config.with_members_of(&former);
         self.warn(format!(
             "rolled back from {} to {} after {failures} failed replacements",
             self.config.hash, back.hash
