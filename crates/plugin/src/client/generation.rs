@@ -1,9 +1,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, OnceCell};
 
 use super::Client;
+use crate::PluginError;
 use crate::discovery::Endpoint;
 use crate::spi::Result;
 use crate::wire::Hello;
@@ -39,22 +41,51 @@ impl Identity {
 /// The handshake with one plugin, made once for each process at the other end. The original makes
 /// it before nearly every call.
 #[derive(Default)]
-pub(super) struct Greetings(Mutex<Option<Arc<Greeting>>>);
+pub(super) struct Greetings {
+    last: Mutex<Last>,
+    /// Handshakes that failed. Who finds another number after the wait than before it waited for
+    /// one of them.
+    failures: AtomicU64,
+}
+
+/// What came of the last handshake.
+#[derive(Default)]
+enum Last {
+    #[default]
+    None,
+    Met(Arc<Greeting>),
+    Failed(PluginError),
+}
 
 impl Greetings {
     pub(super) async fn current(&self, client: &Client) -> Result<Arc<Greeting>> {
+        let failures = self.failures.load(Ordering::Relaxed);
         // Held during the call on purpose: whoever comes meanwhile wants the same answer.
-        let mut known = self.0.lock().await;
-        if let Some(greeting) = &*known
-            && greeting.identity == Identity::of(client)
-        {
-            return Ok(Arc::clone(greeting));
+        let mut last = self.last.lock().await;
+        match &*last {
+            Last::Met(greeting) if greeting.identity == Identity::of(client) => {
+                return Ok(Arc::clone(greeting));
+            }
+            // Also when it is an error: if each waiter tried for himself, the tenth would have
+            // waited for ten time limits.
+            Last::Failed(error) if self.failures.load(Ordering::Relaxed) != failures => {
+                return Err(error.clone());
+            }
+            Last::None | Last::Met(_) | Last::Failed(_) => {}
         }
-        *known = None;
-        let hello = client.say_hello().await?;
-        let identity = Identity::of(client);
-        let greeting = Arc::new(Greeting { hello, identity, hinting: OnceCell::new() });
-        *known = Some(Arc::clone(&greeting));
-        Ok(greeting)
+        *last = Last::None;
+        match client.say_hello().await {
+            Ok(hello) => {
+                let identity = Identity::of(client);
+                let greeting = Arc::new(Greeting { hello, identity, hinting: OnceCell::new() });
+                *last = Last::Met(Arc::clone(&greeting));
+                Ok(greeting)
+            }
+            Err(error) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                *last = Last::Failed(error.clone());
+                Err(error)
+            }
+        }
     }
 }

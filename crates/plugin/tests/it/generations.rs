@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regrow_plugin::spi::{Flavor, Instance, Tags};
 use regrow_plugin::{
-    Directory, FixedObjects, Lookup, Objects, Plugin, PluginError, Running, SocketPlugins,
+    Client, Directory, Endpoint, FixedObjects, Lookup, Objects, Plugin, PluginError, Running,
+    SocketPlugins, Timeouts,
 };
 
 use crate::support::{Memory, client, memory_plugin, name, rpc, start, timeouts};
@@ -71,6 +72,30 @@ async fn a_restarted_plugin_may_offer_something_else() {
     plugins.flavor(&name("x")).await.expect("a flavor plugin");
     let error = plugins.instance(&name("x")).await.err().expect("no more");
     assert_eq!(error.to_string(), "Plugin does not support interface Instance");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_greeting_waits_for_one_time_limit() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("file");
+    // Connections are made, and nobody ever answers.
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
+    let limits = Timeouts { call: LIMIT, slow: LIMIT, connect: LIMIT };
+    let client = Client::with(Endpoint::Unix(path.clone()), limits);
+    let start_time = Instant::now();
+    let name = name("file");
+    let calls = futures::future::join_all((0..20).map(|_| client.instance(&name)));
+    for ended in calls.await {
+        let error = ended.err().expect("nobody answers");
+        assert!(matches!(error, PluginError::TimedOut { .. }), "{error}");
+    }
+    let took = start_time.elapsed();
+    assert!(took < LIMIT * 2, "{took:?}");
+    // A failure is no memory: who comes later asks anew.
+    drop(listener);
+    let _running = start(memory_plugin("file"), dir.path()).await;
+    client.instance(&name).await.expect("it answers now");
 }
 
 /// Objects that come and go, as the groups of a manager.
