@@ -16,7 +16,8 @@
 //!
 //! A reader meets three endings: a whole record, [`RecordError::Torn`] (the bytes end inside a
 //! record, as after a crash in the middle of a write) and damage ([`RecordError::Damaged`]), which
-//! must stop whoever relies on the data.
+//! must stop whoever relies on the data. A flipped bit in the length looks like the second as well:
+//! who cuts off a torn tail asks [`is_torn_tail`] first.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,7 +103,7 @@ pub fn encode_into<R: Record>(value: &R, out: &mut Vec<u8>) -> Result<(), Record
     out.extend_from_slice(&R::KIND.to_le_bytes());
     out.extend_from_slice(&R::VERSION.to_le_bytes());
     out.extend_from_slice(&length.to_le_bytes());
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&out[start..]), &payload);
+    let checksum = checksum_of(&out[start..], &payload);
     out.extend_from_slice(&checksum.to_le_bytes());
     out.extend_from_slice(&payload);
     Ok(())
@@ -137,7 +138,7 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<(R, usize), RecordError> {
     }
     let end = HEADER_BYTES + length;
     let payload = bytes.get(HEADER_BYTES..end).ok_or_else(|| torn(end))?;
-    if crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), payload) != checksum {
+    if checksum_of(&bytes[..12], payload) != checksum {
         return Err(RecordError::Damaged { what: "the checksum does not match" });
     }
     let (kind, version) = ((kind_version & 0xffff) as u16, (kind_version >> 16) as u16);
@@ -152,6 +153,50 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<(R, usize), RecordError> {
         R::migrate(version, payload)?
     };
     Ok((value, end))
+}
+
+fn checksum_of(header: &[u8], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(header), payload)
+}
+
+/// Says whether bytes at the end of a file, which [`decode`] refused as torn or damaged, are the
+/// remains of a write that never ended, so that they may be cut off: a record that stops too early,
+/// or zeros where a page was never written. Anything else is damage to what was whole once, such
+/// as a length that reaches beyond the records behind it.
+pub fn is_torn_tail(bytes: &[u8]) -> bool {
+    let later = |at: usize| holds_record(&bytes[at..]);
+    if bytes.windows(MAGIC.len()).enumerate().any(|(at, four)| four == MAGIC && later(at)) {
+        return false;
+    }
+    let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    let written = &bytes[..bytes.len() - zeros];
+    if !MAGIC.starts_with(&written[..written.len().min(MAGIC.len())]) {
+        return false;
+    }
+    let Some((header, payload)) = bytes.split_at_checked(HEADER_BYTES) else { return true };
+    let (length, checksum) = (number_at(header, 8), number_at(header, 12));
+    let missing = written.len() < HEADER_BYTES.saturating_add(length as usize);
+    if !missing || length as usize > MAX_PAYLOAD_BYTES {
+        return false;
+    }
+    // Whole but for its length: the last record of all, with a flipped bit there.
+    let mut mended = [0; 12];
+    mended.copy_from_slice(&header[..12]);
+    mended[8..].copy_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    checksum_of(&mended, payload) != checksum
+}
+
+/// True when the bytes begin with a record of any kind whose checksum is right.
+fn holds_record(bytes: &[u8]) -> bool {
+    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else { return false };
+    let payload = rest.get(..number_at(header, 8) as usize);
+    payload.is_some_and(|payload| checksum_of(&header[..12], payload) == number_at(header, 12))
+}
+
+/// The number at a place of a header; zero beyond its end.
+fn number_at(header: &[u8], at: usize) -> u32 {
+    let four = header.get(at..at + 4).and_then(|four| <[u8; 4]>::try_from(four).ok());
+    four.map_or(0, u32::from_le_bytes)
 }
 
 #[cfg(test)]

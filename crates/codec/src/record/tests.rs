@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Record, RecordError, decode, encode};
+use super::{Record, RecordError, decode, encode, is_torn_tail};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Old {
@@ -60,6 +60,24 @@ fn every_cut_is_torn_and_every_flipped_bit_is_noticed() {
     }
 }
 
+#[test]
+fn only_a_write_that_never_ended_is_a_torn_tail() {
+    let whole = sample();
+    for cut in 0..whole.len() {
+        assert!(is_torn_tail(&whole[..cut]), "cut {cut}");
+        let mut page = whole[..cut].to_vec();
+        page.resize(4_096, 0);
+        assert!(is_torn_tail(&page), "zeros from {cut}");
+    }
+    for records in 1..3 {
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.repeat(records);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_torn_tail(&bytes), "{records} records, bit {bit}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn written_records_read_back(name in ".*", tail in proptest::collection::vec(any::<u8>(), 0..20)) {
@@ -72,5 +90,6 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         let _ = decode::<Old>(&bytes);
+        let _ = is_torn_tail(&bytes);
     }
 }

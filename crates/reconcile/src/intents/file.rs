@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +40,7 @@ impl Record for Entry {
 /// Intents in an append-only file, synchronised before a step runs.
 ///
 /// A torn tail, as a crash leaves it, is cut off: a record that was not whole was never promised.
-/// Damage in the middle refuses the file. A failed write halts the log for good (what is on disk
+/// Any other damage refuses the file. A failed write halts the log for good (what is on disk
 /// is unknown then). One process at a time, by an advisory lock on the file.
 #[derive(Debug)]
 pub struct FileIntents {
@@ -66,20 +67,9 @@ impl FileIntents {
     /// The file cannot be used, is in use, or is damaged.
     pub fn open_or_create(path: &Path, lineage: u64) -> Result<Self, IntentError> {
         let io = |action| move |source| IntentError::Io { action, path: path.to_owned(), source };
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(io("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(IntentError::Taken { path: path.to_owned() });
-            }
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
-        }
-        let bytes = fs::read(path).map_err(io("read"))?;
+        let mut file = lock_current(path, open_file(path).map_err(io("open"))?)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io("read"))?;
         let mut inner = Inner {
             file,
             lineage,
@@ -110,13 +100,17 @@ impl FileIntents {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes, or halts the log.
-    fn write(&self, inner: &mut Inner, entries: &[Entry], sync: bool) -> Result<(), IntentError> {
+    /// Writes entries and takes them in, or halts the log. Taken in before the file is rewritten:
+    /// a rewrite keeps only what is known to be open.
+    fn write(&self, inner: &mut Inner, entries: Vec<Entry>, sync: bool) -> Result<(), IntentError> {
         if inner.halted {
             return Err(IntentError::Halted { path: self.path.clone() });
         }
-        let written = if sync { inner.append(entries) } else { inner.append_unsynced(entries) };
-        let written = written.and_then(|()| inner.compact_when_due(&self.path));
+        let written = if sync { inner.append(&entries) } else { inner.append_unsynced(&entries) };
+        let written = written.and_then(|()| {
+            entries.into_iter().for_each(|entry| inner.take(entry));
+            inner.compact_when_due(&self.path)
+        });
         written.map_err(|source| {
             inner.halted = true;
             IntentError::Io { action: "write", path: self.path.clone(), source }
@@ -129,12 +123,23 @@ impl Inner {
     fn replay(&mut self, bytes: &[u8]) -> Result<usize, (usize, RecordError)> {
         let mut at = 0;
         while at < bytes.len() {
-            match record::decode::<Entry>(&bytes[at..]) {
+            let rest = &bytes[at..];
+            match record::decode::<Entry>(rest) {
                 Ok((entry, length)) => {
+                    self.records += 1;
                     self.take(entry);
                     at += length;
                 }
-                Err(RecordError::Torn { .. }) => break,
+                Err(RecordError::Torn { .. } | RecordError::Damaged { .. })
+                    if record::is_torn_tail(rest) =>
+                {
+                    break;
+                }
+                // Cutting here would drop intents that were promised.
+                Err(RecordError::Torn { .. }) => {
+                    let what = "the length reaches beyond what follows";
+                    return Err((at, RecordError::Damaged { what }));
+                }
                 Err(fault) => return Err((at, fault)),
             }
         }
@@ -142,7 +147,6 @@ impl Inner {
     }
 
     fn take(&mut self, entry: Entry) {
-        self.records += 1;
         match entry {
             Entry::Begin { lineage } => self.lineage = lineage,
             Entry::Reserved { below } => self.reserved = self.reserved.max(below),
@@ -202,7 +206,7 @@ impl IntentLog for FileIntents {
             inner.reserved = inner.epochs + EPOCHS_PER_RESERVATION;
             let entry = Entry::Reserved { below: inner.reserved };
             // A failure halts the log; the next `record` reports it before anything is done.
-            if let Err(fault) = self.write(&mut inner, &[entry], true) {
+            if let Err(fault) = self.write(&mut inner, vec![entry], true) {
                 tracing::error!(%fault, "reserve epoch numbers");
             }
         }
@@ -211,22 +215,45 @@ impl IntentLog for FileIntents {
 
     fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
         let mut inner = self.lock();
-        let entries: Vec<_> = intents.iter().cloned().map(Entry::Open).collect();
-        self.write(&mut inner, &entries, true)?;
-        inner.open.extend(intents.iter().map(|intent| (intent.key.clone(), intent.clone())));
-        Ok(())
+        let entries = intents.iter().cloned().map(Entry::Open).collect();
+        self.write(&mut inner, entries, true)
     }
 
     fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
         let mut inner = self.lock();
-        for key in keys {
-            inner.open.remove(key);
-        }
-        self.write(&mut inner, &[Entry::Closed(keys.to_vec())], false)
+        self.write(&mut inner, vec![Entry::Closed(keys.to_vec())], false)
     }
 
     fn open(&self, owner: &str) -> Vec<Intent> {
         self.lock().open.values().filter(|intent| intent.owner == owner).cloned().collect()
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).open(path)
+}
+
+/// Locks an opened file and makes sure that it still is the one at the path: its user may have
+/// rewritten it, and left, between opening and locking. What was locked then is opened by nobody
+/// else, and what is written to it is lost.
+pub(super) fn lock_current(path: &Path, mut file: File) -> Result<File, IntentError> {
+    let io = |action| move |source| IntentError::Io { action, path: path.to_owned(), source };
+    loop {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(IntentError::Taken { path: path.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+        }
+        let ours = file.metadata().map_err(io("examine"))?;
+        match fs::metadata(path) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => return Ok(file),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(io("examine")(source));
+            }
+            _ => file = open_file(path).map_err(io("open"))?,
+        }
     }
 }
 

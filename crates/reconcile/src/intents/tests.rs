@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use regrow_codec::Any;
 use regrow_ids::{Fence, StepKey};
 
+use super::file::lock_current;
 use super::{FileIntents, Intent, IntentError, IntentLog, MemoryIntents, StepClass};
 
 fn intent(owner: &str, number: u32) -> Intent {
@@ -99,6 +100,78 @@ fn damage_in_the_middle_refuses_the_file_and_changes_nothing() {
     let error = FileIntents::open_or_create(&path, 1).expect_err("damaged");
     assert!(error.to_string().contains("at byte"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn any_flipped_bit_refuses_the_file_and_zeros_at_the_end_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("intents");
+    let log = open_log(&path);
+    log.record(&[intent("a", 1)]).unwrap();
+    let first = fs::read(&path).unwrap().len();
+    log.record(&[intent("a", 2)]).unwrap();
+    drop(log);
+    let whole = fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        let error = FileIntents::open_or_create(&path, 1).expect_err("damaged");
+        assert!(matches!(error, IntentError::Damaged { .. }), "bit {bit}: {error}");
+        assert_eq!(fs::read(&path).unwrap(), bytes, "bit {bit}");
+    }
+    for (kept, intents) in [(whole.len(), 2), (whole.len() - 5, 1), (first + 8, 1), (first, 1)] {
+        let mut bytes = whole[..kept].to_vec();
+        bytes.resize(8_192, 0);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(open_log(&path).open("a").len(), intents, "zeros from {kept}");
+    }
+}
+
+#[test]
+fn a_rewrite_keeps_what_was_just_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("intents");
+    let mut log = open_log(&path);
+    // The same intents again and again: dead records that no `close` writes, so that the rewrite
+    // falls into a `record`, of which one intent is new.
+    let batch: Vec<_> = (0..1_000).map(|n| intent("a", n)).collect();
+    let mut length = 0;
+    for round in 0..25 {
+        log.record(&[batch.as_slice(), &[intent("b", round)]].concat()).unwrap();
+        let now = fs::metadata(&path).unwrap().len();
+        let rewritten = now < length;
+        length = now;
+        if rewritten {
+            let before = log.open("b");
+            drop(log);
+            log = open_log(&path);
+            assert_eq!(log.open("b"), before);
+            assert_eq!(before.len(), round as usize + 1);
+            assert_eq!(log.open("a").len(), batch.len());
+            return;
+        }
+    }
+    panic!("the file was never rewritten");
+}
+
+#[test]
+fn a_file_that_was_replaced_before_it_was_locked_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("intents");
+    drop(open_log(&path));
+    let old = fs::File::open(&path).unwrap();
+    fs::rename(&path, folder.path().join("gone")).unwrap();
+    let log = open_log(&path);
+    log.record(&[intent("a", 1)]).unwrap();
+    let again = fs::File::open(folder.path().join("gone")).unwrap();
+    // In use under its name: taken, although the old file is free.
+    let error = lock_current(&path, old).expect_err("taken");
+    assert!(matches!(error, IntentError::Taken { .. }), "{error}");
+    drop(log);
+    let file = lock_current(&path, again).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), fs::metadata(&path).unwrap().len());
+    assert!(matches!(FileIntents::open_or_create(&path, 1), Err(IntentError::Taken { .. })));
 }
 
 #[test]
