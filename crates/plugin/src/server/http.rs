@@ -9,7 +9,7 @@ use super::Shared;
 use super::body::{self, Unread};
 use super::guarded::Phase;
 use super::payload::Payload;
-use super::{rpc, sse};
+use super::{browser, rpc, sse};
 use crate::wire::Api;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,6 +31,9 @@ pub(super) async fn answer(
 }
 
 async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Payload> {
+    if let Some(reason) = browser::refusal(&shared.endpoint, &request) {
+        return status(StatusCode::FORBIDDEN, &format!("rpc: {reason}"));
+    }
     let path = request.uri().path();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     match path {

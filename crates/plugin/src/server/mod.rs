@@ -5,6 +5,7 @@
 
 mod accept;
 mod body;
+mod browser;
 mod claim;
 mod error;
 mod guarded;
@@ -39,6 +40,7 @@ struct Shared {
     plugin: Plugin,
     limits: Limits,
     buffers: Arc<Buffers>,
+    endpoint: Endpoint,
     /// Bodies of more than [`limits::SMALL_BODY_BYTES`] that may be in memory at once.
     big_bodies: Arc<Semaphore>,
     subscribers: Arc<Semaphore>,
@@ -54,7 +56,6 @@ pub struct Running {
     shared: Arc<Shared>,
     connections: TaskTracker,
     claim: Claim,
-    endpoint: Endpoint,
 }
 
 /// Serves a plugin with the default limits.
@@ -78,6 +79,7 @@ pub async fn serve_with(
     let shared = Arc::new(Shared {
         plugin: watched::with_watch_events(plugin),
         buffers: Arc::default(),
+        endpoint,
         big_bodies: Arc::new(Semaphore::new(limits.max_big_bodies)),
         subscribers: Arc::new(Semaphore::new(limits.max_subscribers)),
         crowded: watch::Sender::new(false),
@@ -87,13 +89,13 @@ pub async fn serve_with(
     });
     let connections = TaskTracker::new();
     connections.spawn(accept::accept(listener, Arc::clone(&shared), connections.clone()));
-    Ok(Running { shared, connections, claim, endpoint })
+    Ok(Running { shared, connections, claim })
 }
 
 impl Running {
     /// Where the plugin answers.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.shared.endpoint
     }
 
     /// Stops accepting, lets calls in flight finish for up to `grace`, and removes the files.

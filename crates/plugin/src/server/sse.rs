@@ -13,17 +13,17 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Shared;
 use super::http::status;
 use super::payload::Payload;
+use crate::discovery::Endpoint;
 use crate::spi::{Event, EventStream};
 use crate::topics;
 
 /// Events that wait for one subscriber; when it falls further behind, it loses the oldest.
 const QUEUED_EVENTS: usize = 256;
 
-const HEADERS: [(HeaderName, &str); 4] = [
+const HEADERS: [(HeaderName, &str); 3] = [
     (header::CONTENT_TYPE, "text/event-stream"),
     (header::CACHE_CONTROL, "no-cache"),
     (header::CONNECTION, "keep-alive"),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
 ];
 
 /// Answers with a stream of events.
@@ -51,6 +51,11 @@ pub(super) async fn subscribe(shared: &Arc<Shared>, query: &str) -> Response<Pay
     let mut response = Response::new(Payload::stream(chunks(shared, events, permit)));
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if matches!(shared.endpoint, Endpoint::Unix(_)) {
+        // InfraKit sends it. On a port it would let any web page read the events.
+        let any = HeaderValue::from_static("*");
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     }
     response
 }

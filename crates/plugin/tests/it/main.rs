@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on must stop")]
 
 mod bounds;
+mod browsers;
 mod calls;
 mod claims;
 mod conformance;

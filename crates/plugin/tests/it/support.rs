@@ -13,7 +13,7 @@ use regrow_plugin::spi::{
     Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
 };
 use regrow_plugin::{Client, FixedObjects, Listen, Plugin, PluginError, Running, Timeouts, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 
@@ -192,7 +192,7 @@ pub async fn raw(path: &Path, request: &[u8]) -> Raw {
 }
 
 /// Reads one answer with a `Content-Length`.
-pub async fn read_answer(stream: &mut UnixStream) -> Raw {
+pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Raw {
     let mut bytes = Vec::with_capacity(16 << 10);
     let end = loop {
         match find(&bytes, b"\r\n\r\n") {
@@ -217,7 +217,7 @@ pub async fn read_answer(stream: &mut UnixStream) -> Raw {
     Raw { status, head, body }
 }
 
-async fn more(stream: &mut UnixStream, bytes: &mut Vec<u8>) {
+async fn more<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) {
     let read = stream.read_buf(bytes).await.expect("read");
     assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(bytes));
 }
