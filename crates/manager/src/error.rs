@@ -106,6 +106,15 @@ pub enum ManagerError {
         /// What the last attempt said.
         why: String,
     },
+    /// The metadata plugin had lost the values that were last put there.
+    #[error(
+        "change {name:?}: the plugin had lost the stored values (was it restarted?) and has them \
+         again now; read them and repeat the change"
+    )]
+    StaleMetadata {
+        /// Name of the metadata plugin.
+        name: String,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),

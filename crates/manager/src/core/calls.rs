@@ -74,3 +74,16 @@ pub(crate) async fn within<T>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use regrow_plugin::Effect;
+
+    use super::found;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lookup_that_hangs_ends_without_effect() {
+        let fault = found::<()>(&"q".into(), std::future::pending()).await.expect_err("hangs");
+        assert_eq!(fault.effect(), Effect::None, "{fault}");
+    }
+}

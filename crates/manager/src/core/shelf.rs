@@ -30,12 +30,17 @@ impl Shelf {
 
     /// Forgets what is known, returns it. What is stored stays.
     pub(crate) fn forget(&self) -> Arc<Catalog> {
-        self.know(Catalog::default())
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut known)
     }
 
-    fn know(&self, catalog: Catalog) -> Arc<Catalog> {
+    /// Knows these specs, unless the term is over: asked with the lock held, so that what is
+    /// forgotten at its end stays forgotten.
+    fn know(&self, may: impl Fn() -> Result<(), ManagerError>, catalog: Catalog) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut known, Arc::new(catalog))
+        if may().is_ok() {
+            *known = Arc::new(catalog);
+        }
     }
 
     /// Reads the store; what is known does not change.
@@ -51,10 +56,13 @@ impl Shelf {
     }
 
     /// Reads the store and knows what it holds from now on.
-    pub(crate) async fn learn(&self) -> Result<Arc<Catalog>, StoreError> {
+    pub(crate) async fn learn(
+        &self,
+        may: impl Fn() -> Result<(), ManagerError>,
+    ) -> Result<Arc<Catalog>, StoreError> {
         let _alone = self.writing.lock().await;
         let (catalog, _) = self.read().await?;
-        self.know(catalog);
+        self.know(may, catalog);
         Ok(self.known())
     }
 
@@ -83,7 +91,7 @@ impl Shelf {
                     saved => saved?,
                 };
             }
-            self.know(after);
+            self.know(&may, after);
             return Ok(());
         }
     }
@@ -111,28 +119,25 @@ impl Shelf {
         Ok(earlier)
     }
 
-    /// The stored values of a metadata plugin.
-    pub(crate) async fn metadata(&self, name: &str) -> Result<Option<Any>, StoreError> {
+    /// The stored values of a metadata plugin, and the state of the document.
+    pub(crate) async fn metadata(&self, name: &str) -> Result<(Option<Any>, Version), StoreError> {
         let stored = self.store.load(&Document::Metadata(name.to_owned())).await?;
-        Ok(stored.contents.filter(|contents| !contents.is_null()))
+        Ok((stored.contents.filter(|contents| !contents.is_null()), stored.version))
     }
 
-    /// Stores the values of a metadata plugin.
+    /// Stores the values of a metadata plugin, if nobody else has since `expected`. `may` is asked
+    /// right before the write.
     pub(crate) async fn put_metadata(
         &self,
         fence: Fence,
+        may: impl Fn() -> Result<(), ManagerError> + Send + Sync,
         name: &str,
         contents: &Any,
-    ) -> Result<(), StoreError> {
+        expected: &Version,
+    ) -> Result<Version, ManagerError> {
         let _alone = self.writing.lock().await;
         let document = Document::Metadata(name.to_owned());
-        let mut conflicts = 0;
-        loop {
-            let version = self.store.load(&document).await?.version;
-            match self.store.save(&document, contents, &version, fence).await {
-                Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
-                saved => return saved.map(drop),
-            }
-        }
+        may()?;
+        Ok(self.store.save(&document, contents, expected, fence).await?)
     }
 }

@@ -19,11 +19,11 @@ use tokio_util::task::TaskTracker;
 use super::calls::{CALL_TIMEOUT, within};
 use super::{Core, PARALLEL_CALLS};
 use crate::ManagerError;
-use crate::catalog::Key;
+use crate::catalog::{Catalog, Key};
 use crate::leader::Leadership;
 
-/// How often the leader looks whether the group plugins still watch what is stored: one that was
-/// restarted has forgotten everything.
+/// How often the leader looks whether the plugins still have what is stored: one that was restarted
+/// has forgotten everything. A follower looks as often whether its group plugins watch nothing.
 const REVISIT: Duration = Duration::from_secs(30);
 /// How long the specs wait for the stored metadata, which their templates may use, before they are
 /// committed without.
@@ -33,7 +33,6 @@ const METADATA_HEAD_START: Duration = Duration::from_secs(10);
 pub(crate) async fn drive(core: Arc<Core>, stop: CancellationToken) {
     let mut changes = core.leadership.clone();
     let tasks = TaskTracker::new();
-    let mut led = false;
     loop {
         changes.mark_unchanged();
         let now = core.leadership();
@@ -41,11 +40,13 @@ pub(crate) async fn drive(core: Arc<Core>, stop: CancellationToken) {
         tracing::info!(manager = core.name, leadership = ?now, "leadership");
         match now {
             Leadership::Leading { fence } => {
-                led = true;
                 tasks.spawn(take_over(Arc::clone(&core), fence, phase.clone()));
             }
             Leadership::Following | Leadership::Unknown(_) => {
-                tasks.spawn(let_go(Arc::clone(&core), led, phase.clone()));
+                // Before anything else runs: the next term must not lose what it has learnt.
+                let known = core.shelf.forget();
+                core.settling.clear();
+                tasks.spawn(let_go(Arc::clone(&core), known, phase.clone()));
             }
         }
         let alive = changes.has_changed().is_ok();
@@ -109,7 +110,7 @@ async fn hand_over_all(core: &Arc<Core>, fence: Fence, over: &CancellationToken)
             }
             _ = revisit.tick() => {
                 if looking.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                    looking = Some(tokio::spawn(find_forgotten(Arc::clone(core), fence)));
+                    looking = Some(tokio::spawn(look_again(Arc::clone(core), fence)));
                 }
             }
         }
@@ -146,7 +147,7 @@ async fn load_specs(core: &Arc<Core>, fence: Fence, over: &CancellationToken) ->
         if core.still(fence).is_err() {
             return false;
         }
-        let fault = match core.shelf.learn().await {
+        let fault = match core.shelf.learn(|| core.still(fence)).await {
             Ok(catalog) => {
                 tracing::info!(manager = core.name, specs = catalog.keys().count(), "taking over");
                 core.settling.nudge(catalog.keys().cloned());
@@ -165,8 +166,18 @@ async fn load_specs(core: &Arc<Core>, fence: Fence, over: &CancellationToken) ->
     }
 }
 
+/// Looks whether plugins were restarted and have forgotten what they were told.
+async fn look_again(core: Arc<Core>, fence: Fence) {
+    let vars = async {
+        if let Err(fault) = core.revisit_vars(fence).await {
+            tracing::debug!(metadata = %core.metadata, %fault, "cannot look at the metadata");
+        }
+    };
+    tokio::join!(find_forgotten(&core, fence), vars);
+}
+
 /// Hands over again what a group plugin no longer watches.
-async fn find_forgotten(core: Arc<Core>, fence: Fence) {
+async fn find_forgotten(core: &Core, fence: Fence) {
     let catalog = core.shelf.known();
     // Those that fail are being tried anyway.
     let failing = core.settling.failing();
@@ -176,7 +187,7 @@ async fn find_forgotten(core: Arc<Core>, fence: Fence) {
         if core.still(fence).is_err() {
             return;
         }
-        let Ok(watched) = watched_by(&core, &handler).await else { continue };
+        let Ok(watched) = watched_by(core, &handler).await else { continue };
         let watched: BTreeSet<_> = watched.iter().map(GroupId::as_str).collect();
         let forgotten: Vec<_> = groups()
             .filter(|(key, record)| {
@@ -199,31 +210,28 @@ async fn watched_by(core: &Core, handler: &PluginName) -> Result<Vec<GroupId>, P
 }
 
 /// Follows: sees to it that no group plugin of this replica watches anything.
-async fn let_go(core: Arc<Core>, led: bool, over: CancellationToken) {
-    let known = core.shelf.forget();
-    core.settling.clear();
+async fn let_go(core: Arc<Core>, known: Arc<Catalog>, over: CancellationToken) {
     let mut handlers: BTreeSet<_> = known
         .iter()
         .filter(|(key, _)| key.is_group())
         .map(|(_, record)| record.handler.clone())
         .collect();
     handlers.insert(core.group.clone());
-    let each = handlers.iter().map(|handler| free_all_of(&core, handler, led, &over));
+    let each = handlers.iter().map(|handler| free_all_of(&core, handler, &over));
     futures::future::join_all(each).await;
 }
 
-async fn free_all_of(core: &Arc<Core>, handler: &PluginName, led: bool, over: &CancellationToken) {
-    // A commit whose time ran out may still land after we have freed everything: look once more
-    // when no call of the last term can be under way.
-    let mut looks_left = if led { 2 } else { 1 };
+async fn free_all_of(core: &Arc<Core>, handler: &PluginName, over: &CancellationToken) {
+    // Again and again: a commit whose time ran out may still land after we have freed everything,
+    // and a plugin that was not there may come with groups that it has kept.
     let mut failures = 0;
     let mut last = String::new();
-    while looks_left > 0 && !over.is_cancelled() {
+    while !over.is_cancelled() {
         let pause = match free_watched(core, handler, over).await {
             Ok(()) | Err(PluginError::NotFound(_)) => {
-                looks_left -= 1;
                 failures = 0;
-                CALL_TIMEOUT
+                last.clear();
+                REVISIT
             }
             Err(fault) => {
                 let fault = fault.to_string();
@@ -235,9 +243,7 @@ async fn free_all_of(core: &Arc<Core>, handler: &PluginName, led: bool, over: &C
                 super::settle::backoff(core.first_retry, failures, rand::random())
             }
         };
-        if looks_left > 0 {
-            over.run_until_cancelled(tokio::time::sleep(pause)).await;
-        }
+        over.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::Core;
 use super::calls::{CALL_TIMEOUT, within};
 use crate::ManagerError;
+use crate::store::{StoreError, Version};
 
 /// Path of a whole tree, in the form that the original's plugins know.
 const ROOT: &str = ".";
@@ -29,6 +30,8 @@ struct Seen {
     why: String,
     /// The values that this replica last put into the plugin.
     last: Option<Value>,
+    /// The state of the store in which they stand.
+    version: Version,
 }
 
 impl VarsState {
@@ -47,11 +50,7 @@ impl Core {
     pub(super) async fn load_vars(&self, fence: Fence) -> Result<(), ManagerError> {
         let loaded = async {
             let _alone = self.vars.changing.lock().await;
-            match self.shelf.metadata(self.metadata.lookup()).await? {
-                Some(stored) => self.put_vars(fence, &stored).await?,
-                None => self.still(fence)?,
-            }
-            Ok(())
+            self.put_stored(fence).await
         };
         let loaded: Result<(), ManagerError> = loaded.await;
         let mut seen = self.vars.seen();
@@ -62,23 +61,54 @@ impl Core {
         loaded
     }
 
-    /// Merges values into the plugin, and removes those that we put there earlier and that are not
-    /// among the values any more. What the plugin has of its own stays.
-    async fn put_vars(&self, fence: Fence, values: &Any) -> Result<(), ManagerError> {
+    async fn put_stored(&self, fence: Fence) -> Result<(), ManagerError> {
+        let (stored, version) = self.shelf.metadata(self.metadata.lookup()).await?;
+        let wanted = stored.map(|stored| stored.to_value());
+        match &wanted {
+            Some(wanted) => {
+                let last = self.vars.seen().last.clone();
+                let change = last.map_or_else(|| wanted.clone(), |last| patch(&last, wanted));
+                self.merge_vars(fence, change).await?;
+            }
+            None => self.still(fence)?,
+        }
+        let mut seen = self.vars.seen();
+        (seen.last, seen.version) = (wanted, version);
+        Ok(())
+    }
+
+    /// Merges values into the plugin; `null` removes. What the plugin has of its own stays.
+    async fn merge_vars(&self, fence: Fence, values: Value) -> Result<(), ManagerError> {
         let plugin = self.vars().await?;
-        let wanted = values.to_value();
-        let patch = match &self.vars.seen().last {
-            Some(last) => patch(last, &wanted),
-            None => wanted.clone(),
-        };
-        let change = Change { path: ROOT.to_owned(), value: patch.into() };
+        let change = Change { path: ROOT.to_owned(), value: values.into() };
         self.still(fence)?;
         let call = plugin.changes(std::slice::from_ref(&change));
         let proposal = within(&self.metadata, "Updatable.Changes", CALL_TIMEOUT, call).await?;
         self.still(fence)?;
         let call = plugin.commit(&proposal.proposed, &proposal.cas);
         within(&self.metadata, "Updatable.Commit", CALL_TIMEOUT, call).await?;
-        self.vars.seen().last = Some(wanted);
+        Ok(())
+    }
+
+    /// The plugin's whole tree, and whether what we last put there is still in it: a plugin that was
+    /// restarted has lost it.
+    async fn read_vars(&self) -> Result<(Value, bool), ManagerError> {
+        let plugin = self.vars().await?;
+        // No change: the answer holds the whole tree, which not every plugin gives for a path.
+        let call = plugin.changes(&[]);
+        let proposal = within(&self.metadata, "Updatable.Changes", CALL_TIMEOUT, call).await?;
+        let tree = proposal.original.to_value();
+        let whole = self.vars.seen().last.as_ref().is_none_or(|last| holds(&tree, last));
+        Ok((tree, whole))
+    }
+
+    /// Puts the stored values back into a plugin that has lost them.
+    pub(super) async fn revisit_vars(&self, fence: Fence) -> Result<(), ManagerError> {
+        let _alone = self.vars.changing.lock().await;
+        if self.require_loaded(fence).is_ok() && !self.read_vars().await?.1 {
+            tracing::warn!(metadata = %self.metadata, "the plugin has lost its values, loading them");
+            self.put_stored(fence).await?;
+        }
         Ok(())
     }
 
@@ -93,28 +123,59 @@ impl Core {
         self.whole(|core| async move {
             let _alone = core.vars.changing.lock().await;
             core.require_loaded(fence)?;
+            let (before, whole) = core.read_vars().await?;
+            if !whole {
+                // The proposal may well have been made for the tree that has lost everything, and
+                // storing it would lose everything there too.
+                core.put_stored(fence).await?;
+                return Err(ManagerError::StaleMetadata { name: core.metadata.to_string() });
+            }
             let plugin = core.vars().await?;
+            // The state of the store on which the plugin's tree builds, not the one of later: what
+            // another leader has stored since must not be overwritten.
+            let version = core.vars.seen().version.clone();
             core.still(fence)?;
             let call = plugin.commit(&proposed, &cas);
             within(&core.metadata, "Updatable.Commit", CALL_TIMEOUT, call).await?;
-            let before = core.vars.seen().last.replace(proposed.to_value());
-            let name = core.metadata.lookup();
-            let stored = match core.still(fence) {
-                Ok(()) => core.shelf.put_metadata(fence, name, &proposed).await,
-                Err(fault) => return Err(fault),
-            };
-            if let Err(source) = stored {
-                // Back to what is stored, so that nobody builds on values that the next leader
-                // will not have.
-                let before = before.unwrap_or_else(|| Value::Object(Map::new()));
-                if let Err(fault) = core.put_vars(fence, &before.into()).await {
-                    tracing::warn!(metadata = name, %fault, "the plugin has values not stored");
+            let values = proposed.to_value();
+            let last = core.vars.seen().last.replace(values.clone());
+            let (may, name) = (|| core.still(fence), core.metadata.lookup());
+            match core.shelf.put_metadata(fence, may, name, &proposed, &version).await {
+                Ok(version) => {
+                    core.vars.seen().version = version;
+                    Ok(())
                 }
-                return Err(source.into());
+                Err(source) => {
+                    core.take_back(fence, &values, &before, last, &source).await;
+                    Err(source)
+                }
             }
-            Ok(())
         })
         .await
+    }
+
+    /// Back to the tree of before, so that nobody builds on values that the next leader will not
+    /// have.
+    async fn take_back(
+        &self,
+        fence: Fence,
+        proposed: &Value,
+        before: &Value,
+        last: Option<Value>,
+        why: &ManagerError,
+    ) {
+        let restore = async {
+            self.merge_vars(fence, patch(proposed, before)).await?;
+            self.vars.seen().last = last;
+            match why {
+                ManagerError::Store(StoreError::Conflict { .. }) => self.put_stored(fence).await,
+                _ => Ok(()),
+            }
+        };
+        let restored: Result<(), ManagerError> = restore.await;
+        if let Err(fault) = restored {
+            tracing::warn!(metadata = %self.metadata, %fault, "the plugin has values not stored");
+        }
     }
 
     /// Until the stored values are in the plugin its tree is not the one to change: storing it would
@@ -127,6 +188,21 @@ impl Core {
         let why = if seen.why.is_empty() { "it is under way" } else { seen.why.as_str() };
         let (name, why) = (self.metadata.to_string(), why.to_owned());
         Err(ManagerError::NotLoaded { name, why })
+    }
+}
+
+/// True when all these values are in the tree, whatever else it has. A plugin may print a number in
+/// another way than we did.
+fn holds(tree: &Value, values: &Value) -> bool {
+    match (tree, values) {
+        (Value::Object(tree), Value::Object(values)) => values.iter().all(|(key, value)| {
+            value.is_null() || tree.get(key).is_some_and(|found| holds(found, value))
+        }),
+        (Value::Array(tree), Value::Array(values)) => {
+            tree.len() == values.len() && tree.iter().zip(values).all(|(a, b)| holds(a, b))
+        }
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (tree, values) => tree == values,
     }
 }
 
@@ -150,7 +226,22 @@ fn patch(last: &Value, wanted: &Value) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::patch;
+    use super::{holds, patch};
+
+    #[test]
+    fn a_tree_holds_what_is_in_it() {
+        let tree = json!({"a": {"x": 1, "y": [1.0, {"k": "v"}]}, "own": true});
+        for (values, held) in [
+            (json!({}), true),
+            (json!({"a": {"x": 1.0}}), true),
+            (json!({"a": {"y": [1, {"k": "v"}]}, "gone": null}), true),
+            (json!({"a": {"x": 2}}), false),
+            (json!({"a": {"y": [1]}}), false),
+            (json!({"b": {}}), false),
+        ] {
+            assert_eq!(holds(&tree, &values), held, "{values}");
+        }
+    }
 
     #[test]
     fn a_patch_removes_only_what_was_ours() {

@@ -186,6 +186,18 @@ async fn losing_the_leadership_stops_everything_at_once() {
     assert_eq!(world.groups.ids(), Vec::<String>::new());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_follower_goes_on_looking_for_groups_that_are_left_over() {
+    let world = World::new(MemoryLeader::default(), stored_groups(&names(1)).await);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    for _ in 0..2 {
+        // Late commits of a term that is over, or a plugin that comes with what it has kept.
+        world.groups.watched.lock().expect("lock").insert("late".into(), group("late", 1));
+        until("it is freed", || world.groups.ids().is_empty()).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+}
+
 /// A store that takes its time: leadership may change between any two steps of a change.
 struct Slow(Arc<MemoryStore>);
 

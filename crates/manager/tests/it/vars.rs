@@ -9,7 +9,7 @@ use regrow_manager::leader::MemoryLeader;
 use regrow_manager::store::{
     Document, FileStore, MemoryStore, SpecStore, StoreError, Stored, Version,
 };
-use regrow_plugin::spi::Change;
+use regrow_plugin::spi::{Change, Updatable as _};
 use serde_json::{Value, json};
 
 use crate::fakes::{World, until};
@@ -163,4 +163,66 @@ async fn until_the_stored_values_are_loaded_none_are_stored() {
     settled(&world).await;
     set(&world, "b", json!(2)).await.expect("commit");
     assert_eq!(stored(&*world.store).await, json!({"b": 2, "precious": 1}));
+}
+
+/// What a restart of the plugin leaves: its tree is empty.
+async fn restart(world: &World) {
+    let own = world.vars.changes(&[change(".", emptied(world.vars.tree().root()))]).await;
+    let own = own.expect("changes");
+    world.vars.commit(&own.proposed, &own.cas).await.expect("commit");
+}
+
+fn emptied(tree: &Value) -> Value {
+    tree.as_object().expect("map").keys().map(|key| (key.clone(), Value::Null)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_was_restarted_does_not_empty_the_store() {
+    let world = World::leading();
+    settled(&world).await;
+    set(&world, "precious", json!(1)).await.expect("commit");
+    restart(&world).await;
+    let fault = set(&world, "new", json!(2)).await.expect_err("stale").to_string();
+    assert!(fault.contains("repeat the change"), "{fault}");
+    assert_eq!(stored(&*world.store).await, json!({"precious": 1}));
+    set(&world, "new", json!(2)).await.expect("commit");
+    let both = json!({"precious": 1, "new": 2});
+    assert_eq!((stored(&*world.store).await, world.vars.tree().root()), (both.clone(), &both));
+    // Nobody need change anything for the values to come back.
+    restart(&world).await;
+    until("the values are there again", || *world.vars.tree().root() == both).await;
+}
+
+#[tokio::test]
+async fn what_another_leader_stored_is_not_overwritten() {
+    let world = World::leading();
+    settled(&world).await;
+    set(&world, "mine", json!(1)).await.expect("commit");
+    let document = Document::Metadata("vars".into());
+    let version = world.store.load(&document).await.expect("load").version;
+    let theirs = json!({"theirs": 2});
+    let any = theirs.clone().into();
+    world.store.save(&document, &any, &version, Fence::new(1)).await.expect("save");
+    let fault = set(&world, "mine", json!(3)).await.expect_err("conflict").to_string();
+    assert!(fault.contains("somebody else changed it"), "{fault}");
+    assert_eq!(stored(&*world.store).await, theirs);
+    assert_eq!(world.vars.tree().root(), &theirs);
+}
+
+#[tokio::test]
+async fn a_first_save_that_fails_leaves_the_plugins_own_values() {
+    let store = Arc::new(Broken::default());
+    let world = World::new(MemoryLeader::leading(), store.clone());
+    let own = world.vars.changes(&[change("template", json!({"x": 1}))]).await.expect("changes");
+    world.vars.commit(&own.proposed, &own.cas).await.expect("commit");
+    store.saves.store(true, std::sync::atomic::Ordering::Relaxed);
+    let fault = loop {
+        let fault = set(&world, "template", json!({"x": 2, "y": 3})).await.expect_err("no store");
+        if !fault.to_string().contains("try again soon") {
+            break fault;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    assert!(fault.to_string().contains("disk full"), "{fault}");
+    assert_eq!(world.vars.tree().root(), &json!({"template": {"x": 1}}));
 }
