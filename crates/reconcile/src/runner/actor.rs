@@ -1,25 +1,23 @@
+mod looks;
+mod plans;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use regrow_ids::Fence;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{self, JoinError, JoinHandle, JoinSet};
-use tokio::time::{sleep_until, timeout_at};
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::handle::{Command, Handle, HandleInner, Status};
 use crate::budget::BudgetLedger;
-use crate::intents::Intent;
-use crate::{Class, Controller, Level, Moment, Note, Plan, Sighting, Step};
+use crate::{Controller, Level, Moment, Note, Step};
+use looks::Looks;
 
 /// Commands that wait for their turn; more make their senders wait.
 const COMMANDS_BUFFERED: usize = 64;
-/// Pause before steps are tried again after the intent log refused them.
-const LOG_RETRY: Duration = Duration::from_secs(1);
-/// A look may take at most one part in so many of the time, however often it is asked for.
-const LOOK_SHARE: u32 = 4;
 
 /// The task of one object: the only writer of its state.
 pub(super) struct Actor<C: Controller> {
@@ -32,20 +30,27 @@ pub(super) struct Actor<C: Controller> {
     queue: VecDeque<C::Step>,
     /// The fence under which the queue was granted.
     granted: Fence,
+    /// The last plan wished for more steps than there was room for.
+    crowded: bool,
     running: JoinSet<C::Outcome>,
-    steps: HashMap<task::Id, C::Step>,
-    look: Option<Look<C>>,
-    look_at: Moment,
-    look_not_before: Moment,
+    steps: HashMap<task::Id, Running<C::Step>>,
+    /// When the patience with each running step ends, the earliest first; those that ended already
+    /// are passed over.
+    patience: VecDeque<(Moment, task::Id)>,
+    looks: Looks<C>,
     plan_at: Option<Moment>,
     planned_at: Moment,
     budget: BudgetLedger,
     status: Status,
+    /// The state changed since the last plan.
+    news: bool,
+    /// Watchers of the status must hear of the last plan even if it looks like the one before.
+    tell: bool,
 }
 
-struct Look<C: Controller> {
-    began: Moment,
-    task: JoinHandle<C::Answer>,
+struct Running<S> {
+    step: S,
+    task: AbortHandle,
 }
 
 enum Happening<C: Controller> {
@@ -78,15 +83,17 @@ impl<C: Controller> Actor<C> {
             commands,
             queue: VecDeque::new(),
             granted: Fence::default(),
+            crowded: false,
             running: JoinSet::new(),
             steps: HashMap::new(),
-            look: None,
-            look_at: now,
-            look_not_before: now,
+            patience: VecDeque::new(),
+            looks: Looks::new(now),
             plan_at: None,
             planned_at: Moment::START,
             budget: BudgetLedger::default(),
             status: Status::default(),
+            news: false,
+            tell: false,
         };
         let task = tokio::spawn(actor.run());
         *handle.inner.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(task);
@@ -100,6 +107,7 @@ impl<C: Controller> Actor<C> {
                 Happening::Command(Command::Change(change)) => {
                     change(&mut self.state, self.shared.now());
                     self.plan_soon();
+                    self.news = true;
                 }
                 Happening::Command(Command::Read(look)) => look(&self.state),
                 Happening::StepEnded(ended) => {
@@ -109,44 +117,43 @@ impl<C: Controller> Actor<C> {
                     while let Some(ended) = self.running.try_join_next_with_id() {
                         self.settle(ended);
                     }
-                    self.plan_soon();
+                    self.plan_when_roomy();
                 }
                 Happening::Looked(answer) => self.absorb(answer),
-                Happening::Woken => self.look_at = self.look_at.min(self.shared.now()),
+                Happening::Woken => self.looks.wake(self.shared.now()),
                 Happening::Timer => {}
             }
+            self.give_up_steps();
             self.look_when_due();
             self.plan_when_due().await;
             self.fill_places();
             self.publish();
         }
+        self.end()
+    }
+
+    /// Leaves the world as it is.
+    fn end(mut self) -> C::State {
+        self.looks.abort();
+        self.drop_queue();
+        self.report();
         // A running call is left to end on its own: cutting it off would only hide its effect.
         self.running.detach_all();
+        // Watchers find out that nobody answers any more, instead of waiting for a change that
+        // never comes.
+        self.commands.close();
+        self.status.converged = false;
+        self.tell = true;
+        self.publish();
         self.state
     }
 
     async fn next_happening(&mut self) -> Happening<C> {
-        let mut deadline = self.plan_at;
-        if self.look.is_none() {
-            let look = self.look_at.max(self.look_not_before);
-            deadline = Some(deadline.map_or(look, |plan| plan.min(look)));
-        }
+        let deadline = [self.plan_at, self.looks.due(), self.patience_ends()].into_iter().flatten();
+        let deadline = deadline.min().map(|at| self.shared.instant(at));
         let timer = async {
             match deadline {
-                Some(at) => sleep_until(self.shared.instant(at)).await,
-                None => std::future::pending().await,
-            }
-        };
-        let looked = async {
-            match &mut self.look {
-                Some(look) => {
-                    let end = self.shared.instant(look.began + self.shared.options.look_timeout);
-                    match timeout_at(end, &mut look.task).await {
-                        Ok(Ok(answer)) => Ok(answer),
-                        Ok(Err(fault)) => Err(format!("look at the world: {fault}")),
-                        Err(_) => Err("look at the world: no answer in time".to_owned()),
-                    }
-                }
+                Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -155,147 +162,62 @@ impl<C: Controller> Actor<C> {
             () = self.handle.inner.cancel.cancelled() => Happening::Stop,
             Some(change) = self.commands.recv() => Happening::Command(change),
             Some(ended) = self.running.join_next_with_id() => Happening::StepEnded(ended),
-            answer = looked => Happening::Looked(answer),
+            answer = self.looks.ended(&self.shared) => Happening::Looked(answer),
             () = self.handle.inner.look.notified() => Happening::Woken,
             () = timer => Happening::Timer,
         }
     }
 
-    fn plan_soon(&mut self) {
-        let at = self.planned_at + self.shared.options.plan_spacing;
-        self.plan_at = Some(self.plan_at.map_or(at, |known| known.min(at)));
-    }
-
     fn settle(&mut self, ended: Result<(task::Id, C::Outcome), JoinError>) {
         let (id, outcome) = match ended {
-            Ok((id, outcome)) => (id, outcome),
-            Err(fault) => {
-                tracing::error!(key = %self.key, %fault, "a step's task died");
-                (fault.id(), self.shared.controller.abandoned())
-            }
+            Ok((id, outcome)) => (id, Ok(outcome)),
+            Err(fault) => (fault.id(), Err(fault)),
         };
-        let Some(step) = self.steps.remove(&id) else { return };
+        // A step that was given up is settled already.
+        let Some(Running { step, .. }) = self.steps.remove(&id) else { return };
+        let outcome = outcome.unwrap_or_else(|fault| {
+            tracing::error!(key = %self.key, %fault, "a step's task died");
+            self.shared.controller.abandoned()
+        });
         let now = self.shared.now();
         self.shared.controller.settle(&mut self.state, &step, outcome, now);
+        self.news = true;
     }
 
-    fn look_when_due(&mut self) {
+    /// When the longest running step is given up.
+    fn patience_ends(&mut self) -> Option<Moment> {
+        while let Some((at, id)) = self.patience.front() {
+            if self.steps.contains_key(id) {
+                return Some(*at);
+            }
+            self.patience.pop_front();
+        }
+        None
+    }
+
+    /// Cuts off steps that take too long, so that they do not hold their places for ever.
+    fn give_up_steps(&mut self) {
         let now = self.shared.now();
-        if self.look.is_some() || now < self.look_at.max(self.look_not_before) {
-            return;
+        while self.patience_ends().is_some_and(|at| at <= now) {
+            let Some((_, id)) = self.patience.pop_front() else { return };
+            let Some(Running { step, task }) = self.steps.remove(&id) else { continue };
+            task.abort();
+            let limit = self.shared.options.step_timeout.as_secs();
+            let text = format!("{}: no answer in {limit} s; given up", step.describe());
+            self.note(Level::Warning, text);
+            let outcome = self.shared.controller.abandoned();
+            self.shared.controller.settle(&mut self.state, &step, outcome, now);
+            self.news = true;
+            self.plan_soon();
         }
-        let question = self.shared.controller.question(&self.state, now);
-        let (controller, key) = (Arc::clone(&self.shared.controller), self.key.clone());
-        let task = tokio::spawn(async move { controller.observe(&key, question).await });
-        self.look = Some(Look { began: now, task });
-        let jitter = 0.9 + rand::random::<f64>() / 5.0;
-        self.look_at = now + self.shared.options.revisit.mul_f64(jitter);
-    }
-
-    fn absorb(&mut self, answer: Result<C::Answer, String>) {
-        let Some(look) = self.look.take() else { return };
-        look.task.abort();
-        let ended = self.shared.now();
-        let pause = (ended.since(look.began) * LOOK_SHARE).max(self.shared.options.look_spacing);
-        self.look_not_before = ended + pause;
-        self.status.looks += 1;
-        match answer {
-            Ok(items) => {
-                let seen = Sighting { began: look.began, ended, items };
-                self.shared.controller.absorb(&mut self.state, seen);
-            }
-            Err(fault) => {
-                self.note(Level::Warning, fault.clone());
-                self.shared.controller.blind(&mut self.state, fault, ended);
-            }
-        }
-        self.plan_soon();
-    }
-
-    async fn plan_when_due(&mut self) {
-        let now = self.shared.now();
-        if self.plan_at.is_none_or(|at| now < at) {
-            return;
-        }
-        (self.plan_at, self.planned_at) = (None, now);
-        self.status.plans += 1;
-        let mut plan = self.shared.controller.plan(&self.state, now);
-        let Some(fence) = self.shared.authority.fence() else {
-            self.drop_queue();
-            self.status.blocked = vec!["this process does not lead".to_owned()];
-            self.plan_at = Some(now + LOG_RETRY);
-            return;
-        };
-        self.keep_budget(&mut plan, now);
-        if let Some(at) = plan.look_at {
-            self.look_at = self.look_at.min(at);
-        }
-        self.plan_at = plan.replan_at;
-        self.status.converged = plan.converged;
-        self.status.blocked = std::mem::take(&mut plan.blocked);
-        if !plan.steps.is_empty() {
-            self.grant(plan.steps, fence).await;
-        }
-        self.report();
-    }
-
-    /// Withholds destructions beyond the budget.
-    fn keep_budget(&mut self, plan: &mut Plan<C::Step>, now: Moment) {
-        let Some(budget) = self.shared.controller.destroy_budget(&self.state) else { return };
-        let mut left = self.budget.left(budget, now);
-        let wished = plan.steps.len();
-        plan.steps.retain(|step| {
-            let keep = step.class() != Class::Destroy || left > 0;
-            left -= usize::from(keep && step.class() == Class::Destroy);
-            keep
-        });
-        let withheld = wished - plan.steps.len();
-        if withheld > 0 {
-            plan.blocked.push(format!(
-                "{withheld} destructions wait: the budget is {} in {} s",
-                budget.most,
-                budget.window.as_secs()
-            ));
-            if let Some(at) = self.budget.refill_at(budget) {
-                plan.replan_by(at);
-            }
-        }
-        let kept = plan.steps.iter().filter(|step| step.class() == Class::Destroy).count();
-        self.budget.spend(kept, now);
-    }
-
-    /// Records the intents of steps, then queues them.
-    async fn grant(&mut self, steps: Vec<C::Step>, fence: Fence) {
-        let owner = self.key.to_string();
-        let intents: Vec<_> = steps
-            .iter()
-            .map(|step| Intent {
-                key: step.key().clone(),
-                owner: owner.clone(),
-                class: step.class().into(),
-                body: step.intent(),
-                fence,
-            })
-            .collect();
-        let log = Arc::clone(&self.shared.log);
-        let recorded = task::spawn_blocking(move || log.record(&intents)).await;
-        let refusal = match recorded {
-            Ok(Ok(())) => {
-                self.shared.controller.start(&mut self.state, &steps, self.shared.now());
-                self.granted = fence;
-                self.queue.extend(steps);
-                return;
-            }
-            Ok(Err(fault)) => fault.to_string(),
-            Err(fault) => fault.to_string(),
-        };
-        self.note(Level::Warning, refusal.clone());
-        self.status.blocked.push(refusal);
-        self.plan_at = Some(self.shared.now() + LOG_RETRY);
     }
 
     /// Starts queued steps while there are free places.
     fn fill_places(&mut self) {
+        // The object may have been removed while intents were written.
+        if self.handle.inner.cancel.is_cancelled() {
+            return;
+        }
         if !self.queue.is_empty() && self.shared.authority.fence() != Some(self.granted) {
             self.drop_queue();
             self.plan_soon();
@@ -304,16 +226,20 @@ impl<C: Controller> Actor<C> {
             let Some(step) = self.queue.pop_front() else { return };
             let (controller, key) = (Arc::clone(&self.shared.controller), self.key.clone());
             let own = step.clone();
-            let started = self.running.spawn(async move { controller.execute(&key, &own).await });
-            self.steps.insert(started.id(), step);
+            let task = self.running.spawn(async move { controller.execute(&key, &own).await });
+            let end = self.shared.now() + self.shared.options.step_timeout;
+            self.patience.push_back((end, task.id()));
+            self.steps.insert(task.id(), Running { step, task });
         }
     }
 
-    /// Gives up steps that were granted under a leadership that is over. None of them was called.
+    /// Gives up steps whose turn will not come: leadership is over, or the object removed. None of
+    /// them was called.
     fn drop_queue(&mut self) {
         let now = self.shared.now();
         for step in std::mem::take(&mut self.queue) {
             self.shared.controller.not_started(&mut self.state, &step, now);
+            self.news = true;
         }
     }
 
@@ -341,18 +267,22 @@ impl<C: Controller> Actor<C> {
         let _ = self.shared.notes.send(Arc::new(note));
     }
 
+    /// Shows the status. Watchers are told of what they can see, and of each plan that follows a
+    /// change of the state (a command, a look, the end of a step), but not of mere counting: a
+    /// watcher that makes the counters move would keep itself awake.
     fn publish(&mut self) {
         self.status.steps_open = self.queue.len() + self.running.len();
         if self.status.steps_open > 0 {
             self.status.converged = false;
         }
         let status = &self.status;
+        let tell = std::mem::take(&mut self.tell);
         self.handle.inner.status.send_if_modified(|shown| {
-            let changed = shown != status;
-            if changed {
-                shown.clone_from(status);
-            }
-            changed
+            let differs = shown.converged != status.converged
+                || shown.blocked != status.blocked
+                || shown.steps_open != status.steps_open;
+            shown.clone_from(status);
+            tell || differs
         });
     }
 }

@@ -46,6 +46,8 @@ pub struct LoopOptions {
     pub plan_spacing: Duration,
     /// Least time between two looks at one object.
     pub look_spacing: Duration,
+    /// A step that takes longer is given up; nobody knows what it did.
+    pub step_timeout: Duration,
 }
 
 impl Default for LoopOptions {
@@ -56,6 +58,7 @@ impl Default for LoopOptions {
             look_timeout: Duration::from_secs(60),
             plan_spacing: Duration::from_millis(2),
             look_spacing: Duration::from_millis(5),
+            step_timeout: Duration::from_mins(15),
         }
     }
 }
@@ -134,7 +137,8 @@ impl<C: Controller> Loop<C> {
     }
 
     /// Stops controlling an object and leaves the world as it is. No step starts after this was
-    /// called; steps that run already end on their own. Returns the state once the task has ended.
+    /// called: those that were granted and wait are handed to [`Controller::not_started`]. Steps
+    /// that run already end on their own. Returns the state once the task has ended.
     pub async fn remove(&self, key: &C::Key) -> Option<C::State> {
         let handle = self.handles().remove(key)?;
         handle.stop().await

@@ -1,0 +1,142 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use regrow_ids::StepKey;
+
+use super::{Loop, LoopOptions, Numbers, Refusing, Wanted, always, rig, wanted};
+use crate::Budget;
+use crate::intents::{Intent, IntentError, IntentLog, MemoryIntents};
+
+#[tokio::test(start_paused = true)]
+async fn a_big_plan_is_granted_in_parts_and_can_be_revised() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(100));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(handle.status().steps_open, 16);
+    assert_eq!(rig.log.open("a").len(), 16);
+    handle.with(|state, _| state.wanted = 20).await;
+    rig.converged().await;
+    assert_eq!(rig.world(), 20);
+    // Nothing was made to be destroyed again.
+    assert_eq!(handle.read(|state| state.failures).await, Some(0));
+    assert_eq!(rig.numbers.most_running.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_written_together() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(800));
+    rig.converged().await;
+    assert_eq!(rig.world(), 800);
+    let batches = handle.read(|state| state.drawn).await.expect("running");
+    assert!(batches <= 101, "{batches} writes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_over_and_granted_again_stays_open() {
+    let rig = rig(always());
+    rig.numbers.same_keys.store(true, Ordering::Relaxed);
+    let handle = rig.engine.add("a".into(), wanted(1));
+    rig.converged().await;
+    rig.numbers.world.lock().unwrap().clear();
+    *rig.numbers.hang.lock().unwrap() = Some(0);
+    let key = StepKey::from_tag("0-0");
+    let again = key.clone();
+    handle
+        .with(move |state, _| {
+            state.seen.as_mut().expect("seen").clear();
+            state.closed.push(again);
+        })
+        .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let open: Vec<_> = rig.log.open("a").into_iter().map(|intent| intent.key).collect();
+    assert_eq!(open, [key]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_destruction_costs_no_budget() {
+    let numbers = Arc::new(Numbers::default());
+    numbers.world.lock().unwrap().extend(0..2);
+    let log = Arc::new(Refusing(MemoryIntents::new(1), AtomicUsize::new(3)));
+    let engine = Loop::new(Arc::clone(&numbers), log, always(), LoopOptions::default());
+    let budget = Some(Budget { most: 2, window: Duration::from_secs(600) });
+    engine.add("a".to_owned(), Wanted { budget, ..wanted(0) });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(numbers.world.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_never_ends_is_given_up() {
+    let rig = rig(always());
+    let mut notes = rig.engine.notes();
+    *rig.numbers.hang.lock().unwrap() = Some(2);
+    let handle = rig.engine.add("a".into(), wanted(5));
+    tokio::time::sleep(Duration::from_secs(14 * 60)).await;
+    assert_eq!((rig.world(), handle.status().steps_open), (4, 1));
+    *rig.numbers.hang.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_secs(2 * 60)).await;
+    assert_eq!(notes.recv().await.expect("a note").text, "Create 2: no answer in 900 s; given up");
+    assert_eq!(handle.read(|state| state.failures).await, Some(1));
+    assert_eq!(rig.world(), 5);
+    assert!(handle.status().converged);
+    assert_eq!(rig.log.open("a"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_that_wait_when_the_object_is_removed_are_handed_back() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(50));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut status = handle.watch_status();
+    status.borrow_and_update();
+    let state = rig.engine.remove(&"a".to_owned()).await.expect("state");
+    assert_eq!(state.not_started, 12);
+    assert_eq!(rig.log.open("a").len(), 4, "those that run");
+    // Who waits for a change learns that there will be none.
+    status.changed().await.expect("told");
+    assert_eq!(handle.read(|state| state.wanted).await, None);
+}
+
+/// A log whose writes wait for a permission.
+#[derive(Default)]
+struct Gated(MemoryIntents, Mutex<bool>, Condvar);
+
+impl IntentLog for Gated {
+    fn lineage(&self) -> u64 {
+        1
+    }
+    fn next_epoch(&self) -> u64 {
+        self.0.next_epoch()
+    }
+    fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
+        let shut = self.1.lock().unwrap();
+        drop(self.2.wait_while(shut, |open| !*open).unwrap());
+        self.0.record(intents)
+    }
+    fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
+        self.0.close(keys)
+    }
+    fn open(&self, owner: &str) -> Vec<Intent> {
+        self.0.open(owner)
+    }
+}
+
+#[tokio::test]
+async fn nothing_starts_when_the_object_is_removed_while_intents_are_written() {
+    let numbers = Arc::new(Numbers::default());
+    let log = Arc::new(Gated::default());
+    let engine = Loop::new(Arc::clone(&numbers), log.clone(), always(), LoopOptions::default());
+    engine.add("a".to_owned(), wanted(3));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let key = "a".to_owned();
+    let (removed, ()) = tokio::join!(engine.remove(&key), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        *log.1.lock().unwrap() = true;
+        log.2.notify_all();
+    });
+    assert_eq!(removed.expect("state").not_started, 3);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(numbers.world.lock().unwrap().len(), 0);
+    assert_eq!(log.open("a"), []);
+}
