@@ -76,22 +76,33 @@ impl Core {
     /// Stops an instance; returns when nothing of it is left.
     pub(super) async fn destroy(self: Arc<Self>, id: InstanceId) -> Result<(), ProcessError> {
         let live = self.live("destroy", &id)?;
-        let mut gone = live.gone.subscribe();
-        if !live.begin_stopping() {
-            // Another call is at it: its end is ours too.
-            return wait_gone(&mut gone, live.stop_grace + KILL_WAIT, &id).await;
+        // Another call may be at it. Its end is ours too, its failure is not: then we try.
+        let _turn = live.stop_turn.lock().await;
+        if *live.gone.borrow() {
+            return Ok(());
         }
+        let was_stopping = live.stopping.swap(true, Ordering::AcqRel);
         if let Err(fault) = self.mark_stopping(&live).await {
-            live.stopping.store(false, Ordering::Release);
+            // Not recorded, nothing done: if it ends now, nobody asked for that.
+            live.stopping.store(was_stopping, Ordering::Release);
             return Err(fault);
         }
         self.stop(&live).await
     }
 
+    /// Goes on with a stop that an earlier run began.
+    pub(super) async fn resume_stop(&self, live: &Arc<Live>) -> Result<(), ProcessError> {
+        let _turn = live.stop_turn.lock().await;
+        if *live.gone.borrow() {
+            return Ok(());
+        }
+        self.stop(live).await
+    }
+
     /// Recorded first: should we die on the way, the next run brings it to its end.
     async fn mark_stopping(&self, live: &Live) -> Result<(), ProcessError> {
         let mut record = live.record.lock().await;
-        if record.state == State::Ended {
+        if matches!(record.state, State::Stopping | State::Ended) {
             return Ok(());
         }
         let mut changed = record.clone();
@@ -101,7 +112,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) async fn stop(&self, live: &Arc<Live>) -> Result<(), ProcessError> {
+    async fn stop(&self, live: &Arc<Live>) -> Result<(), ProcessError> {
         let mut gone = live.gone.subscribe();
         self.signal(live, live.stop_signal).await?;
         // A stopped process acts on no signal but this one.
@@ -127,9 +138,13 @@ impl Core {
             let live = Arc::clone(live);
             spawn_blocking(move || live.leader.kill_pinned_group()).await?;
         }
-        for member in self.census.take().await?.iter() {
-            if member.pid != live.leader.pid() && member.instance.as_ref() == Some(&live.id) {
-                leader::signal_member(member.pid, signal, self.home.path(), &live.id);
+        let census = self.census.take().await?;
+        live.leader.learn_members(&census);
+        for seen in census.iter().filter(|seen| seen.pid != live.leader.pid()) {
+            if live.leader.members().contains(seen) {
+                live.leader.members().signal(seen, signal);
+            } else if seen.instance.as_ref() == Some(&live.id) {
+                leader::signal_member(seen.pid, signal, self.home.path(), &live.id);
             }
         }
         live.leader.signal(signal);
@@ -175,9 +190,14 @@ impl Core {
         let group = group.map(|leader| leader.pid().as_raw_nonzero().get());
         loop {
             let census = self.census.take().await?;
+            if let Some(leader) = leader {
+                leader.learn_members(&census);
+            }
+            let is_known = |seen: &Seen| leader.is_some_and(|l| l.members().contains(seen));
             let in_group = |seen: &Seen| Some(seen.stat.group) == group;
             let named = |seen: &Seen| seen.instance.as_ref() == Some(id);
-            let rest: Vec<_> = census.iter().filter(|seen| in_group(seen) || named(seen)).collect();
+            let is_left = |seen: &&Seen| is_known(seen) || in_group(seen) || named(seen);
+            let rest: Vec<_> = census.iter().filter(is_left).collect();
             if rest.is_empty() {
                 return Ok(());
             }
@@ -185,7 +205,10 @@ impl Core {
                 return Err(ProcessError::StillThere { id: id.clone() });
             }
             for seen in rest {
-                leader::signal_member(seen.pid, Signal::KILL, self.home.path(), id);
+                match leader.filter(|_| is_known(seen)) {
+                    Some(leader) => leader.members().signal(seen, Signal::KILL),
+                    None => leader::signal_member(seen.pid, Signal::KILL, self.home.path(), id),
+                }
             }
             tokio::time::sleep(CLEAR_STEP).await;
         }
@@ -195,7 +218,7 @@ impl Core {
     pub(super) async fn bury(self: &Arc<Self>, record: InstanceRecord) {
         let (core, id) = (Arc::clone(self), record.id.clone());
         let buried = spawn_blocking(move || {
-            record.write_visibly(&core.home.of(&record.id))?;
+            record.write_whole(&core.home.of(&record.id))?;
             Ok(core.home.bury(&record.id)?)
         });
         if let Err(fault) = buried.await.unwrap_or_else(|fault| Err(ProcessError::Task(fault))) {

@@ -14,6 +14,8 @@ use rustix::process::{
 };
 use tokio::io::unix::AsyncFd;
 
+use super::members::Members;
+use super::proc::Seen;
 use super::record::{Exit, Identity};
 use super::{ProcessError, proc};
 use crate::readable;
@@ -31,6 +33,8 @@ pub(super) struct Leader {
     pidfd: Arc<OwnedFd>,
     /// True for a child of ours: its number stays taken until we reap it.
     is_child: bool,
+    /// Who else is in the group, as far as it is known. Only for leaders that are not our child.
+    members: Members,
     /// Held while a signal goes to the group by number, and while the number is given up.
     reaped: Mutex<bool>,
 }
@@ -39,7 +43,7 @@ impl Leader {
     /// Takes hold of a child that was just started and not reaped.
     pub(super) fn of_child(pid: Pid) -> io::Result<Self> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-        let start = proc::stat(pid).ok_or(Errno::SRCH)?.start;
+        let start = proc::stat(pid)?.ok_or(Errno::SRCH)?.start;
         Ok(Self::new(pid, start, pidfd))
     }
 
@@ -48,25 +52,28 @@ impl Leader {
     ///
     /// Its environment is not asked: a program may overwrite that, and one that runs must not be
     /// taken for lost. The process may be dead already.
-    pub(super) fn adopt(identity: &Identity, boot_id: &str) -> Option<Self> {
-        if identity.boot_id != boot_id {
-            return None;
-        }
-        let pid = Pid::from_raw(identity.pid)?;
+    ///
+    /// # Errors
+    /// Nobody can tell: then it must not be taken for gone.
+    pub(super) fn adopt(identity: &Identity, boot_id: &str) -> io::Result<Option<Self>> {
+        let named = Pid::from_raw(identity.pid).filter(|_| identity.boot_id == boot_id);
+        let Some(pid) = named else { return Ok(None) };
         // First the descriptor, then the checks: they hold for the process behind it, because a
         // later process of the same number would have a later start time.
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        let stat = proc::stat(pid)?;
-        if stat.start != identity.start {
-            return None;
-        }
-        Some(Self::new(pid, stat.start, pidfd))
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            // The last two: the number belongs to a thread now.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            opened => opened?,
+        };
+        let stat = proc::stat(pid)?.filter(|stat| stat.start == identity.start);
+        Ok(stat.map(|stat| Self::new(pid, stat.start, pidfd)))
     }
 
     fn new(pid: Pid, start: u64, pidfd: OwnedFd) -> Self {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let is_child = waitid(WaitId::PidFd(pidfd.as_fd()), look).is_ok();
-        Self { pid, start, pidfd: Arc::new(pidfd), is_child, reaped: Mutex::new(false) }
+        let (pidfd, members) = (Arc::new(pidfd), Members::of(pid));
+        Self { pid, start, pidfd, is_child, members, reaped: Mutex::new(false) }
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -77,9 +84,28 @@ impl Leader {
         self.is_child
     }
 
-    /// True when nothing is left of it but its number.
+    /// True when nothing is left of it but its number. False when nobody can tell: its end shows
+    /// later.
     pub(super) fn has_ended(&self) -> bool {
-        proc::stat(self.pid).is_none_or(|stat| stat.start != self.start || stat.is_dead())
+        let is_other = |stat: proc::Stat| stat.start != self.start || stat.is_dead();
+        proc::stat(self.pid).is_ok_and(|stat| stat.is_none_or(is_other))
+    }
+
+    /// True while its number is its own, dead or alive.
+    fn exists(&self) -> bool {
+        proc::stat(self.pid).ok().flatten().is_some_and(|stat| stat.start == self.start)
+    }
+
+    /// Learns from a look at all processes who is in the group.
+    pub(super) fn learn_members(&self, census: &[Seen]) {
+        if !self.is_child {
+            self.members.learn(census, || self.exists());
+        }
+    }
+
+    /// Those in the group, as far as it is known.
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 
     pub(super) fn identity(&self, boot_id: &str) -> Identity {
@@ -122,13 +148,13 @@ impl Leader {
         let number = self.pid.as_raw_nonzero().get();
         for _ in 0..PIN_WAIT.as_millis() / PIN_STEP.as_millis() {
             match proc::stat(self.pid) {
-                Some(stat) if stat.start != self.start || stat.is_dead() => return,
-                None => return,
-                Some(stat) if stat.state == b'T' && stat.group == number => {
+                Ok(Some(stat)) if stat.start != self.start || stat.is_dead() => return,
+                Ok(None) => return,
+                Ok(Some(stat)) if stat.state == b'T' && stat.group == number => {
                     let _ = kill_process_group(self.pid, Signal::KILL);
                     return;
                 }
-                Some(_) => std::thread::sleep(PIN_STEP),
+                _ => std::thread::sleep(PIN_STEP),
             }
         }
     }
@@ -165,7 +191,7 @@ impl Leader {
 /// Signals a process if it still belongs to the instance.
 pub(super) fn signal_member(pid: Pid, signal: Signal, provider: &Path, instance: &InstanceId) {
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
-        && proc::instance_of(pid, provider).as_ref() == Some(instance)
+        && matches!(proc::instance_of(pid, provider), Ok(Some(named)) if named == *instance)
     {
         let _ = pidfd_send_signal(pidfd.as_fd(), signal);
     }

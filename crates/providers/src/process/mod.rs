@@ -10,6 +10,9 @@
 //! instance is on disk before its process exists, so a crash in between leaves one instance or
 //! none, never two: a process whose start was not recorded any more is found by its environment.
 //!
+//! An instance whose record cannot be read is set aside: the others go on, but every list fails and
+//! names it, because nobody knows whether it runs. It is dealt with once its directory is gone.
+//!
 //! Logs are plain files that the processes write themselves; they are not rotated while an instance
 //! lives. Of the last dead instances the ends of the logs stay in `<Dir>/.dead/`.
 //!
@@ -22,6 +25,7 @@ mod home;
 mod launch;
 mod leader;
 mod lock;
+mod members;
 mod options;
 mod proc;
 mod properties;
@@ -132,6 +136,18 @@ pub enum ProcessError {
         /// The instance.
         id: InstanceId,
     },
+    /// An instance that cannot be told from a stranger: nobody knows whether it runs.
+    #[error(
+        "know instance {id}: {reason}; once no process of it runs, move {dir} away, until then no list is complete"
+    )]
+    SetAside {
+        /// The instance.
+        id: InstanceId,
+        /// Its directory.
+        dir: String,
+        /// Why.
+        reason: String,
+    },
     /// Processes that do not even die when killed.
     #[error("stop instance {id}: it did not end although it was killed; the system may be blocked")]
     StillThere {
@@ -150,12 +166,14 @@ pub enum ProcessError {
 /// run left.
 ///
 /// # Errors
-/// The directory cannot be used, belongs to a running provider or holds a damaged record.
+/// The directory cannot be used or belongs to a running provider.
 pub async fn plugin(name: impl Into<String>, options: &Options) -> Result<Plugin, ProcessError> {
     let processes = Processes::open(options).await?;
     let events = FixedObjects::single(processes.events());
     Ok(Plugin::instance(name, processes).with_events(events))
 }
 
+#[cfg(test)]
+mod adopted_tests;
 #[cfg(test)]
 mod tests;

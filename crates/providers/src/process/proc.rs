@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use regrow_ids::InstanceId;
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 /// Environment variable that names the instance which a process belongs to.
@@ -50,9 +51,30 @@ fn path(pid: Pid, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/{file}", pid.as_raw_nonzero()))
 }
 
+/// Tells a process that is not there from one that we fail to look at, such as for want of
+/// descriptors: that one must not be taken for ended.
+fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The same, for what the system may keep from us: then it is somebody else's.
+fn if_shown<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        read => read,
+    }
+}
+
 /// State of a process; `None` when there is no such process.
-pub(super) fn stat(pid: Pid) -> Option<Stat> {
-    Stat::parse(&fs::read_to_string(path(pid, "stat")).ok()?)
+pub(super) fn stat(pid: Pid) -> io::Result<Option<Stat>> {
+    let text = if_there(fs::read(path(pid, "stat")))?;
+    // The name of a program need not be UTF-8.
+    Ok(text.and_then(|text| Stat::parse(&String::from_utf8_lossy(&text))))
 }
 
 /// Names this run of the kernel: pids and start times mean something only within it.
@@ -63,12 +85,17 @@ pub(super) fn boot_id() -> io::Result<String> {
 /// The instance of the given provider that a process of ours belongs to.
 ///
 /// Only processes of our own user count: anybody can write anything into an environment.
-pub(super) fn instance_of(pid: Pid, provider: &Path) -> Option<InstanceId> {
-    let owner = fs::metadata(path(pid, "")).ok()?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
-        return None;
+pub(super) fn instance_of(pid: Pid, provider: &Path) -> io::Result<Option<InstanceId>> {
+    let own = rustix::process::geteuid().as_raw();
+    let metadata = if_shown(if_there(fs::metadata(path(pid, ""))))?;
+    if metadata.is_none_or(|metadata| metadata.uid() != own) {
+        return Ok(None);
     }
-    let environment = fs::read(path(pid, "environ")).ok()?;
+    let environment = if_shown(if_there(fs::read(path(pid, "environ"))))?;
+    Ok(environment.and_then(|environment| named_in(&environment, provider)))
+}
+
+fn named_in(environment: &[u8], provider: &Path) -> Option<InstanceId> {
     let value = |name: &str| {
         environment.split(|byte| *byte == 0).find_map(|entry| {
             entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
@@ -99,8 +126,8 @@ pub(super) fn census(provider: &Path) -> io::Result<Vec<Seen>> {
             continue;
         };
         // A process may end at any moment; what has ended is not there.
-        let Some(stat) = stat(pid).filter(|stat| !stat.is_dead()) else { continue };
-        seen.push(Seen { pid, stat, instance: instance_of(pid, provider) });
+        let Some(stat) = if_shown(stat(pid))?.filter(|stat| !stat.is_dead()) else { continue };
+        seen.push(Seen { pid, stat, instance: instance_of(pid, provider)? });
     }
     Ok(seen)
 }
@@ -120,7 +147,7 @@ mod tests {
 
     #[test]
     fn knows_itself() {
-        let own = stat(rustix::process::getpid()).expect("we are alive");
+        let own = stat(rustix::process::getpid()).expect("look").expect("we are alive");
         assert!(!own.is_dead() && own.start > 0);
         assert_eq!(boot_id().expect("boot id").len(), 36);
     }

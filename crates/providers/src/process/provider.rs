@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ struct Table {
     members: BTreeMap<InstanceId, Member>,
     /// Instances by idempotency key.
     keys: HashMap<String, InstanceId>,
+    /// Instances that cannot be told from strangers, and why. While there are any, no list is whole.
+    set_aside: BTreeMap<InstanceId, String>,
 }
 
 struct Member {
@@ -65,6 +67,8 @@ pub(super) struct Live {
     pub(super) stop_grace: Duration,
     /// Somebody asked for the end.
     pub(super) stopping: AtomicBool,
+    /// Held by the one call that stops it.
+    pub(super) stop_turn: tokio::sync::Mutex<()>,
     /// Held while the stored record changes.
     pub(super) record: tokio::sync::Mutex<InstanceRecord>,
     /// True once nothing is left.
@@ -75,7 +79,8 @@ impl Processes {
     /// Opens the directory and goes on with the instances that an earlier run left there.
     ///
     /// # Errors
-    /// The directory cannot be used, belongs to a running provider or holds a damaged record.
+    /// The directory cannot be used or belongs to a running provider. A damaged record does not stop
+    /// the others: lists fail and name it.
     pub async fn open(options: &Options) -> std::result::Result<Self, ProcessError> {
         let (dir, keep_dead) = (options.directory()?, options.keep_dead);
         let home = spawn_blocking(move || Home::open(&dir, keep_dead)).await??;
@@ -139,6 +144,40 @@ impl Core {
             .ok_or_else(|| ProcessError::Unknown { doing, id: id.clone() })
     }
 
+    /// Leaves one instance to people, so that the others can go on.
+    pub(super) fn set_aside(&self, id: &InstanceId, fault: &ProcessError) {
+        tracing::error!(instance = %id, error = %fault, "set aside; lists fail until it is dealt with");
+        self.table().set_aside.insert(id.clone(), fault.to_string());
+    }
+
+    /// Fails while an instance is set aside whose directory is still there. Blocking.
+    fn check_whole(&self) -> std::result::Result<(), ProcessError> {
+        let mut table = self.table();
+        table.set_aside.retain(|id, _| self.home.of(id).symlink_metadata().is_ok());
+        match table.set_aside.first_key_value() {
+            None => Ok(()),
+            Some((id, reason)) => Err(ProcessError::SetAside {
+                id: id.clone(),
+                dir: self.home.of(id).display().to_string(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// As [`Core::check_whole`]; costs nothing while all is well.
+    async fn whole(self: &Arc<Self>) -> std::result::Result<(), ProcessError> {
+        if self.table().set_aside.is_empty() {
+            return Ok(());
+        }
+        let core = Arc::clone(self);
+        spawn_blocking(move || core.check_whole()).await?
+    }
+
+    /// All instances whose end has not been dealt with.
+    pub(super) fn all_live(&self) -> Vec<Arc<Live>> {
+        self.table().members.values().map(|member| Arc::clone(&member.live)).collect()
+    }
+
     pub(super) fn tell(&self, happened: Happened, id: &InstanceId, message: impl Into<String>) {
         self.hints.tell(happened, id, message);
     }
@@ -154,9 +193,14 @@ impl Core {
             Some(key) => Some(self.keys.lock(key).await),
             None => None,
         };
+        let has_key = key.is_some();
         let known = key.and_then(|key| self.table().keys.get(&key).cloned());
         if let Some(id) = known {
             return Ok(id);
+        }
+        if has_key {
+            // The instance of this key may be one that was set aside.
+            self.whole().await?;
         }
         let core = Arc::clone(&self);
         let (record, leader) = spawn_blocking(move || core.launch(&spec, &properties)).await??;
@@ -211,7 +255,7 @@ impl Core {
             record.state = State::Running;
             record.leader = Some(leader.identity(&self.boot_id));
             // Need not survive a power cut: the process would not either.
-            record.write_visibly(&dir).inspect_err(|_| ending::kill_unwatched_child(pid))?;
+            record.write_whole(&dir).inspect_err(|_| ending::kill_unwatched_child(pid))?;
             Ok(leader)
         });
         match recorded {
@@ -241,6 +285,7 @@ impl Core {
             stop_signal: signal.signal(),
             stop_grace: grace.as_duration(),
             stopping: AtomicBool::new(record.state == State::Stopping),
+            stop_turn: tokio::sync::Mutex::default(),
             record: tokio::sync::Mutex::new(record),
             gone: watch::Sender::new(false),
         });
@@ -282,7 +327,7 @@ impl Core {
         let row = Row::new(self.describe(&changed, &live.leader));
         *record = changed;
         let mut table = self.table();
-        let Table { members, keys } = &mut *table;
+        let Table { members, keys, .. } = &mut *table;
         if let Some(member) = members.get_mut(&id) {
             if let Some(key) = row.tags().get(tags::STEP_KEY) {
                 keys.insert(key.clone(), id.clone());
@@ -341,6 +386,8 @@ impl Instance for Processes {
         tags: &Tags,
         properties: bool,
     ) -> Result<Vec<Arc<Description>>> {
+        let whole = self.core.whole().await;
+        whole.map_err(|fault| PluginError::refused(fault.to_string()))?;
         let table = self.core.table();
         let found = table.members.values().filter(|member| member.row.matches(tags));
         Ok(found.map(|member| member.row.description(properties)).collect())
@@ -357,12 +404,5 @@ impl Instance for Processes {
             "StopGrace": "10s",
             "StopSignal": "TERM",
         }))
-    }
-}
-
-impl Live {
-    /// Marks the instance as one that is being stopped; false when it was before.
-    pub(super) fn begin_stopping(&self) -> bool {
-        !self.stopping.swap(true, Ordering::AcqRel)
     }
 }

@@ -97,9 +97,10 @@ impl InstanceRecord {
         self.write_with(dir, Sync::Durable)
     }
 
-    /// Writes the record so that it survives our own death.
-    pub(super) fn write_visibly(&self, dir: &Path) -> Result<(), ProcessError> {
-        self.write_with(dir, Sync::Visible)
+    /// Writes the record so that it survives our own death. After a power cut it is this one or the
+    /// one before, never an empty one: what it tells of is gone then, but it must be readable.
+    pub(super) fn write_whole(&self, dir: &Path) -> Result<(), ProcessError> {
+        self.write_with(dir, Sync::Whole)
     }
 
     fn write_with(&self, dir: &Path, sync: Sync) -> Result<(), ProcessError> {

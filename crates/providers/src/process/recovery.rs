@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use regrow_codec::record::RecordError;
 use regrow_ids::InstanceId;
+use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 
-use super::ProcessError;
 use super::leader::Leader;
 use super::provider::Core;
 use super::record::{Exit, Identity, InstanceRecord, State};
+use super::{ProcessError, Properties};
 
 /// A child has our environment until it runs its own program; one whose parent died just then is
 /// recognised only after this.
@@ -29,18 +30,24 @@ impl Core {
                 Some(identity) => Some(identity.clone()),
                 None => self.find_unrecorded(&record.id).await?,
             };
-            match identity.and_then(|identity| Leader::adopt(&identity, &self.boot_id)) {
+            let adopted = identity.map(|identity| Leader::adopt(&identity, &self.boot_id));
+            match adopted.transpose().map_err(ProcessError::Proc)?.flatten() {
                 Some(leader) if !leader.has_ended() => self.adopt(record, leader).await?,
                 leader => self.conclude(record, leader).await?,
             }
         }
-        self.warn_of_orphans().await
+        self.look_around().await
     }
 
-    /// Processes that carry our name but belong to no instance are left to people: what we have no
-    /// record of we do not touch.
-    async fn warn_of_orphans(&self) -> Result<(), ProcessError> {
-        for seen in self.census.take().await?.iter() {
+    /// Learns who is in the groups that were adopted: should a leader end by itself, the others are
+    /// known. Processes that carry our name but belong to no instance are left to people: what we
+    /// have no record of we do not touch.
+    async fn look_around(&self) -> Result<(), ProcessError> {
+        let census = self.census.take().await?;
+        for live in self.all_live() {
+            live.leader.learn_members(&census);
+        }
+        for seen in census.iter() {
             if let Some(id) = &seen.instance
                 && self.live("find", id).is_err()
             {
@@ -62,16 +69,25 @@ impl Core {
                 }
                 continue;
             }
-            let dir = self.home.of(&id);
-            let record = InstanceRecord::read(&dir)?;
-            if record.id != id {
-                let what = "it belongs to an instance of another name";
-                let path = dir.display().to_string();
-                return Err(ProcessError::Record { path, source: RecordError::Damaged { what } });
+            match self.read_record(&id) {
+                Ok(record) => records.push(record),
+                Err(fault) if concerns_one(&fault) => self.set_aside(&id, &fault),
+                Err(fault) => return Err(fault),
             }
-            records.push(record);
         }
         Ok(records)
+    }
+
+    fn read_record(&self, id: &InstanceId) -> Result<InstanceRecord, ProcessError> {
+        let dir = self.home.of(id);
+        let record = InstanceRecord::read(&dir)?;
+        if record.id != *id {
+            let what = "it belongs to an instance of another name";
+            let path = dir.display().to_string();
+            return Err(ProcessError::Record { path, source: RecordError::Damaged { what } });
+        }
+        Properties::read(&record.properties)?; // they say how it is stopped
+        Ok(record)
     }
 
     /// The process of an instance whose start was not recorded any more, if there is one.
@@ -106,7 +122,7 @@ impl Core {
         if is_stopping {
             let core = Arc::clone(self);
             tokio::spawn(async move {
-                if let Err(fault) = core.stop(&live).await {
+                if let Err(fault) = core.resume_stop(&live).await {
                     tracing::error!(instance = %live.id, error = %fault, "cannot finish a stop");
                 }
             });
@@ -132,5 +148,18 @@ impl Core {
         }
         self.bury(record).await;
         Ok(())
+    }
+}
+
+/// True when the fault lies in the instance itself: trying again would bring the same.
+fn concerns_one(fault: &ProcessError) -> bool {
+    match fault {
+        ProcessError::Record { .. } | ProcessError::Properties(_) => true,
+        ProcessError::Disk(disk) => {
+            let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+            let code = disk.source.raw_os_error();
+            !passing.iter().any(|errno| Some(errno.raw_os_error()) == code)
+        }
+        _ => false,
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use regrow_codec::Any;
 use regrow_ids::InstanceId;
-use regrow_plugin::spi::{Instance as _, Tags};
+use regrow_plugin::spi::{DestroyReason, Instance as _, Tags};
 use serde_json::json;
 
 use super::lock::LOCK_FILE;
 use super::proc::{INSTANCE_VARIABLE, PROVIDER_VARIABLE, boot_id, stat};
 use super::record::{Identity, InstanceRecord, RECORD_FILE, State};
-use super::{Options, ProcessError, Processes};
+use super::{Options, Processes};
 
 /// Names of instances.
 const A: &str = "process-000000000000000a";
@@ -88,7 +88,10 @@ impl Scene {
 }
 
 fn identity(pid: i32) -> Identity {
-    let start = stat(rustix::process::Pid::from_raw(pid).expect("pid")).expect("alive").start;
+    let start = stat(rustix::process::Pid::from_raw(pid).expect("pid"))
+        .expect("look")
+        .expect("alive")
+        .start;
     Identity { pid, start, boot_id: boot_id().expect("boot id") }
 }
 
@@ -197,16 +200,33 @@ async fn what_an_ended_leader_left_is_cleared_away() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_stops_the_provider_and_is_named() {
-    let scene = Scene::new();
-    scene.record(A, State::Running, None);
-    let path = scene.path().join(A).join(RECORD_FILE);
-    let mut bytes = std::fs::read(&path).expect("read");
-    *bytes.last_mut().expect("bytes") ^= 1;
-    std::fs::write(&path, bytes).expect("write");
-    let fault = Processes::open(&scene.options()).await.err().expect("damaged");
-    assert!(matches!(fault, ProcessError::Record { .. }));
-    assert!(fault.to_string().contains(&*path.to_string_lossy()), "{fault}");
+async fn a_bad_record_fails_the_list_and_stops_no_other() {
+    type Damage = fn(&mut Vec<u8>);
+    for damage in [(|bytes| *bytes.last_mut().expect("bytes") ^= 1) as Damage, Vec::clear] {
+        let mut scene = Scene::new();
+        let pid = scene.start(Some(B));
+        scene.record(A, State::Running, None);
+        scene.record(B, State::Running, Some(identity(pid)));
+        let path = scene.path().join(A).join(RECORD_FILE);
+        let mut bytes = std::fs::read(&path).expect("read");
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).expect("write");
+        let processes = Processes::open(&scene.options()).await.expect("open");
+        let fault = processes.describe_instances(&Tags::new(), false).await.expect_err("not whole");
+        assert!(fault.to_string().contains(&*path.to_string_lossy()), "{fault}");
+        // Nobody knows its key.
+        let spec = |key: &str| {
+            let tags = Tags::from([("regrow.key".to_owned(), key.to_owned())]);
+            regrow_plugin::spi::InstanceSpec { tags, ..Default::default() }
+        };
+        let fault = processes.provision(&spec("x")).await.expect_err("the key may be taken");
+        assert!(fault.to_string().contains(A), "{fault}");
+        assert_eq!(processes.provision(&spec(&format!("key-{B}"))).await.expect("known"), B.into());
+        processes.destroy(&B.into(), DestroyReason::Terminate).await.expect("the other goes on");
+        assert!(path.exists());
+        std::fs::remove_dir_all(scene.path().join(A)).expect("remove");
+        assert!(ids(&processes).await.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -215,7 +235,8 @@ async fn a_record_in_the_wrong_place_is_refused() {
     scene.record(A, State::Running, None);
     let (from, to) = (scene.path().join(A), scene.path().join(B));
     std::fs::rename(from, to).expect("rename");
-    let fault = Processes::open(&scene.options()).await.err().expect("refused");
+    let processes = Processes::open(&scene.options()).await.expect("open");
+    let fault = processes.describe_instances(&Tags::new(), false).await.expect_err("not whole");
     assert!(fault.to_string().contains("another name"), "{fault}");
 }
 
