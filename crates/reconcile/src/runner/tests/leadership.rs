@@ -97,3 +97,21 @@ async fn without_leadership_nothing_is_converged_and_intents_are_closed() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(!handle.status().converged);
 }
+
+#[tokio::test(start_paused = true)]
+async fn plans_that_only_wait_for_leadership_wake_no_watcher() {
+    let (_rig, switch, handle) = two_leaderships().await;
+    switch.0.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let (mut status, before) = (handle.watch_status(), handle.status().plans);
+    let mut told = 0;
+    let count = async {
+        while status.changed().await.is_ok() {
+            told += 1;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(25), count).await;
+    // The regular looks are heard of, the counters still move without a word.
+    assert!(told <= 3, "{told} times");
+    assert!(handle.status().plans - before > 20);
+}
