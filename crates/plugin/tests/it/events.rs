@@ -112,6 +112,37 @@ async fn a_watched_instance_object_tells_over_the_wire() {
 }
 
 #[tokio::test]
+async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
+    let dir = tempfile::tempdir().expect("directory");
+    // As a provider does: it publishes the same events itself, under topics by what happened.
+    let (memory, plugin) = watched("simulator", "compute");
+    let own = FixedObjects::single(Arc::clone(&memory) as Arc<dyn Events>);
+    let running = start(plugin.with_events(own), dir.path()).await;
+    let client = client(&running);
+    let instances = client.instance(&name("simulator/compute")).await.expect("instance");
+    let mut watch = instances.watch().expect("it can tell");
+    let mut raw = client.subscribe("instances/compute").await.expect("subscribe");
+    let mut by_kind = client.subscribe("instance/").await.expect("subscribe");
+    // Each reader gets each event once, under the topic that it asked for.
+    for (number, kind) in ["created", "destroyed", "lost", "changed"].into_iter().enumerate() {
+        let id = format!("i-{number}");
+        let told = async {
+            if number == 0 {
+                // The watch subscribes when it is first read.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            memory.tell(kind, &id);
+        };
+        let (event, ()) = tokio::join!(next(&mut watch), told);
+        assert_eq!((event.topic.as_str(), event.kind.as_str()), ("instances/compute", kind));
+        assert_eq!(event.id, id);
+        assert_eq!(next(&mut raw).await.id, id);
+        let event = next(&mut by_kind).await;
+        assert_eq!((event.topic.as_str(), event.id.as_str()), (&*format!("instance/{kind}"), &*id));
+    }
+}
+
+#[tokio::test]
 async fn who_cannot_tell_is_not_watched() {
     let dir = tempfile::tempdir().expect("directory");
     let running = start(typed_plugin("file", &["a", "b"]), dir.path()).await;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use regrow_codec::Any;
 use regrow_ids::{InstanceId, PluginName};
 use regrow_plugin::spi::{
-    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
+    Description, DestroyReason, EventStream, Events, Instance, InstanceSpec, Result, Tags, tags,
 };
 use regrow_plugin::{Client, FixedObjects, Listen, Plugin, PluginError, Running, Timeouts, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -79,13 +80,43 @@ impl Memory {
         self.instances.lock().expect("lock").insert(id, Arc::new(description));
     }
 
-    pub fn lose(&self, id: &str) {
-        self.instances.lock().expect("lock").remove(&InstanceId::from(id));
+    /// Tells as our providers do.
+    pub fn tell(&self, kind: &str, id: &str) {
         let _ = self.events.send(Arc::new(regrow_plugin::spi::Event {
-            kind: regrow_plugin::topics::LOST.into(),
+            // A topic of its own: where hints are mounted is the server's business.
+            topic: format!("instance/{kind}"),
+            kind: kind.into(),
             id: id.into(),
             ..Default::default()
         }));
+    }
+
+    pub fn lose(&self, id: &str) {
+        self.instances.lock().expect("lock").remove(&InstanceId::from(id));
+        self.tell(regrow_plugin::topics::LOST, id);
+    }
+}
+
+impl Memory {
+    fn told(&self) -> EventStream {
+        let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
+        Box::pin(events.filter_map(|event| async { event.ok() }))
+    }
+}
+
+/// The same events under their own topics.
+#[async_trait]
+impl Events for Memory {
+    async fn list(&self, _topic: &str) -> Result<Vec<String>> {
+        Ok(vec!["instance".into()])
+    }
+
+    async fn subscribe(&self, topic: &str) -> Result<EventStream> {
+        let topic = topic.to_owned();
+        Ok(Box::pin(self.told().filter(move |event| {
+            let wanted = regrow_plugin::topics::matches(&topic, &event.topic);
+            async move { wanted }
+        })))
     }
 }
 
@@ -152,9 +183,7 @@ impl Instance for Memory {
     }
 
     fn watch(&self) -> Option<EventStream> {
-        use futures::StreamExt;
-        let events = tokio_stream::wrappers::BroadcastStream::new(self.events.subscribe());
-        self.watched.then(|| Box::pin(events.filter_map(|event| async { event.ok() })) as _)
+        self.watched.then(|| self.told())
     }
 
     fn example_properties(&self) -> Any {
