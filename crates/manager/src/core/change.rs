@@ -13,6 +13,7 @@ use super::calls::{CALL_TIMEOUT, within};
 use super::effects::Committed;
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record, has_logical_ids, with_size};
+use crate::store::StoreError;
 
 impl Core {
     /// Makes a spec true and remembers it.
@@ -36,7 +37,8 @@ impl Core {
         record: &Record,
     ) -> Result<Committed, ManagerError> {
         self.pretend(fence, key, record, Operation::Enforce).await?;
-        let earlier = self.shelf.put(fence, || self.still(fence), key, record).await?;
+        let put = self.shelf.put(fence, || self.still(fence), key, record).await;
+        let earlier = put.map_err(|fault| self.if_stored(fault, [key]))?;
         match self.hand_over(fence, key, record).await {
             Ok(done) => {
                 self.settling.settled(key);
@@ -56,8 +58,30 @@ impl Core {
         }
     }
 
+    /// Specs that are stored although the store complained are tried as all stored ones are.
+    pub(super) fn if_stored<'a>(
+        &self,
+        fault: ManagerError,
+        keys: impl IntoIterator<Item = &'a Key>,
+    ) -> ManagerError {
+        if !matches!(fault, ManagerError::Store(StoreError::NotDurable { .. })) {
+            return fault;
+        }
+        let keys: Vec<_> = keys.into_iter().cloned().collect();
+        self.settling.nudge(keys.iter().cloned());
+        match <[Key; 1]>::try_from(keys) {
+            Ok([key]) => ManagerError::Unsettled { key, source: Box::new(fault) },
+            Err(_) => fault,
+        }
+    }
+
     /// A rejected spec stays stored: it must at least be seen and tried again.
-    fn not_undone(&self, key: &Key, rejected: ManagerError, source: ManagerError) -> ManagerError {
+    pub(super) fn not_undone(
+        &self,
+        key: &Key,
+        rejected: ManagerError,
+        source: ManagerError,
+    ) -> ManagerError {
         self.settling.nudge([key.clone()]);
         let (rejected, source) = (Box::new(rejected), Box::new(source));
         ManagerError::NotUndone { key: key.clone(), rejected, source }

@@ -16,6 +16,7 @@ use super::change::took_no_effect;
 use super::effects::Committed;
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
+use crate::store::StoreError;
 
 impl Core {
     /// Stops watching a group, keeps its instances, forgets its spec.
@@ -96,8 +97,11 @@ impl Core {
             was_ending = catalog.is_ending(key);
             catalog.set_ending(key, ending);
         };
-        self.shelf.change(fence, || self.still(fence), mark).await?;
-        Ok(was_ending)
+        match self.shelf.change(fence, || self.still(fence), mark).await {
+            // A mark that a crash may undo does for a handler that answers.
+            Ok(()) | Err(ManagerError::Store(StoreError::NotDurable { .. })) => Ok(was_ending),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Takes our mark away when the handler said no: the spec lives on.

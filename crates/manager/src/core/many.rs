@@ -43,24 +43,31 @@ impl Core {
                 earlier.insert(key.clone(), catalog.replace(key, record.clone()));
             }
         };
-        self.shelf.change(fence, || self.still(fence), store).await?;
-        let failed = each(records, |key, record| self.hand_over(fence, key, record)).await;
-        let (rejected, open): (Vec<_>, Vec<_>) =
-            failed.iter().partition(|(_, fault)| took_no_effect(fault));
-        self.settling.nudge(open.iter().map(|(key, _)| (*key).clone()));
+        let stored = self.shelf.change(fence, || self.still(fence), store).await;
+        stored.map_err(|fault| self.if_stored(fault, records.keys()))?;
+        let mut failed = each(records, |key, record| self.hand_over(fence, key, record)).await;
+        let rejects = |(_, fault): &&(&Key, ManagerError)| took_no_effect(fault);
+        let rejected: Vec<_> = failed.iter().filter(rejects).map(|(key, _)| *key).collect();
+        let open = failed.iter().map(|(key, _)| *key).filter(|key| !rejected.contains(key));
+        self.settling.nudge(open.cloned());
         for key in records.keys().filter(|key| !failed.iter().any(|(bad, _)| *bad == *key)) {
             self.settling.settled(key);
         }
         if !rejected.is_empty() {
             let undo = |catalog: &mut Catalog| {
-                for (key, _) in &rejected {
+                for key in &rejected {
                     if let Some(ours) = records.get(*key) {
                         let earlier = earlier.get(*key).cloned().unwrap_or_default();
                         catalog.put_back(key, ours, earlier);
                     }
                 }
             };
-            self.shelf.change(fence, || self.still(fence), undo).await?;
+            if let Err(source) = self.shelf.change(fence, || self.still(fence), undo).await {
+                // The caller learns of the rejections all the same.
+                for (key, fault) in failed.iter_mut().filter(|(key, _)| rejected.contains(key)) {
+                    *fault = self.not_undone(key, fault.clone(), source.clone());
+                }
+            }
         }
         let outcome = "the others are in force; those that were refused are not stored, those \
                        without an answer are stored and tried again";

@@ -88,6 +88,11 @@ impl Shelf {
                         conflicts += 1;
                         continue;
                     }
+                    Err(fault @ StoreError::NotDurable { .. }) => {
+                        // It stands there, for the next leader too.
+                        self.know(&may, after);
+                        return Err(fault.into());
+                    }
                     saved => saved?,
                 };
             }

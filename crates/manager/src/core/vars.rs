@@ -145,6 +145,12 @@ impl Core {
                     core.vars.seen().version = version;
                     Ok(())
                 }
+                Err(ManagerError::Store(fault @ StoreError::NotDurable { .. })) => {
+                    if let StoreError::NotDurable { version, .. } = &fault {
+                        core.vars.seen().version = version.clone();
+                    }
+                    Err(fault.into())
+                }
                 Err(source) => {
                     core.take_back(fence, &values, &before, last, &source).await;
                     Err(source)

@@ -17,6 +17,8 @@ use crate::store::{DiskError, read_bounded, write_atomic};
 const MAX_FILE_BYTES: u64 = 4096;
 /// How long an empty leader file may be on its way to a new content.
 const REWRITE_GRACE: Duration = Duration::from_millis(20);
+/// Shortest pause between two reads: without one a setting of 0 would keep a processor busy.
+const LEAST_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A read that takes longer (a file server that is gone) makes the leadership unknown.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,7 +29,7 @@ pub struct FileLeaderSettings {
     pub leader_file: PathBuf,
     /// Id of this replica.
     pub id: String,
-    /// How often the file is read although nothing said that it changed.
+    /// How often the file is read although nothing said that it changed; at least 10 ms.
     pub poll_interval: Duration,
 }
 
@@ -67,6 +69,7 @@ impl FileLeader {
             told: watch::Sender::new(Leadership::Following),
         };
         let leadership = watcher.told.subscribe();
+        let poll_interval = poll_interval.max(LEAST_POLL_INTERVAL);
         let stop = CancellationToken::new();
         // Before the first read: a change between the two must wake us.
         let watching = watch_or_warn(&path);

@@ -20,7 +20,8 @@ pub struct DiskError {
 }
 
 impl DiskError {
-    pub(crate) fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    /// What was being done with which file, such as "write", and what the system said.
+    pub fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self { doing, path: path.display().to_string(), source: Arc::new(source) }
     }
 }
@@ -46,7 +47,8 @@ pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Di
 /// file has a fixed name, so that one left by a crash is used again instead of piling up.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let temp = write_temp(path, bytes)?;
-    put_in_place(&temp, path)
+    put_in_place(&temp, path)?;
+    sync_dir_of(path)
 }
 
 /// First half of [`write_atomic`]: the new contents are on disk under a temporary name.
@@ -71,13 +73,14 @@ pub(super) fn write_temp(path: &Path, bytes: &[u8]) -> Result<PathBuf, DiskError
     Ok(temp)
 }
 
-/// Second half of [`write_atomic`].
+/// Second part of [`write_atomic`]: from here on everybody sees the new contents.
 pub(super) fn put_in_place(temp: &Path, path: &Path) -> Result<(), DiskError> {
-    fs::rename(temp, path).map_err(|e| DiskError::new("move a new file to", path, e))?;
-    path.parent().map_or(Ok(()), sync_dir)
+    fs::rename(temp, path).map_err(|e| DiskError::new("move a new file to", path, e))
 }
 
-fn sync_dir(dir: &Path) -> Result<(), DiskError> {
+/// Last part of [`write_atomic`]: a crash of the system does not undo it any more.
+pub(super) fn sync_dir_of(path: &Path) -> Result<(), DiskError> {
+    let Some(dir) = path.parent() else { return Ok(()) };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)
         .and_then(|opened| opened.sync_all())

@@ -117,6 +117,10 @@ fn save(path: &Path, bytes: &[u8], expected: &Version) -> Result<Version, StoreE
             keep_history(path)?;
         }
         disk::put_in_place(&temp, path)?;
+        disk::sync_dir_of(path).map_err(|source| {
+            let (place, version) = (path.display().to_string(), version(bytes));
+            StoreError::NotDurable { place, version, source }
+        })?;
     }
     Ok(version(bytes))
 }

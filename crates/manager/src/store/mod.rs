@@ -104,6 +104,17 @@ pub enum StoreError {
         /// Its size.
         bytes: u64,
     },
+    /// The document is in its place, but a crash of the system could still undo that.
+    #[error("save {place}: it is saved, but a crash of the system may undo that: {source}")]
+    NotDurable {
+        /// File or key.
+        place: String,
+        /// The new state of the document.
+        version: Version,
+        /// Why not.
+        #[source]
+        source: DiskError,
+    },
     /// A file could not be read or written.
     #[error("{0}")]
     Disk(#[from] DiskError),
@@ -138,8 +149,8 @@ pub trait SpecStore: Send + Sync {
     /// than it has seen; one that cannot says so in its documentation.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when somebody else saved; nothing changed then or on any error,
-    /// unless the error says otherwise.
+    /// [`StoreError::Conflict`] when somebody else saved; nothing changed then or on any error but
+    /// [`StoreError::NotDurable`].
     async fn save(
         &self,
         document: &Document,

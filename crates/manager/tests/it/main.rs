@@ -8,6 +8,7 @@ mod files;
 mod leadership;
 mod objects;
 mod proxy;
+mod saves;
 mod stack;
 mod takeover;
 mod vars;

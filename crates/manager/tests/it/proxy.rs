@@ -210,6 +210,12 @@ async fn a_new_leader_writes_its_location_and_never_forwards_to_itself() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     assert_eq!((location.scheme.as_str(), location.host.as_str()), ("http", "node1:24999"));
+    // A former leader writes late: ours is put back.
+    let late = parse_location("http://node2:1", "test").expect("location");
+    node.leader.set_location(&late).await.expect("set");
+    while node.leader.location().await.expect("location") != Some(location.clone()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     node.leader.follow();
     let (code, text) = send(node.mux.address(), request("POST", "/echo/")).await;
     assert!(code == 503 && text.contains("not said yet where it is"), "{code} {text}");
