@@ -34,11 +34,25 @@ pub fn main() -> ExitCode {
     {
         *word = "local".into();
     }
+    hoist(&mut words);
     let matches = match tree::command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(fault) => return exit::usage(&fault),
     };
     exit::code(run(&matches, as_infrakit))
+}
+
+/// The verbs of `local` are known only once the plugin was asked, so everything behind it is passed
+/// on unread. The folder in which to look for the plugin must be read before.
+fn hoist(words: &mut Vec<OsString>) {
+    if words.get(1).is_none_or(|word| word != "local") {
+        return;
+    }
+    let Some(at) = words.iter().position(|word| word == "--state") else { return };
+    if at > 1 && at + 1 < words.len() {
+        let pair: Vec<_> = words.drain(at..=at + 1).collect();
+        words.splice(1..1, pair);
+    }
 }
 
 fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
@@ -129,4 +143,25 @@ fn daemon(work: impl Future<Output = Result<()>>) -> Result<()> {
     // A call that hangs in a blocking thread must not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_state_folder_may_stand_anywhere() {
+        let hoisted = |text: &str| {
+            let mut words: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+            super::hoist(&mut words);
+            let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+            words.join(" ")
+        };
+        assert_eq!(
+            hoisted("regrow local vars keys --state /s -a"),
+            "regrow --state /s local vars keys -a"
+        );
+        assert_eq!(hoisted("regrow local vars keys --state"), "regrow local vars keys --state");
+        assert_eq!(hoisted("regrow group ls --state /s"), "regrow group ls --state /s");
+    }
 }

@@ -44,7 +44,13 @@ pub struct UpArgs {
     #[arg(long, value_enum, default_value = "ask", value_name = "WHAT")]
     pub on_exit: OnExit,
     /// Time between looks when no event asks for one
-    #[arg(long, default_value = "10s", value_name = "DURATION")]
+    #[arg(
+        long,
+        default_value = "10s",
+        value_name = "DURATION",
+        env = "INFRAKIT_GROUP_POLL_INTERVAL",
+        hide_env_values = true
+    )]
     pub poll: GoDuration,
     /// Rules with options for plugins, as `plugin start` reads them
     #[arg(long, value_name = "URL")]
@@ -61,6 +67,9 @@ pub struct UpArgs {
     /// Plain lines even on a terminal
     #[arg(long)]
     pub plain: bool,
+    /// One JSON document a line: {"at_ms", "level", "text"}
+    #[arg(long, conflicts_with = "plain")]
+    pub json: bool,
     /// Flags for reading the specs
     #[command(flatten)]
     pub render: RenderArgs,

@@ -15,7 +15,7 @@ use super::tracker::{Line, Tracker};
 use super::{finish, health};
 use crate::kinds::Host;
 use crate::places::Places;
-use crate::view::View;
+use crate::view::{Manner, View};
 
 /// Happenings that wait to be shown.
 const HAPPENINGS_BUFFERED: usize = 4_096;
@@ -46,7 +46,11 @@ pub async fn run(args: &UpArgs, mut wanted: Wanted, places: &Places) -> Result<(
     let began = Instant::now();
     let state = places.make_state()?;
     let directory = places.plugins()?;
-    let mut view = View::new(!args.plain && std::io::stdout().is_terminal());
+    let mut view = View::new(match (args.json, args.plain || !std::io::stdout().is_terminal()) {
+        (true, _) => Manner::Json,
+        (_, true) => Manner::Plain,
+        _ => Manner::Terminal,
+    });
     // Before the first effect, so that an early Ctrl-C is an orderly end as well.
     let told = spawn_signals()?;
     view.line(&Line::info(
@@ -168,7 +172,7 @@ impl Session<'_> {
     fn show(&self, view: &mut View, tracker: &mut Tracker, happening: Happening) {
         let at = self.began.elapsed();
         let lines = match happening {
-            Happening::Note(note) => vec![Line::of_note(at, &note)],
+            Happening::Note(note) => tracker.note(&note, at),
             Happening::Snapshot(group) => tracker.snapshot(group, at),
             Happening::Gone(group) => tracker.gone(&group, at),
             Happening::Lost { instance, why, seen } => {

@@ -45,15 +45,16 @@ pub async fn start(host: &Host, args: &UpArgs, wanted: &mut Wanted) -> Result<St
     for name in wanted.kinds() {
         let kind = kinds::expect(name)?;
         if kind.name != CONTROLLER {
-            host.start(kind, kind.socket, &options_of(&rules, kind.name)).await?;
+            let options = own_folder(host, kind.name, options_of(&rules, kind.name));
+            host.start(kind, kind.socket, &options).await?;
         }
     }
-    set_values(host, &args.metadata).await?;
     let controller = kinds::expect(CONTROLLER)?;
     host.start(controller, controller.socket, &poll(&rules, args)).await?;
     let options = Options { mux: None, group: controller.socket.into(), ..Options::default() };
     let leading = Leading { leader: Arc::new(MemoryLeader::leading()), store };
     host.start_manager(&args.stack, &options, leading).await?;
+    set_values(host, args).await?;
     let name = PluginName::with_subtype(&args.stack, "groups");
     let groups = host.lookup().group(&name).await?;
     let controller = host.groups().pop().ok_or_else(|| anyhow!("start the group controller"))?;
@@ -64,6 +65,16 @@ fn options_of(rules: &[Rule], kind: &str) -> Any {
     let rule = rules.iter().find(|rule| rule.key == kind);
     let inproc = rule.and_then(|rule| rule.launch.inproc.as_ref());
     inproc.map(|inproc| inproc.options.clone()).unwrap_or_default()
+}
+
+/// File instances live below the state folder, like everything else of an `up`, unless the user says
+/// otherwise.
+fn own_folder(host: &Host, kind: &str, options: Any) -> Any {
+    let is_set = std::env::var_os("INFRAKIT_INSTANCE_FILE_DIR").is_some_and(|dir| !dir.is_empty());
+    if kind != "file" || is_set || !options.is_null() {
+        return options;
+    }
+    Any::from(json!({ "Dir": host.state().join(kind) }))
 }
 
 /// The options of the group controller, with the poll interval of the command line.
@@ -110,12 +121,13 @@ fn check_plugins(host: &Host, wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-async fn set_values(host: &Host, changes: &[String]) -> Result<()> {
-    if changes.is_empty() {
+/// Sets values through the manager, which keeps them.
+async fn set_values(host: &Host, args: &UpArgs) -> Result<()> {
+    if args.metadata.is_empty() {
         return Ok(());
     }
-    let changes: Vec<_> = changes.iter().map(|text| change(text)).collect::<Result<_>>()?;
-    let tree = host.lookup().updatable(&PluginName::from(VARS)).await?;
+    let changes: Vec<_> = args.metadata.iter().map(|text| change(text)).collect::<Result<_>>()?;
+    let tree = host.lookup().updatable(&PluginName::with_subtype(&args.stack, VARS)).await?;
     let proposal = tree.changes(&changes).await.context("set --metadata")?;
     tree.commit(&proposal.proposed, &proposal.cas).await.context("set --metadata")
 }

@@ -123,6 +123,9 @@ pub struct Tracker {
     greeted: BTreeSet<String>,
 }
 
+/// From this size on a group's story is told in tenths instead of members.
+const BIG_GROUP: u32 = 50;
+
 /// Members that are gone and still known by name.
 const FORMER_KEPT: usize = 256;
 
@@ -136,6 +139,13 @@ impl Tracker {
     pub fn have_converged(&self, ids: &[GroupId]) -> bool {
         let converged = |id: &GroupId| self.groups.get(id.as_str()).is_some_and(|it| it.converged);
         ids.iter().all(converged)
+    }
+
+    /// A line of the controller. In a big group single members are not worth a line.
+    pub fn note(&self, note: &Note, at: Duration) -> Vec<Line> {
+        let group = self.groups.get(&note.key);
+        let is_big = group.is_some_and(|group| group.wanted > BIG_GROUP);
+        if is_big && note.level == Level::Info { Vec::new() } else { vec![Line::of_note(at, note)] }
     }
 
     /// A group is no longer watched.
@@ -160,6 +170,13 @@ impl Tracker {
             lines.push(Line::info(at, text));
         }
         lines.extend(self.note_healed(&group, at));
+        if let (Some(before), true) = (&before, group.wanted > BIG_GROUP && !group.converged) {
+            let tenths = |view: &GroupView| view.alive() * 10 / view.wanted.max(1) as usize;
+            if tenths(before) != tenths(&group) {
+                let text = format!("{}: {} of {} alive", group.id, group.alive(), group.wanted);
+                lines.push(Line::info(at, text));
+            }
+        }
         let was = before.as_ref().is_some_and(|before| before.converged);
         if group.converged && !was {
             lines.push(Line::good(at, converged_text(&group)));

@@ -14,9 +14,20 @@ const MAX_ROWS: usize = 20;
 /// Width when the terminal does not say.
 const USUAL_COLUMNS: usize = 100;
 
+/// How the story is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Lines.
+    Plain,
+    /// Lines with a table below them that is drawn anew.
+    Terminal,
+    /// One JSON document a line.
+    Json,
+}
+
 /// Where the story of a run is told.
 pub struct View {
-    terminal: bool,
+    manner: Manner,
     /// Lines of the table that stand below the story.
     drawn: usize,
     drawn_at: Option<Instant>,
@@ -24,17 +35,18 @@ pub struct View {
 }
 
 impl View {
-    /// A view; with a table if it is a terminal.
-    pub fn new(terminal: bool) -> Self {
-        Self { terminal, drawn: 0, drawn_at: None, latest: Vec::new() }
+    /// A view.
+    pub fn new(manner: Manner) -> Self {
+        Self { manner, drawn: 0, drawn_at: None, latest: Vec::new() }
     }
 
     /// Tells a line.
     pub fn line(&mut self, line: &Line) {
         let text = format!("{:>8.3}s  {}", line.at.as_secs_f64(), line.text);
-        if !self.terminal {
-            write_out(&format!("{text}\n"));
-            return;
+        match self.manner {
+            Manner::Plain => return write_out(&format!("{text}\n")),
+            Manner::Json => return write_out(&format!("{}\n", document(line))),
+            Manner::Terminal => {}
         }
         let colour = match line.level {
             LineLevel::Good => "32",
@@ -50,7 +62,7 @@ impl View {
 
     /// Shows how the groups stand.
     pub fn groups(&mut self, groups: &BTreeMap<String, GroupView>) {
-        if !self.terminal {
+        if self.manner != Manner::Terminal {
             return;
         }
         let latest: Vec<_> = groups.values().cloned().collect();
@@ -106,6 +118,16 @@ impl View {
         }
         out
     }
+}
+
+fn document(line: &Line) -> serde_json::Value {
+    let level = match line.level {
+        LineLevel::Good => "good",
+        LineLevel::Info => "info",
+        LineLevel::Warning => "warning",
+    };
+    let at = u64::try_from(line.at.as_millis()).unwrap_or(u64::MAX);
+    serde_json::json!({"at_ms": at, "level": level, "text": line.text})
 }
 
 fn state(group: &GroupView) -> String {

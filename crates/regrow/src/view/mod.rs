@@ -2,4 +2,4 @@
 
 mod live;
 
-pub use live::View;
+pub use live::{Manner, View};

@@ -148,7 +148,7 @@ ls infrakit/plugins | wc -l
     run.arg(script).current_dir(world.path()).env_clear();
     run.env("PATH", format!("{}:{path}", world.path().join("bin").display()));
     run.env("HOME", world.path()).env("INFRAKIT_HOME", world.path().join("infrakit"));
-    run.env("INFRAKIT_MUX_LISTEN", "127.0.0.1:0");
+    run.env("INFRAKIT_MUX_LISTEN", "127.0.0.1:0").env("INFRAKIT_GROUP_POLL_INTERVAL", "200ms");
     run.env("INFRAKIT_INSTANCE_FILE_DIR", world.path().join("files"));
     run.env("REGROW_STATE", world.state());
     let said = crate::support::said(&run.output().expect("run"));

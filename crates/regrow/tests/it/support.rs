@@ -58,6 +58,7 @@ impl World {
             .env("INFRAKIT_HOME", self.path().join("infrakit"))
             .env("INFRAKIT_PLUGINS_DIR", self.state().join("plugins"))
             .env("INFRAKIT_MUX_LISTEN", "127.0.0.1:0")
+            .env("INFRAKIT_GROUP_POLL_INTERVAL", "200ms")
             .env("INFRAKIT_INSTANCE_FILE_DIR", self.path().join("files"))
             .stdin(Stdio::null());
         command

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use regrow_reconcile::{Level, Moment, Note};
+
 use super::{GroupView, Line, SlotView, Tracker, humane};
 
 fn ms(count: u64) -> Duration {
@@ -98,4 +100,19 @@ fn reasons_for_waiting_are_said_once() {
 fn times_read_well() {
     assert_eq!(humane(ms(31)), "31 ms");
     assert_eq!(humane(ms(2_440)), "2.4 s");
+}
+
+#[test]
+fn a_big_group_is_told_in_tenths() {
+    let big = |alive: u32| {
+        let members: Vec<_> = (0..alive).map(|n| member(n, &n.to_string())).collect();
+        GroupView { wanted: 100, ..group(&members, false) }
+    };
+    let mut tracker = Tracker::default();
+    assert!(tracker.snapshot(big(0), ms(1)).is_empty());
+    assert!(tracker.snapshot(big(9), ms(2)).is_empty());
+    assert_eq!(texts(&tracker.snapshot(big(31), ms(3))), ["g: 31 of 100 alive"]);
+    let note = |level| Note { key: "g".into(), at: Moment::START, level, text: "x".into() };
+    assert!(tracker.note(&note(Level::Info), ms(4)).is_empty());
+    assert_eq!(texts(&tracker.note(&note(Level::Warning), ms(4))), ["g: x"]);
 }
