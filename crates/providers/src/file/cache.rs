@@ -2,7 +2,10 @@
 //!
 //! Every look first takes what the kernel reported since the last one and reads those files again.
 //! Where that does not suffice (no inotify, lost events, a directory that changed without an event)
-//! all names are looked at, and those files are read whose size, times or number changed.
+//! all names are looked at, and those files are read whose size, times or number changed. Links, and
+//! files with a second name, are read at every look: they change from elsewhere. (A file that gets a
+//! second name elsewhere after it was read, and is then written through that one, is noticed only
+//! when all names are looked at.)
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, Metadata};
@@ -56,6 +59,11 @@ impl Stamp {
     }
 }
 
+/// True for a link, and for a file that has a name elsewhere.
+fn is_linked(metadata: &Metadata) -> bool {
+    metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1
+}
+
 struct Entry {
     stamp: Stamp,
     settled: bool,
@@ -81,6 +89,9 @@ pub(super) struct Cache {
     dir_stamp: Option<Stamp>,
     /// Names that must be read at the next look.
     dirty: BTreeSet<String>,
+    /// Names of links: what they lead to changes without a word from this directory, and its times
+    /// may be set back.
+    linked: BTreeSet<String>,
     /// False when all names must be looked at.
     complete: bool,
 }
@@ -96,6 +107,7 @@ impl Cache {
             watch_number: 0,
             dir_stamp: None,
             dirty: BTreeSet::new(),
+            linked: BTreeSet::new(),
             complete: false,
         }
     }
@@ -129,12 +141,13 @@ impl Cache {
     ) -> Result<(), FileError> {
         self.take_events()?;
         let mut fault = None;
-        let names = if self.complete && self.changes.is_some() {
+        let mut names = if self.complete && self.changes.is_some() {
             std::mem::take(&mut self.dirty)
         } else {
             self.dirty.clear();
             self.names_to_look_at()?
         };
+        names.extend(std::mem::take(&mut self.linked)); // the look notes them again
         for name in names {
             if let Err(e) = self.look_at(&name, news) {
                 self.dirty.insert(name); // until it can be read, no list is complete
@@ -217,6 +230,9 @@ impl Cache {
         if name.starts_with('.') {
             return Ok(());
         }
+        if fs::symlink_metadata(self.dir.join(name)).is_ok_and(|metadata| is_linked(&metadata)) {
+            self.linked.insert(name.to_owned());
+        }
         let found = self.read(name)?;
         let old = self.entries.remove(name).and_then(|entry| entry.row);
         if let Some(key) = old.as_ref().and_then(|row| row.tags().get(tags::STEP_KEY))
@@ -243,7 +259,8 @@ impl Cache {
                 (stamp, Some(row))
             }
         };
-        let entry = Entry { stamp, settled: stamp.has_settled(), row };
+        let settled = stamp.has_settled() && !self.linked.contains(name);
+        let entry = Entry { stamp, settled, row };
         self.entries.insert(name.to_owned(), entry);
         Ok(())
     }

@@ -122,6 +122,35 @@ async fn what_cannot_be_read_is_named_and_strangers_are_left_out() {
 }
 
 #[tokio::test]
+async fn what_links_lead_to_is_read_each_time() {
+    for notify in [true, false] {
+        let scene = Scene::new(notify);
+        let (one, two) = (scene.dir.path().join("one"), scene.dir.path().join("two"));
+        for path in [&one, &two] {
+            fs::write(path, by_hand(1)).expect("write");
+        }
+        std::os::unix::fs::symlink(&one, scene.path("instance-1")).expect("symbolic link");
+        fs::hard_link(&two, scene.path("instance-2")).expect("hard link");
+        assert_eq!(scene.names().await, ["instance-1", "instance-2"]);
+        // Long after the files have settled.
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
+        scene.list().await;
+        for (round, value) in [2u32, 3].into_iter().enumerate() {
+            for path in [&one, &two] {
+                fs::write(path, by_hand(value)).expect("write");
+            }
+            let list = scene.list().await;
+            let values: Vec<_> = list.values().map(|tags| tags["value"].clone()).collect();
+            assert_eq!(values, [value.to_string(), value.to_string()], "round {round}");
+        }
+        fs::remove_file(&one).expect("remove");
+        assert_eq!(scene.names().await, ["instance-2"]);
+        fs::write(&one, by_hand(4)).expect("write");
+        assert_eq!(scene.names().await, ["instance-1", "instance-2"]);
+    }
+}
+
+#[tokio::test]
 async fn a_missing_directory_is_not_an_empty_one() {
     for notify in [true, false] {
         let scene = Scene::new(notify);
