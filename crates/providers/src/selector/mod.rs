@@ -10,10 +10,13 @@
 //!
 //! A list is whole or fails. Destroy and Label go to the one choice that has the instance. Every
 //! call ends within a bounded time. A Provision whose outcome is unknown is not tried elsewhere: that
-//! might make two.
+//! might make two. The choice that was asked is remembered with the key, in memory, and alone asked
+//! again until a list shows the instance, the choice knows of the key and refuses, or so much time
+//! has passed that the call cannot come to anything.
 
 mod choice;
 mod fan;
+mod open;
 mod provider;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use regrow_codec::Any;
-use regrow_ids::InstanceId;
+use regrow_ids::{InstanceId, PluginName};
 use regrow_plugin::spi::{
     Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
 };
@@ -17,6 +17,7 @@ use tokio_stream::StreamExt as _;
 
 use super::choice::PropertyMap;
 use super::fan::{self, CHANGE_LIMIT, LIST_LIMIT};
+use super::open::OpenOutcomes;
 use super::{Choice, Choices, SelectorError};
 use crate::hints::Hints;
 use crate::keys::KeyLocks;
@@ -59,6 +60,7 @@ struct Core {
     lookup: Arc<dyn Lookup>,
     hints: Hints,
     keys: KeyLocks,
+    open: OpenOutcomes,
     chance: Mutex<StdRng>,
     /// Instances that are being made, by position of the choice: lists do not show them yet.
     making: Mutex<Vec<usize>>,
@@ -91,6 +93,7 @@ impl Selector {
             lookup,
             hints: Hints::default(),
             keys: KeyLocks::default(),
+            open: OpenOutcomes::default(),
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
         };
         Self { core: Arc::new(core), relays: Mutex::default() }
@@ -127,9 +130,14 @@ impl Core {
         };
         if let Some(key) = key {
             // An earlier attempt may have taken another choice than this one would.
-            let tags = Tags::from([(tags::STEP_KEY.to_owned(), key)]);
+            let tags = Tags::from([(tags::STEP_KEY.to_owned(), key.clone())]);
             if let Some(made) = self.list(&tags, false).await?.first() {
+                self.open.close(&key);
                 return Ok(made.id.clone());
+            }
+            // A list that lags does not show it yet.
+            if let Some(at) = self.open.choice_of(&key) {
+                return self.make(&self.choices.as_slice()[at], &properties, &spec).await;
             }
         }
         if let Some(pinned) = self.choices.pinned(spec.logical_id.as_ref()) {
@@ -156,12 +164,46 @@ impl Core {
         spec: &InstanceSpec,
     ) -> Outcome<InstanceId> {
         let spec = InstanceSpec { properties: properties.of(&choice.name)?, ..spec.clone() };
+        let key = spec.tags.get(tags::STEP_KEY);
+        // Noted first: the call may end with us.
+        let was_open = key.is_some_and(|key| self.open.begin(key, self.position(choice)));
+        let mut remembers = false;
         let call = async {
             let plugin = fan::find(&self.lookup, &choice.name).await?;
+            remembers = plugin.remembers_keys();
             let made = plugin.provision(&spec);
             fan::bounded(&choice.name, "Instance.Provision", CHANGE_LIMIT, made).await
         };
-        call.await.map_err(|source| fault("provision instance", choice, source))
+        let made = call.await;
+        let Some(key) = key else {
+            return made.map_err(|source| fault("provision instance", choice, source));
+        };
+        let source = match made {
+            Ok(id) => {
+                self.open.made(key);
+                return Ok(id);
+            }
+            Err(source) => source,
+        };
+        // What a choice says to this call holds for the one before only if it knows that one.
+        let is_known = match source.effect() {
+            Effect::Unknown => {
+                self.open.unknown(key);
+                false
+            }
+            Effect::Refused => !was_open || remembers || self.open.is_over(key),
+            Effect::None => !was_open || self.open.is_over(key),
+        };
+        if is_known {
+            self.open.close(key);
+            return Err(fault("provision instance", choice, source));
+        }
+        Err(fault("provision instance", choice, still_open(&choice.name, source)))
+    }
+
+    fn position(&self, choice: &Choice) -> usize {
+        let choices = self.choices.as_slice();
+        choices.iter().position(|one| one.name == choice.name).unwrap_or(0)
     }
 
     async fn make_in_first_tier(
@@ -315,6 +357,18 @@ fn fault(doing: &'static str, choice: &Choice, source: PluginError) -> SelectorE
     SelectorError::Choice { doing, choice: choice.name.clone(), source: Box::new(source) }
 }
 
+/// What the caller is told while nobody knows what came of an earlier call.
+fn still_open(choice: &PluginName, source: PluginError) -> PluginError {
+    if source.effect() == Effect::Unknown {
+        return source;
+    }
+    PluginError::Broken {
+        plugin: choice.to_string(),
+        method: "Instance.Provision".to_owned(),
+        reason: format!("what came of an earlier call is not known; now it says: {source}"),
+    }
+}
+
 /// Time between attempts to watch a choice that cannot be watched now.
 const RELAY_STEP: Duration = Duration::from_secs(5);
 
@@ -340,6 +394,8 @@ impl Instance for Selector {
         self.core.validate(properties).await.map_err(SelectorError::into_plugin_error)
     }
 
+    // Keys are not promised to be remembered: that needs every choice to do so, and after a restart a
+    // list that lags hides which choice was asked.
     async fn provision(&self, spec: &InstanceSpec) -> Result<InstanceId> {
         Self::detached(Arc::clone(&self.core).provision(spec.clone())).await
     }

@@ -129,6 +129,54 @@ async fn an_unknown_outcome_is_not_tried_elsewhere() {
     assert_eq!(scene.counts(), [1, 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_open_outcome_keeps_tiers_from_going_on() {
+    let scene = Scene::new(2);
+    let tiered = scene.selector(Way::Tiered, choices(2));
+    scene.clouds[0].0.configure(|options| {
+        options.idempotent = false;
+        options.faults.list_lag = GoDuration::from_secs(3_600);
+        options.faults.create_times_out = Fault::next(1);
+    });
+    let fault = tiered.provision(&spec("a")).await.expect_err("timed out");
+    assert_eq!(fault.effect(), Effect::Unknown);
+    // It refuses now, and does not say that it knows of the first call.
+    scene.clouds[0].0.configure(|options| options.faults.create_fails = Fault::always());
+    for _ in 0..2 {
+        let fault = tiered.provision(&spec("a")).await.expect_err("refused");
+        assert_eq!(fault.effect(), Effect::Unknown, "{fault}");
+        assert_eq!(scene.counts(), [1, 0]);
+    }
+    // Other keys are not concerned.
+    tiered.provision(&spec("b")).await.expect("the second tier");
+    assert_eq!(scene.counts(), [1, 1]);
+    // After so long it cannot come to anything any more.
+    tokio::time::sleep(Duration::from_secs(900)).await;
+    let fault = tiered.provision(&spec("a")).await.expect_err("refused");
+    assert_eq!(fault.effect(), Effect::Refused, "{fault}");
+    tiered.provision(&spec("a")).await.expect("the second tier");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_outcome_keeps_spread_with_its_choice() {
+    let scene = Scene::new(2);
+    let spread = scene.selector(Way::Spread, choices(2));
+    scene.clouds[0].0.configure(|options| {
+        options.faults.list_lag = GoDuration::from_secs(60);
+        options.faults.create_times_out = Fault::next(1);
+    });
+    for (cloud, id) in [(0, "1"), (0, "2"), (1, "3")] {
+        let planted = Description { id: id.into(), ..Default::default() };
+        scene.clouds[cloud].0.plant(planted).expect("plant");
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    spread.provision(&spec("a")).await.expect_err("timed out");
+    assert_eq!(scene.counts(), [3, 1], "the first seemed to be empty");
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    spread.provision(&spec("a")).await.expect("the same again");
+    assert_eq!(scene.counts(), [3, 1]);
+}
+
 #[tokio::test]
 async fn a_key_finds_its_instance_in_whatever_choice() {
     for way in Way::ALL {
