@@ -15,7 +15,9 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 use crate::hostile::resident_kib;
-use crate::support::{Memory, client, memory_plugin, name, post, raw, read_answer, rpc, start};
+use crate::support::{
+    Memory, client, directory, memory_plugin, name, post, raw, read_answer, rpc, start,
+};
 use crate::told::Told;
 
 const VALIDATE: &str = r#"{"jsonrpc":"2.0","method":"Instance.Validate","id":7}"#;
@@ -27,7 +29,7 @@ struct Site {
 }
 
 async fn site(limits: Limits) -> Site {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let path = dir.path().join("file");
     let listen = Listen::unix(dir.path());
     let running = serve_with(memory_plugin("file"), listen, limits).await.expect("serve");
@@ -84,7 +86,7 @@ async fn the_default_limit_is_64_mebibytes() {
 
 #[tokio::test]
 async fn the_largest_body_takes_twice_its_size_at_most() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(Plugin::instance("file", Told), dir.path()).await;
     let head = r#"{"jsonrpc":"2.0","method":"Instance.Validate","params":{"Properties":{"a":""#;
     let tail = r#""}},"id":7}"#;
@@ -183,7 +185,7 @@ async fn a_kept_connection_may_pause_between_calls() {
 #[tokio::test]
 async fn who_does_not_read_is_cut_off() {
     let limits = Limits { write_timeout: Duration::from_millis(300), ..Limits::default() };
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let plugin = Plugin::instance("file", Memory::with(20_000));
     let running = serve_with(plugin, Listen::unix(dir.path()), limits).await.expect("serve");
     let mut stream = UnixStream::connect(dir.path().join("file")).await.expect("connect");
@@ -296,7 +298,7 @@ impl Instance for Moody {
 
 #[tokio::test]
 async fn a_handler_that_panics_fails_its_own_call_only() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(Plugin::instance("moody", Moody::default()), dir.path()).await;
     let instances = client(&running).instance(&name("moody")).await.expect("instance");
     let text = "Instance.Validate: the plugin panicked: validate null";
@@ -309,7 +311,7 @@ async fn a_handler_that_panics_fails_its_own_call_only() {
 
 #[tokio::test]
 async fn an_unknown_effect_stays_unknown_over_two_hops() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(Plugin::instance("moody", Moody::default()), dir.path()).await;
     let instances = client(&running).instance(&name("moody")).await.expect("instance");
     let error = instances.destroy(&"x".into(), DestroyReason::Terminate).await.expect_err("no");
@@ -319,7 +321,7 @@ async fn an_unknown_effect_stays_unknown_over_two_hops() {
 
 #[tokio::test]
 async fn a_provision_outlives_its_caller_and_a_stop_waits_for_it() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let moody = Moody::default();
     let (started, go_on, done) =
         (Arc::clone(&moody.started), Arc::clone(&moody.go_on), Arc::clone(&moody.done));
@@ -340,7 +342,7 @@ async fn a_provision_outlives_its_caller_and_a_stop_waits_for_it() {
 
 #[tokio::test]
 async fn a_stop_answers_what_it_began() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let moody = Moody::default();
     let (started, go_on) = (Arc::clone(&moody.started), Arc::clone(&moody.go_on));
     let running = start(Plugin::instance("moody", moody), dir.path()).await;

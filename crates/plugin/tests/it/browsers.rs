@@ -8,7 +8,7 @@ use regrow_plugin::{Endpoint, FixedObjects, Listen, Plugin, Running, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::support::{Memory, Raw, client, name, read_answer};
+use crate::support::{Memory, Raw, client, directory, name, read_answer};
 
 const HELLO: &str = r#"{"jsonrpc":"2.0","method":"Handshake.Hello","id":1}"#;
 
@@ -39,7 +39,7 @@ async fn post(address: &str, headers: &str) -> Raw {
 
 #[tokio::test]
 async fn a_port_answers_programs_and_not_pages() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let (running, address) = on_port(dir.path()).await;
     let of_host = format!("Host: {address}\r\n");
     for (headers, answered) in [
@@ -70,7 +70,7 @@ async fn a_port_answers_programs_and_not_pages() {
 #[tokio::test]
 async fn only_a_socket_shows_events_to_every_origin() {
     const ASK: &[u8] = b"GET /events?topic=/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let (_running, address) = on_port(&dir.path().join("port")).await;
     let mut stream = TcpStream::connect(address).await.expect("connect");
     stream.write_all(ASK).await.expect("write");

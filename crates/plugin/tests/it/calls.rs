@@ -10,12 +10,12 @@ use regrow_plugin::{
 };
 use serde_json::json;
 
-use crate::support::{memory_plugin, name, start, tags, timeouts, typed_plugin};
+use crate::support::{directory, memory_plugin, name, start, tags, timeouts, typed_plugin};
 use crate::told::{SLOW, SLOW_FOR, Told};
 
 #[tokio::test]
 async fn an_instance_lives_its_life_over_a_socket() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(memory_plugin("file"), dir.path()).await;
     let plugins = SocketPlugins::with(Directory::new(dir.path()), timeouts());
     assert_eq!(plugins.names(), ["file"]);
@@ -45,7 +45,7 @@ async fn an_instance_lives_its_life_over_a_socket() {
 
 #[tokio::test]
 async fn subtypes_select_objects() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(typed_plugin("simulator", &["compute", "disk"]), dir.path()).await;
     let plugins = SocketPlugins::with(Directory::new(dir.path()), timeouts());
     let disks = plugins.instance(&name("simulator/disk")).await.expect("lookup");
@@ -62,7 +62,7 @@ async fn subtypes_select_objects() {
 
 #[tokio::test]
 async fn every_interface_is_called_through_its_trait() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let told = Arc::new(Told);
     let plugin = Plugin::new("all")
         .with_controllers(FixedObjects::single(Arc::clone(&told) as Arc<dyn Controller>))
@@ -150,7 +150,7 @@ async fn call_all(plugins: &dyn Lookup) {
 
 #[tokio::test]
 async fn a_changeable_tree_can_be_read() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let told = Arc::new(Told) as Arc<dyn Updatable>;
     let plugin = Plugin::new("vars").with_updatables(FixedObjects::single(told));
     let registry = Registry::default();
@@ -165,7 +165,7 @@ async fn a_changeable_tree_can_be_read() {
 
 #[tokio::test]
 async fn a_destroy_that_waits_for_drains_is_waited_for() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let told = Arc::new(Told);
     let plugin = Plugin::new("all")
         .with_controllers(FixedObjects::single(Arc::clone(&told) as Arc<dyn Controller>))

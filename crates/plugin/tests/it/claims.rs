@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use regrow_plugin::server::ServeError;
 use regrow_plugin::{Directory, Endpoint, Listen, Lookup, SocketPlugins, serve};
 
-use crate::support::{memory_plugin, name, start, timeouts};
+use crate::support::{directory, memory_plugin, name, start, timeouts};
 
 async fn refusal(directory: &Path) -> ServeError {
     let refused = serve(memory_plugin("file"), Listen::unix(directory)).await;
@@ -33,7 +33,7 @@ fn dead_pid() -> u32 {
 
 #[tokio::test]
 async fn leftovers_of_a_dead_owner_are_taken_over() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     leave_socket(&dir.path().join("file"));
     fs::write(dir.path().join("file.pid"), dead_pid().to_string()).expect("write");
     let _running = start(memory_plugin("file"), dir.path()).await;
@@ -45,7 +45,7 @@ async fn leftovers_of_a_dead_owner_are_taken_over() {
 
 #[tokio::test]
 async fn a_number_that_went_to_another_process_is_no_owner() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     leave_socket(&dir.path().join("file"));
     let path = dir.path().join("file.pid");
     // Process 1 runs, but began long after this file was written.
@@ -57,7 +57,7 @@ async fn a_number_that_went_to_another_process_is_no_owner() {
 
 #[tokio::test]
 async fn a_live_owner_is_named() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(memory_plugin("file"), dir.path()).await;
     let text = refusal(dir.path()).await.to_string();
     let own = format!("process {} (", std::process::id());
@@ -69,7 +69,7 @@ async fn a_live_owner_is_named() {
 
 #[tokio::test]
 async fn an_owner_that_runs_but_does_not_answer_is_named_too() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     leave_socket(&dir.path().join("file"));
     let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
     fs::write(dir.path().join("file.pid"), child.id().to_string()).expect("write");
@@ -84,7 +84,7 @@ async fn an_owner_that_runs_but_does_not_answer_is_named_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_starters_one_wins() {
     for round in 0..10 {
-        let dir = tempfile::tempdir().expect("directory");
+        let dir = directory();
         if round % 2 == 0 {
             leave_socket(&dir.path().join("file"));
             fs::write(dir.path().join("file.pid"), dead_pid().to_string()).expect("write");
@@ -108,7 +108,7 @@ async fn of_many_starters_one_wins() {
 
 #[tokio::test]
 async fn a_successor_keeps_its_files() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let first = start(memory_plugin("file"), dir.path()).await;
     fs::remove_file(dir.path().join("file")).expect("remove");
     fs::remove_file(dir.path().join("file.pid")).expect("remove");
@@ -120,7 +120,7 @@ async fn a_successor_keeps_its_files() {
 
 #[tokio::test]
 async fn nobody_else_gets_in() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let nested = dir.path().join("a/b");
     let _running = start(memory_plugin("file"), &nested).await;
     let mode = |path: &Path| fs::metadata(path).expect("metadata").mode() & 0o777;
@@ -130,7 +130,7 @@ async fn nobody_else_gets_in() {
 
 #[tokio::test]
 async fn a_planted_link_is_not_written_through() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let elsewhere = dir.path().join("elsewhere");
     fs::create_dir(&elsewhere).expect("folder");
     let target = elsewhere.join("precious");
@@ -154,7 +154,7 @@ async fn a_planted_link_is_not_written_through() {
 
 #[tokio::test]
 async fn root_stays_out_of_the_directories_of_users() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let theirs = dir.path().join("theirs");
     fs::create_dir(&theirs).expect("folder");
     fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).expect("mode");
@@ -172,7 +172,7 @@ async fn root_stays_out_of_the_directories_of_users() {
 
 #[tokio::test]
 async fn what_cannot_be_used_is_said() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     fs::write(dir.path().join("file"), "mine").expect("write");
     let text = refusal(dir.path()).await.to_string();
     assert!(text.contains("is not a socket"), "{text}");
@@ -205,7 +205,7 @@ async fn what_cannot_be_used_is_said() {
 
 #[tokio::test]
 async fn a_port_is_made_known_by_a_file() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let listen = Listen::tcp("127.0.0.1:0", dir.path());
     let running = serve(memory_plugin("file"), listen.clone()).await.expect("serve");
     let text = fs::read_to_string(dir.path().join("file.listen")).expect("file");

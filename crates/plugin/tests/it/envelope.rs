@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use regrow_plugin::Running;
 
-use crate::support::{post, raw, rpc, start, typed_plugin};
+use crate::support::{directory, post, raw, rpc, start, typed_plugin};
 
 async fn site() -> (tempfile::TempDir, Running, PathBuf) {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(typed_plugin("file", &["."]), dir.path()).await;
     let path = dir.path().join("file");
     (dir, running, path)

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::support::{Memory, client, name, rpc, start, timeouts, typed_plugin};
+use crate::support::{Memory, client, directory, name, rpc, start, timeouts, typed_plugin};
 use crate::told::Told;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ fn watched(name: &str, object: &str) -> (Arc<Memory>, Plugin) {
 
 #[tokio::test]
 async fn the_stream_reads_as_captured() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let told = Arc::new(Told) as Arc<dyn Events>;
     let plugin = Plugin::new("time").with_events(FixedObjects::single(told));
     let _running = start(plugin, dir.path()).await;
@@ -73,7 +73,7 @@ async fn read_all(path: &Path, topic: &str) -> String {
 
 #[tokio::test]
 async fn a_watched_instance_object_tells_over_the_wire() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     for object in [".", "compute"] {
         let (memory, plugin) = watched("simulator", object);
         let running = start(plugin, dir.path()).await;
@@ -113,7 +113,7 @@ async fn a_watched_instance_object_tells_over_the_wire() {
 
 #[tokio::test]
 async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     // As a provider does: it publishes the same events itself, under topics by what happened.
     let (memory, plugin) = watched("simulator", "compute");
     let own = FixedObjects::single(Arc::clone(&memory) as Arc<dyn Events>);
@@ -144,7 +144,7 @@ async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
 
 #[tokio::test]
 async fn who_cannot_tell_is_not_watched() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(typed_plugin("file", &["a", "b"]), dir.path()).await;
     let instances = client(&running).instance(&name("file/a")).await.expect("instance");
     assert!(instances.watch().is_none());
@@ -154,7 +154,7 @@ async fn who_cannot_tell_is_not_watched() {
 
 #[tokio::test]
 async fn own_events_and_hints_go_together() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let (memory, plugin) = watched("x", ".");
     let told = || Arc::new(Told) as Arc<dyn Events>;
     let objects = FixedObjects::default().with("clock", told());
@@ -175,7 +175,7 @@ async fn own_events_and_hints_go_together() {
 
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_stalls_nobody() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let (memory, plugin) = watched("x", ".");
     let running = start(plugin, dir.path()).await;
     let mut silent = UnixStream::connect(dir.path().join("x")).await.expect("connect");

@@ -12,7 +12,7 @@ use regrow_plugin::{
     SocketPlugins, Timeouts,
 };
 
-use crate::support::{Memory, client, memory_plugin, name, rpc, start, timeouts};
+use crate::support::{Memory, client, directory, memory_plugin, name, rpc, start, timeouts};
 use crate::told::Told;
 
 /// A plugin that counts how often it is asked what it offers.
@@ -40,7 +40,7 @@ async fn counted(directory: &Path) -> (Running, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn one_handshake_serves_many_lookups() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let (running, count) = counted(dir.path()).await;
     let plugins = SocketPlugins::with(Directory::new(dir.path()), timeouts());
     for _ in 0..50 {
@@ -62,7 +62,7 @@ async fn one_handshake_serves_many_lookups() {
 
 #[tokio::test]
 async fn a_restarted_plugin_may_offer_something_else() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let plugins = SocketPlugins::with(Directory::new(dir.path()), timeouts());
     let running = start(memory_plugin("x"), dir.path()).await;
     plugins.instance(&name("x")).await.expect("an instance plugin");
@@ -77,7 +77,7 @@ async fn a_restarted_plugin_may_offer_something_else() {
 #[tokio::test]
 async fn who_waits_for_a_greeting_waits_for_one_time_limit() {
     const LIMIT: Duration = Duration::from_secs(1);
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let path = dir.path().join("file");
     // Connections are made, and nobody ever answers.
     let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
@@ -114,7 +114,7 @@ impl Objects<dyn Instance> for Changing {
 
 #[tokio::test]
 async fn objects_come_and_go() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let objects = Arc::new(Changing::default());
     let plugin = Plugin::new("x").with_instances(Arc::clone(&objects));
     let running = start(plugin, dir.path()).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regrow_plugin::spi::{Controller, Events, Group, Instance, L4, Metadata, Updatable};
 use regrow_plugin::{FixedObjects, Plugin, Running, Vendor};
 
-use crate::support::{raw, rpc, start, typed_plugin};
+use crate::support::{directory, raw, rpc, start, typed_plugin};
 use crate::told::Told;
 
 struct Site {
@@ -16,7 +16,7 @@ struct Site {
 }
 
 async fn site(plugin: Plugin) -> Site {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let path = dir.path().join(plugin.name());
     let running = start(plugin, dir.path()).await;
     Site { _dir: dir, _running: running, path }

@@ -11,7 +11,7 @@ use regrow_plugin::{Client, Effect, Endpoint, PluginError, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::support::{client, memory_plugin, name, start};
+use crate::support::{client, directory, memory_plugin, name, start};
 
 const LIMIT: Duration = Duration::from_millis(600);
 
@@ -27,7 +27,7 @@ impl Bad {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let dir = tempfile::tempdir().expect("directory");
+        let dir = directory();
         let path = dir.path().join("bad");
         let listener = UnixListener::bind(&path).expect("bind");
         let requests = Arc::new(AtomicUsize::new(0));
@@ -123,7 +123,7 @@ async fn one_that_hangs_costs_the_time_limit() {
 
 #[tokio::test]
 async fn one_that_accepts_nobody_hangs_the_same_way() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let path = dir.path().join("bad");
     let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
     let error = limited(&path).hello().await.expect_err("nobody accepts");
@@ -325,7 +325,7 @@ async fn answers_that_are_swapped_are_noticed() {
 
 #[tokio::test]
 async fn nobody_there_means_that_nothing_happened() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let path = dir.path().join("gone");
     let error = limited(&path).hello().await.expect_err("nobody");
     assert!(matches!(error, PluginError::Unreachable { .. }), "{error:?}");
@@ -415,7 +415,7 @@ async fn calls_beyond_the_connections_wait_and_then_say_why() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_good_do_not_suffer_with_the_bad() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(memory_plugin("good"), dir.path()).await;
     let bad = Bad::start(|mut peer| async move {
         peer.request().await;

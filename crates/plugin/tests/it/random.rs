@@ -10,7 +10,7 @@ use regrow_plugin::wire::methods;
 use tokio::net::UnixStream;
 
 use crate::conformance::world;
-use crate::support::{post, read_answer, start};
+use crate::support::{directory, post, read_answer, start};
 
 /// Requests for each test.
 const CASES: u32 = 300;
@@ -67,7 +67,7 @@ fn with_world(test: impl AsyncFnOnce(&Path, &mut TestRunner)) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
-        let dir = tempfile::tempdir().expect("directory");
+        let dir = directory();
         let _running = start(world::plugin("world"), dir.path()).await;
         let seed: u64 = match std::env::var("REGROW_SEED") {
             Ok(seed) => seed.parse().expect("REGROW_SEED is a number"),

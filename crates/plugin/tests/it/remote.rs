@@ -7,7 +7,7 @@ use regrow_plugin::{Lookup, PluginError, RemotePlugins};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::support::{memory_plugin, name, start, timeouts};
+use crate::support::{directory, memory_plugin, name, start, timeouts};
 
 /// As much of a manager's port as a client needs: one request per connection.
 async fn port(directory: &Path, leads: bool) -> String {
@@ -47,7 +47,7 @@ async fn pass(mut stream: TcpStream, directory: PathBuf, leads: bool) {
 
 #[tokio::test]
 async fn the_one_that_leads_is_asked() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(memory_plugin("file"), dir.path()).await;
     let (follower, leader) = (port(dir.path(), false).await, port(dir.path(), true).await);
     let urls = ["http://127.0.0.1:1".to_owned(), follower.clone(), leader.clone()];
@@ -65,7 +65,7 @@ async fn the_one_that_leads_is_asked() {
 
 #[tokio::test]
 async fn without_a_leader_nobody_is_asked() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let follower = port(dir.path(), false).await;
     // The only one is asked even so: it passes everything on.
     let address = follower.trim_start_matches("http://").to_owned();

@@ -9,7 +9,7 @@ use regrow_plugin::Plugin;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
-use crate::support::{Memory, post, read_answer, start};
+use crate::support::{Memory, directory, post, read_answer, start};
 
 const CONNECTIONS: usize = 8;
 const MEMBERS: usize = 1_000;
@@ -17,7 +17,7 @@ const TIME: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_members_on_eight_connections() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(Plugin::instance("many", Memory::with(MEMBERS)), dir.path()).await;
     let calls = Arc::new(AtomicUsize::new(0));
     let begin = Instant::now();

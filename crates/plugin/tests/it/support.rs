@@ -1,6 +1,7 @@
 //! Small plugins, and raw HTTP without a client library.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,12 @@ use regrow_plugin::{Client, FixedObjects, Listen, Plugin, PluginError, Running, 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast;
+
+/// A directory that plugins can be served in under any umask: theirs must be nobody else's.
+pub fn directory() -> tempfile::TempDir {
+    let mode = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().expect("directory")
+}
 
 /// Serves a plugin in a directory.
 pub async fn start(plugin: Plugin, directory: &Path) -> Running {

@@ -12,7 +12,7 @@ use regrow_plugin::{Directory, Lookup, SocketPlugins};
 use serde_json::json;
 
 use super::options;
-use crate::support::{name, tags, timeouts};
+use crate::support::{directory, name, tags, timeouts};
 
 /// A process that ends with the test.
 struct Process(Child);
@@ -72,7 +72,7 @@ async fn check(directory: &Path, may_warn: &[&str]) {
 }
 
 fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let mode = std::fs::Permissions::from_mode(0o700);
     std::fs::set_permissions(dir.path(), mode).expect("mode");
     dir

@@ -13,7 +13,7 @@ use regrow_plugin::conformance::{Options, Outcome, Report, catalogue, run};
 use regrow_plugin::{Endpoint, Listen, serve};
 use serde_json::json;
 
-use crate::support::{start, typed_plugin};
+use crate::support::{directory, start, typed_plugin};
 use proxy::Proxy;
 
 /// Small enough for a test of every fault.
@@ -39,7 +39,7 @@ fn assert_all_pass(report: &Report, not_applicable: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_plugin_passes_every_check() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(world::plugin("world"), dir.path()).await;
     let report = run(running.endpoint().clone(), Options { connections: 1_000, ..options() }).await;
     assert_all_pass(&report, &[]);
@@ -52,7 +52,7 @@ async fn a_good_plugin_passes_every_check() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_on_tcp_passes() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let listen = Listen::tcp("127.0.0.1:0", dir.path());
     let running = serve(world::plugin("world"), listen).await.expect("serve");
     let report = run(running.endpoint().clone(), options()).await;
@@ -61,7 +61,7 @@ async fn a_plugin_on_tcp_passes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_plugin_lacks_is_neither_passed_nor_failed() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let running = start(typed_plugin("simulator", &["compute", "disk"]), dir.path()).await;
     let report = run(running.endpoint().clone(), Options { provision: None, ..options() }).await;
     assert!(report.passed(), "{report}");
@@ -86,7 +86,7 @@ async fn every_check_finds_its_fault() {
     let mut blind = Vec::new();
     for fault in faults::all() {
         covered.insert(fault.check);
-        let dir = tempfile::tempdir().expect("directory");
+        let dir = directory();
         let _running = start(world::plugin("good"), dir.path()).await;
         let proxy = Proxy::start(dir.path(), fault.act);
         let only = vec![fault.check.to_owned()];
@@ -108,7 +108,7 @@ async fn every_check_finds_its_fault() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxy_itself_adds_no_fault() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let _running = start(world::plugin("good"), dir.path()).await;
     let proxy = Proxy::start(dir.path(), Box::new(|_| proxy::Act::Forward));
     let report = run(Endpoint::Unix(proxy.path().to_owned()), options()).await;
@@ -121,7 +121,7 @@ async fn the_proxy_itself_adds_no_fault() {
 
 #[tokio::test]
 async fn nobody_there_fails_quickly() {
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let endpoint = Endpoint::Unix(dir.path().join("gone"));
     let report = run(endpoint, options()).await;
     assert!(!report.passed());
@@ -133,7 +133,7 @@ async fn nobody_there_fails_quickly() {
 #[tokio::test]
 async fn an_open_socket_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().expect("directory");
+    let dir = directory();
     let folder = dir.path().join("open");
     let running = start(typed_plugin("file", &["."]), &folder).await;
     let mode = |path: &std::path::Path, mode| {
