@@ -68,7 +68,7 @@ impl Scene {
 
     fn record(&self) {
         let dir = self.path().join(ID);
-        std::fs::create_dir(&dir).expect("directory");
+        std::fs::create_dir_all(&dir).expect("directory");
         let start = stat(self.pids[0]).expect("look").expect("alive").start;
         let pid = self.pids[0].as_raw_nonzero().get();
         let record = InstanceRecord {
@@ -116,6 +116,27 @@ async fn a_stop_takes_members_along_that_hide_their_name() {
     let processes = scene.open().await;
     processes.destroy(&ID.into(), DestroyReason::Terminate).await.expect("destroy");
     assert_eq!(scene.living(), 0);
+}
+
+#[tokio::test]
+async fn an_unrecorded_start_is_found_without_its_name() {
+    for log in ["1>>", "2>>"] {
+        // The logs are there before the process is.
+        let script = format!(
+            r#"dir=$(dirname "$1")/{ID}; mkdir -p "$dir"; echo $$ >"$1"
+            exec env -i "$(command -v sleep)" 1000 {log}"$dir"/{}"#,
+            if log == "1>>" { "stdout.log" } else { "stderr.log" }
+        );
+        let scene = Scene::new(&script, 1).await;
+        let dir = scene.path().join(ID);
+        let mut record = InstanceRecord::read(&dir).expect("record");
+        (record.state, record.leader) = (State::Starting, None);
+        record.write(&dir).expect("record");
+        let processes = scene.open().await;
+        let found = processes.describe_instances(&Tags::new(), true).await.expect("list");
+        let pid = found.first().map(|one| one.properties.to_value()["Pid"].clone());
+        assert_eq!(pid, Some(json!(scene.pids[0].as_raw_nonzero().get())), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,13 @@
 //! Instances outlive the provider. The next one on the same directory finds them by pid, start time
 //! and the kernel's boot id, checked through a pidfd, and goes on with them. The record of an
 //! instance is on disk before its process exists, so a crash in between leaves one instance or
-//! none, never two: a process whose start was not recorded any more is found by its environment.
+//! none, never two: a process whose start was not recorded any more is found by its environment, or
+//! by the logs that it writes to. One case is left: we die between the start of a process and its
+//! record (about a millisecond), and before the next run looks, the program has both cleared its
+//! environment and sent both outputs elsewhere, or we are not root and it has become another user.
+//! Then it runs on unknown, beside a second one. A shell that waits for our word before it becomes
+//! the program would close that; but it drops variables whose names it cannot hold, changes others,
+//! and hides why a program cannot be started.
 //!
 //! An instance whose record cannot be read is set aside: the others go on, but every list fails and
 //! names it, because nobody knows whether it runs. It is dealt with once its directory is gone.

@@ -107,6 +107,17 @@ fn named_in(environment: &[u8], provider: &Path) -> Option<InstanceId> {
     std::str::from_utf8(value(INSTANCE_VARIABLE)?).ok().map(InstanceId::from)
 }
 
+/// True when a process writes to the given standard output or standard error.
+pub(super) fn writes_to(pid: Pid, stdout: &Path, stderr: &Path) -> io::Result<bool> {
+    for (file, log) in [("fd/1", stdout), ("fd/2", stderr)] {
+        let target = if_shown(if_there(fs::read_link(path(pid, file))))?;
+        if target.is_some_and(|target| target == log) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A living process that matters to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {

@@ -8,7 +8,9 @@ use regrow_ids::InstanceId;
 use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 
+use super::home::{STDERR_FILE, STDOUT_FILE};
 use super::leader::Leader;
+use super::proc::{self, Seen};
 use super::provider::Core;
 use super::record::{Exit, Identity, InstanceRecord, State};
 use super::{ProcessError, Properties};
@@ -90,13 +92,26 @@ impl Core {
         Ok(record)
     }
 
-    /// The process of an instance whose start was not recorded any more, if there is one.
+    /// The process of an instance whose start was not recorded any more, if there is one: the leader
+    /// of a group that carries the name, or that writes to the instance's logs. The logs are in a
+    /// directory that is ours alone, so they were handed on by us; they also give away a program
+    /// that cleared its environment or changed its user.
     async fn find_unrecorded(&self, id: &InstanceId) -> Result<Option<Identity>, ProcessError> {
         let census = self.census.take().await?;
-        let leader = census.iter().find(|seen| {
-            let pid = seen.pid.as_raw_nonzero().get();
-            seen.instance.as_ref() == Some(id) && seen.stat.group == pid
-        });
+        let is_leader = |seen: &&Seen| seen.stat.group == seen.pid.as_raw_nonzero().get();
+        let leaders = || census.iter().filter(is_leader);
+        let mut leader = leaders().find(|seen| seen.instance.as_ref() == Some(id));
+        if leader.is_none() {
+            let dir = self.home.of(id);
+            let (stdout, stderr) = (dir.join(STDOUT_FILE), dir.join(STDERR_FILE));
+            for seen in leaders() {
+                let writes = proc::writes_to(seen.pid, &stdout, &stderr);
+                if writes.map_err(ProcessError::Proc)? {
+                    leader = Some(seen);
+                    break;
+                }
+            }
+        }
         Ok(leader.map(|seen| Identity {
             pid: seen.pid.as_raw_nonzero().get(),
             start: seen.stat.start,
