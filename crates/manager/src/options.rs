@@ -56,7 +56,12 @@ pub struct Options {
     pub backend: String,
     /// Settings of the backend.
     pub settings: FileSettings,
-    /// The TCP port for remote clients; `null` for none.
+    /// The TCP port for remote clients; `null` for none. None by default, unless
+    /// `INFRAKIT_MUX_LISTEN` or `INFRAKIT_ADVERTISE` is set; `{}` opens it with its defaults.
+    ///
+    /// The original always opens it. Whoever reaches the port drives the plugins of this node: a port
+    /// of the loopback interface lets every user of the machine past the mode of their sockets, so
+    /// it is opened only for those who ask for it.
     pub mux: Option<MuxOptions>,
 }
 
@@ -82,10 +87,13 @@ pub struct FileSettings {
 pub struct MuxOptions {
     /// Address to listen at; `:24864` is all interfaces. `INFRAKIT_MUX_LISTEN`, else
     /// `127.0.0.1:24864`. The original listens on all interfaces by default; without TLS and token
-    /// that hands the cluster to whoever reaches the port.
+    /// that hands the cluster to whoever reaches the port. An address that is given is listened at,
+    /// with a warning in the log when there is neither.
     pub listen: String,
     /// Address at which other replicas and clients reach this one. `INFRAKIT_ADVERTISE`, else
-    /// `localhost:24864`.
+    /// `localhost:24864`. Clients that use another name than this one are refused, because a web page
+    /// may have its own name lead here; IP addresses and `localhost` always do, and with a token
+    /// every name does.
     pub advertise: String,
     /// Encrypt, and with a client CA require certificates of clients. Off by default.
     #[serde(rename = "TLS", skip_serializing_if = "Option::is_none")]
@@ -119,7 +127,7 @@ impl Default for Options {
             leader_commit_specs_retry_interval: GoDuration::from_secs(2),
             backend: "file".to_owned(),
             settings: FileSettings::default(),
-            mux: Some(MuxOptions::default()),
+            mux: None,
         }
     }
 }
@@ -183,7 +191,8 @@ impl Options {
                 OptionsError::Variable { variable, value: value.clone(), reason }
             })?;
         }
-        if let Some(mux) = &mut options.mux {
+        if ["INFRAKIT_MUX_LISTEN", "INFRAKIT_ADVERTISE"].iter().any(|name| env(name).is_some()) {
+            let mux = options.mux.get_or_insert_default();
             text(&mut mux.listen, "INFRAKIT_MUX_LISTEN");
             text(&mut mux.advertise, "INFRAKIT_ADVERTISE");
         }
@@ -195,7 +204,11 @@ impl Options {
     /// # Errors
     /// An unknown key, a value of another type, an unknown backend.
     pub fn read(document: &Any, env: Env<'_>) -> Result<Self, OptionsError> {
-        let mut options = Any::from_serialize(&Self::from_env(env)?).to_value();
+        let mut options = Self::from_env(env)?;
+        if asks_for_mux(&document.to_value()) {
+            options.mux.get_or_insert_default();
+        }
+        let mut options = Any::from_serialize(&options).to_value();
         if !document.is_null() {
             lay_over(&mut options, document.to_value());
         }
@@ -221,6 +234,12 @@ impl FileSettings {
             poll_interval: self.poll_interval.as_duration(),
         }
     }
+}
+
+fn asks_for_mux(document: &Value) -> bool {
+    let is_mux =
+        |(key, value): (&String, &Value)| key.eq_ignore_ascii_case("mux") && !value.is_null();
+    document.as_object().is_some_and(|fields| fields.iter().any(is_mux))
 }
 
 /// Lays a document over the defaults. Keys match without regard to case, as Go reads them.
@@ -270,6 +289,25 @@ mod tests {
         assert_eq!(options.settings.id, "manager2");
         let mux = options.mux.expect("mux");
         assert_eq!((mux.listen.as_str(), mux.advertise.as_str()), (":24864", "m2:1"));
+    }
+
+    #[test]
+    fn the_port_is_opened_only_when_asked_for() {
+        let listens = |document: serde_json::Value, variable: &'static str| {
+            let env = move |name: &str| (name == variable).then(|| "127.0.0.1:7".to_owned());
+            let options = Options::read(&document.into(), &env).expect("options");
+            options.mux.map(|mux| (mux.listen, mux.advertise))
+        };
+        let addresses = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
+        let (listen, advertise) = ("127.0.0.1:24864", "localhost:24864");
+        assert_eq!(listens(json!({}), ""), None);
+        assert_eq!(listens(json!({"Backend": "memory"}), "INFRAKIT_HOME"), None);
+        assert_eq!(listens(json!({"mux": {}}), ""), addresses(listen, advertise));
+        assert_eq!(listens(json!({"Mux": {"listen": ":1"}}), ""), addresses(":1", advertise));
+        assert_eq!(listens(json!({}), "INFRAKIT_ADVERTISE"), addresses(listen, "127.0.0.1:7"));
+        let listened = listens(json!({}), "INFRAKIT_MUX_LISTEN");
+        assert_eq!(listened, addresses("127.0.0.1:7", advertise));
+        assert_eq!(listens(json!({"Mux": null}), "INFRAKIT_MUX_LISTEN"), None);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) async fn connect<S>(
 }
 
 /// Removes the headers that end here, those that `Connection` names included.
-fn strip(headers: &mut HeaderMap) {
+pub(super) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -8,7 +8,7 @@ use regrow_plugin::spi::LeaderLocation;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::exchange::{connect, exchange};
+use super::exchange::{connect, exchange, strip};
 use super::route::text;
 use super::{MuxBody, MuxFault, Shared};
 use crate::leader::{Leadership, print_location};
@@ -30,7 +30,14 @@ impl Shared {
     }
 }
 
-/// Sends a request on to the leader, with its path.
+/// Sends a request on to the leader, with its path and with the token of the client.
+///
+/// Where the leader is, the source of leadership says: whoever can write there gets the requests of
+/// our clients. What limits that is TLS. A replica that has TLS speaks nothing else to the leader and
+/// takes only a certificate for the leader's name that the client CA has signed, or without a client
+/// CA the very certificate that the replicas share; note that a certificate of a client of the same
+/// CA would do as well if it is one for servers. A replica without TLS trusts the source and the
+/// network.
 pub(super) async fn forward(
     shared: &Shared,
     mut request: Request<MuxBody>,
@@ -60,6 +67,8 @@ pub(super) async fn forward(
         Ok(path) => *request.uri_mut() = Uri::from(path),
         Err(fault) => return unavailable(format!("cannot use the leader's location: {fault}")),
     }
+    // First, lest a client has our mark removed on the way by naming it in `Connection`.
+    strip(request.headers_mut());
     request.headers_mut().insert(FORWARDED, HeaderValue::from_static("1"));
     if let Ok(host) = HeaderValue::from_str(&location.host) {
         request.headers_mut().insert(header::HOST, host);
@@ -74,6 +83,11 @@ async fn send(
 ) -> Result<Response<MuxBody>, MuxFault> {
     let at = print_location(location);
     let is_tls = location.scheme == "https";
+    if shared.tls.is_some() && !is_tls {
+        let reason = "its location is one without TLS, where the token and the request could be \
+                      read on the way; set Mux.TLS on all replicas";
+        return Err(MuxFault::Unreachable { at, reason: reason.to_owned() });
+    }
     let (name, port) = host_and_port(&location.host, if is_tls { 443 } else { 80 });
     let stream = connect(&at, TcpStream::connect((name, port))).await?;
     let _ = stream.set_nodelay(true); // small requests must not wait for more to send

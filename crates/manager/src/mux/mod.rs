@@ -10,7 +10,10 @@ mod announce;
 mod backend;
 mod body;
 mod exchange;
+mod guard;
 mod leader;
+mod patient;
+mod peers;
 mod route;
 mod serve;
 mod sockets;
@@ -176,11 +179,17 @@ impl Drop for Mux {
 }
 
 fn warn_if_open(address: SocketAddr, tls: bool, token: bool) {
-    if !(address.ip().is_loopback() || tls || token) {
-        tracing::warn!(
-            %address,
-            "whoever reaches this port controls everything: it has neither TLS nor a token; set \
-             Mux.TLS, Mux.TokenFile, or Mux.Listen to a loopback address"
-        );
+    if tls || token {
+        return;
     }
+    let who = if address.ip().is_loopback() {
+        "every user and program of this machine"
+    } else {
+        "whoever reaches this address"
+    };
+    tracing::warn!(
+        %address,
+        "{who} controls everything through this port: it has neither TLS nor a token; set \
+         Mux.TokenFile or Mux.TLS"
+    );
 }

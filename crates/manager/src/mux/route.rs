@@ -6,11 +6,22 @@ use regrow_codec::gojson;
 use serde_json::json;
 
 use super::body::{MAX_BODY_BYTES, bounded, whole};
-use super::{MuxBody, MuxFault, Shared, leader};
+use super::{MuxBody, MuxFault, Shared, guard, leader};
 use crate::leader::Leadership;
 
 /// Answers one request.
 pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<MuxBody> {
+    let refusal = guard::refusal(&request, &shared.ours.host, shared.token.is_some());
+    let mut response = match refusal {
+        Some(reason) => text(StatusCode::FORBIDDEN, &reason),
+        None => answer_client(shared, request).await,
+    };
+    // Plugins may let pages read their events; on their sockets no page can ask for them.
+    response.headers_mut().remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    response
+}
+
+async fn answer_client(shared: &Shared, request: Request<Incoming>) -> Response<MuxBody> {
     if shared.token.as_ref().is_some_and(|token| !token.is_in(request.headers())) {
         return unauthorized();
     }

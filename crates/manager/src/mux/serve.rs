@@ -10,12 +10,15 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::patient::Patient;
+use super::peers::Peers;
 use super::{MuxBody, MuxError, Shared, route};
 
-/// Connections served at once; further ones wait in the system's queue.
+/// Connections served at once; further ones wait in the system's queue, and those that are idle are
+/// closed to make room.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long the head of a request may take, and how long a connection may be idle before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,15 +47,24 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener, MuxError> {
 /// Accepts connections until told to stop.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (peers, crowded) = (Peers::default(), Arc::new(Notify::new()));
     let accepting = async {
         loop {
+            if room.available_permits() == 0 {
+                crowded.notify_waiters();
+            }
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let shared = Arc::clone(&shared);
+                Ok((stream, peer)) => {
+                    // Before anything is asked of it: one peer must not take all the room.
+                    let Some(place) = peers.admit(peer.ip()) else {
+                        tracing::debug!(%peer, "refused a peer with too many connections");
+                        continue;
+                    };
+                    let (shared, crowded) = (Arc::clone(&shared), Arc::clone(&crowded));
                     tasks.spawn(async move {
-                        connection(stream, shared).await;
-                        drop(permit);
+                        connection(Patient::new(stream), shared, crowded).await;
+                        drop((permit, place));
                     });
                 }
                 Err(fault) => {
@@ -65,18 +77,22 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: Ta
     shared.stop.run_until_cancelled(accepting).await;
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: Patient<TcpStream>, shared: Arc<Shared>, crowded: Arc<Notify>) {
     // Small answers must not wait for more to send.
-    let _ = stream.set_nodelay(true);
-    let Some(tls) = &shared.tls else { return serve(stream, shared).await };
+    let _ = stream.get_ref().set_nodelay(true);
+    let Some(tls) = &shared.tls else { return serve(stream, shared, crowded).await };
     match tokio::time::timeout(TLS_TIMEOUT, tls.acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, Arc::clone(&shared)).await,
+        Ok(Ok(stream)) => serve(stream, Arc::clone(&shared), crowded).await,
         Ok(Err(fault)) => tracing::debug!(%fault, "a client did not agree on TLS"),
         Err(_) => tracing::debug!("a client took too long to agree on TLS"),
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    shared: Arc<Shared>,
+    crowded: Arc<Notify>,
+) {
     let stop = shared.stop.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
@@ -94,7 +110,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sha
                 tracing::debug!(%fault, "a client's connection broke");
             }
         }
-        () = stop.cancelled() => {
+        // Both ways an idle connection ends at once, and a busy one after its answer.
+        () = async { tokio::select! { () = stop.cancelled() => {}, () = crowded.notified() => {} } } => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await; // it ends either way
         }

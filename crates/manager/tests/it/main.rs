@@ -10,6 +10,7 @@ mod objects;
 mod proxy;
 mod saves;
 mod stack;
+mod strangers;
 mod takeover;
 mod vars;
 mod wire;

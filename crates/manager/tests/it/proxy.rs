@@ -69,7 +69,11 @@ fn echo(dir: &Path, name: &str) -> Echo {
                         has("x-regrow-forwarded"),
                     );
                     let body: Body = Full::new(Bytes::from(text)).boxed_unsync();
-                    Ok(Response::new(body))
+                    let mut response = Response::new(body);
+                    for (name, value) in [("x-echo", "1"), ("access-control-allow-origin", "*")] {
+                        response.headers_mut().insert(name, value.parse().expect("value"));
+                    }
+                    Ok(response)
                 }
             });
             let server = hyper::server::conn::http1::Builder::new();
@@ -79,18 +83,18 @@ fn echo(dir: &Path, name: &str) -> Echo {
     Echo { events }
 }
 
-struct Node {
+pub struct Node {
     dir: tempfile::TempDir,
-    leader: MemoryLeader,
-    mux: Mux,
+    pub leader: MemoryLeader,
+    pub mux: Mux,
     echo: Echo,
 }
 
-fn local() -> MuxOptions {
+pub fn local() -> MuxOptions {
     MuxOptions { listen: "127.0.0.1:0".into(), ..MuxOptions::default() }
 }
 
-async fn node(leader: MemoryLeader, options: MuxOptions) -> Node {
+pub async fn node(leader: MemoryLeader, options: MuxOptions) -> Node {
     let dir = tempfile::tempdir().expect("directory");
     let echo = echo(dir.path(), "echo");
     std::fs::write(dir.path().join("note.txt"), "not a plugin").expect("write");
@@ -99,9 +103,9 @@ async fn node(leader: MemoryLeader, options: MuxOptions) -> Node {
     Node { dir, leader, mux, echo }
 }
 
-fn request(method: &str, path: &str) -> Request<Body> {
+pub fn request(method: &str, path: &str) -> Request<Body> {
     let body = Full::new(Bytes::from_static(b"{}")).boxed_unsync();
-    let request = Request::builder().method(method).uri(path).header("host", "test");
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
     request.body(body).expect("request")
 }
 
@@ -115,7 +119,7 @@ pub async fn post(address: SocketAddr, path: &str, json: String) -> Response<Inc
     send_over(stream, request).await.expect("answer")
 }
 
-async fn send_over(
+pub async fn send_over(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Body>,
 ) -> hyper::Result<Response<Incoming>> {
@@ -124,7 +128,7 @@ async fn send_over(
     sender.send_request(request).await
 }
 
-async fn send(address: SocketAddr, request: Request<Body>) -> (u16, String) {
+pub async fn send(address: SocketAddr, request: Request<Body>) -> (u16, String) {
     let stream = TcpStream::connect(address).await.expect("connect");
     text_of(send_over(stream, request).await.expect("answer")).await
 }
@@ -314,12 +318,12 @@ async fn a_token_is_asked_for_and_stays_here() {
     assert!(text.contains("token") && text.contains("at least 16"), "{text}");
 }
 
-struct Pem {
+pub struct Pem {
     dir: tempfile::TempDir,
 }
 
 impl Pem {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("directory");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("certificate");
@@ -333,7 +337,7 @@ impl Pem {
         self.dir.path().join(name)
     }
 
-    fn files(&self, client_ca: bool) -> TlsFiles {
+    pub fn files(&self, client_ca: bool) -> TlsFiles {
         TlsFiles {
             cert: self.file("cert.pem"),
             key: self.file("key.pem"),
@@ -341,7 +345,7 @@ impl Pem {
         }
     }
 
-    async fn send(
+    pub async fn send(
         &self,
         address: SocketAddr,
         with_certificate: bool,
