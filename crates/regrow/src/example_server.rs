@@ -5,11 +5,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
+
+use crate::places::replace_file;
 
 /// Longest head of a request.
 const MAX_HEAD_BYTES: u64 = 8 << 10;
@@ -32,9 +35,9 @@ impl ServerArgs {
         let listener = TcpListener::bind(self.listen)
             .with_context(|| format!("listen at {}; choose another port", self.listen))?;
         let address = listener.local_addr().context("ask for the own address")?;
-        std::fs::write(ADDRESS_FILE, format!("{address}\n")).with_context(|| {
-            format!("write the address to file {ADDRESS_FILE} in the working directory")
-        })?;
+        // Whole or not at all: whoever finds the file connects to what it says.
+        replace_file(Path::new(ADDRESS_FILE), &format!("{address}\n"))
+            .context("tell the address in the working directory")?;
         println!("listening at http://{address}/");
         let began = Instant::now();
         for client in listener.incoming() {

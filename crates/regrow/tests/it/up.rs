@@ -27,12 +27,16 @@ fn five_servers_one_dies_and_comes_back() {
     up.says("quickstart: converged, 5 of 5 alive");
     let before = world.instances();
     assert_eq!(before.len(), 5);
-    for id in std::fs::read_dir(world.state().join("process")).expect("instances").flatten() {
-        let address = id.path().join("work/address");
-        if address.exists() {
-            let answer = get(&std::fs::read_to_string(address).expect("address"));
-            assert!(answer.contains("\"group\":\"quickstart\""), "{answer}");
-        }
+    let addresses = || {
+        let entries = std::fs::read_dir(world.state().join("process")).expect("instances");
+        let address = |entry: std::fs::DirEntry| entry.path().join("work/address");
+        let read = entries.flatten().filter_map(|it| std::fs::read_to_string(address(it)).ok());
+        read.collect::<Vec<_>>()
+    };
+    wait("five addresses", || addresses().len() == 5);
+    for address in addresses() {
+        let answer = get(&address);
+        assert!(answer.contains("\"group\":\"quickstart\""), "{answer}");
     }
     kill(before[2], "KILL");
     up.says("healed slot");
