@@ -104,7 +104,8 @@ impl Core {
         }
     }
 
-    /// Takes our mark away when the handler said no: the spec lives on.
+    /// Takes our mark away when the handler said no or was not asked: the spec lives on. When the
+    /// term ended before it was asked, that is done only if this replica leads again.
     async fn unless_refused<T>(
         &self,
         fence: Fence,
@@ -112,17 +113,35 @@ impl Core {
         was_ending: bool,
         done: Result<T, ManagerError>,
     ) -> Result<T, ManagerError> {
+        let is_over = |fault: &ManagerError| {
+            matches!(fault, ManagerError::NotLeader | ManagerError::LeaderUnknown)
+        };
         let fault = match done {
-            Err(fault) if !was_ending && took_no_effect(&fault) => fault,
+            Err(fault) if !was_ending && (is_over(&fault) || took_no_effect(&fault)) => fault,
             done => return done,
         };
-        match self.mark_ending(fence, key, false).await {
-            Ok(_) => Err(fault),
-            Err(source) => Err(ManagerError::NotRecorded {
-                done: format!("nothing was destroyed or freed ({fault})"),
-                next: "commit it again, it is not looked after until then",
-                source: Box::new(source),
-            }),
+        let mut fence = fence;
+        loop {
+            let source = match self.mark_ending(fence, key, false).await {
+                Ok(_) => {
+                    // A new term may have passed over it meanwhile.
+                    self.settling.nudge([key.clone()]);
+                    return Err(fault);
+                }
+                Err(source) => source,
+            };
+            match self.lead() {
+                // Another term of ours has begun meanwhile, perhaps more than one.
+                Ok(now) if now != fence => fence = now,
+                Err(_) if is_over(&fault) => return Err(fault),
+                _ => {
+                    return Err(ManagerError::NotRecorded {
+                        done: format!("nothing was destroyed or freed ({fault})"),
+                        next: "commit it again, it is not looked after until then",
+                        source: Box::new(source),
+                    });
+                }
+            }
         }
     }
 
