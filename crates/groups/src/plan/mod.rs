@@ -167,6 +167,18 @@ impl Planner<'_> {
                 unseen += usize::from(claim.looks > 0);
             }
         }
+        for doom in state.doomed.values().filter(|doom| !doom.keys.is_empty()) {
+            if let Some(at) = doom.ended() {
+                self.plan.look_by(soon(at, looked));
+            }
+        }
+        if state.dissolving
+            && !state.is_dissolved()
+            && state.quality.is_complete()
+            && state.is_empty()
+        {
+            self.look_again();
+        }
         if unseen > 0 {
             self.plan
                 .blocked

@@ -36,6 +36,14 @@ async fn an_update_does_not_wait_for_polls() {
     rig.commit(&sized(2, 5)).await;
     rig.converged().await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let began = Instant::now();
+    let surge = json!({"Allocation":{"Size":5},"Update":{"MaxSurge":1}});
+    rig.commit(&document(3, &surge)).await;
+    rig.converged().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let began = Instant::now();
+    rig.api.destroy_group(&g()).await.expect("destroyed");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 /// Weakness 6: 5,000 calls at once overflow the plugin's socket.
