@@ -94,6 +94,7 @@ async fn identities_cannot_be_resized_or_exchanged() {
         "Logical ID changes to a quorum is not currently supported"
     );
     assert_eq!(rig.commit(&pets(&["c", "b", "a"])).await, "Noop", "their order means nothing");
+    rig.converged().await;
     let described = rig.api.describe_group(&id).await.expect("described");
     let ids: Vec<_> = described.instances.iter().filter_map(|d| d.logical_id.clone()).collect();
     assert_eq!(ids.len(), 3);

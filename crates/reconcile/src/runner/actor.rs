@@ -105,6 +105,10 @@ impl<C: Controller> Actor<C> {
             match self.next_happening().await {
                 Happening::Stop => break,
                 Happening::Command(Command::Change(change)) => {
+                    // Before the asker has its answer: whoever reads the status after a change must
+                    // not find what was true before it.
+                    self.status.converged = false;
+                    self.publish();
                     change(&mut self.state, self.shared.now());
                     self.plan_soon();
                     self.news = true;

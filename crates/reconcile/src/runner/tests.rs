@@ -343,3 +343,14 @@ async fn nothing_is_done_while_intents_cannot_be_recorded() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(numbers.world.lock().unwrap().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_takes_back_that_the_object_has_converged() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(3));
+    rig.converged().await;
+    handle.with(|state, _| state.wanted = 5).await;
+    assert!(!handle.status().converged);
+    rig.converged().await;
+    assert_eq!(rig.world(), 5);
+}
