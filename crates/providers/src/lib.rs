@@ -1,7 +1,7 @@
 //! Instance plugins: where instances come from.
 //!
 //! What it is: providers that implement [`regrow_plugin::spi::Instance`]. [`simulator`] keeps
-//! instances in memory and misbehaves on request, [`file`] keeps one file for each, [`process`] runs
+//! instances in memory and misbehaves on request, [`mod@file`] keeps one file for each, [`process`] runs
 //! local processes, and [`selector`] divides instances among other plugins.
 //!
 //! What it must never do: decide how many instances there should be, or heal one; call a partial

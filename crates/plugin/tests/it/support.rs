@@ -131,7 +131,7 @@ impl Events for Memory {
 impl Instance for Memory {
     async fn validate(&self, properties: &Any) -> Result<()> {
         match properties.to_value() {
-            serde_json::Value::String(text) => Err(PluginError::refused(text)),
+            serde_json::Value::String(text) if !text.is_empty() => Err(PluginError::refused(text)),
             _ => Ok(()),
         }
     }
