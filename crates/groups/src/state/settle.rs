@@ -180,6 +180,9 @@ impl GroupState {
     fn settle_create(&mut self, step: &GroupStep, slot: &Slot, outcome: Outcome, now: Moment) {
         let Some(claim) = self.claims.get_mut(&step.key) else {
             // A list has shown the instance already.
+            if let Outcome::Created(id) = outcome {
+                self.note(format!("made instance {id} for slot {slot}: {}", step.why));
+            }
             return;
         };
         match outcome {

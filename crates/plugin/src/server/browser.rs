@@ -23,32 +23,38 @@ pub(super) fn refusal<B>(endpoint: &Endpoint, request: &Request<B>) -> Option<St
         Endpoint::Unix(_) => return None,
         Endpoint::Tcp(advertised) | Endpoint::Http { authority: advertised, .. } => advertised,
     };
+    if let Some(why) = page_request(request) {
+        return Some(why.to_owned());
+    }
+    foreign_host(request, advertised).map(|host| {
+        format!(
+            "this plugin is not called {host:?}; use an IP address, localhost or {advertised:?} \
+             (set by REGROW_PLUGIN_ADVERTISE)"
+        )
+    })
+}
+
+/// Why a request is one that a web page made a browser send; `None` for any other.
+pub fn page_request<B>(request: &Request<B>) -> Option<&'static str> {
     let headers = request.headers();
     // Browsers send one of these, or both, with whatever a page asks for.
     if headers.contains_key(header::ORIGIN) {
-        return Some("requests of web pages (with the header Origin) are refused".to_owned());
+        return Some("requests of web pages (with the header Origin) are refused");
     }
-    for site in headers.get_all(SEC_FETCH_SITE) {
-        if site != "none" && site != "same-origin" {
-            return Some("requests of web pages (Sec-Fetch-Site) are refused".to_owned());
-        }
-    }
-    // A page may have its own name lead to our address, and then it is of the same origin.
-    let stated = request.uri().authority().map(Authority::as_str);
-    for host in headers.get_all(header::HOST) {
-        if !host.to_str().is_ok_and(|host| is_ours(host, advertised)) {
-            return Some(wrong_host(&String::from_utf8_lossy(host.as_bytes()), advertised));
-        }
-    }
-    let foreign = stated.filter(|host| !is_ours(host, advertised));
-    foreign.map(|host| wrong_host(host, advertised))
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    sites
+        .any(|site| site != "none" && site != "same-origin")
+        .then_some("requests of web pages (by Sec-Fetch-Site) are refused")
 }
 
-fn wrong_host(host: &str, advertised: &str) -> String {
-    format!(
-        "this plugin is not called {host:?}; use an IP address, localhost or {advertised:?} (set \
-         by REGROW_PLUGIN_ADVERTISE)"
-    )
+/// A host that a request is addressed to and that a page may have chosen: neither the advertised
+/// one, nor `localhost`, nor an address. A page may have its own name lead to our address, and is of
+/// the same origin then.
+pub fn foreign_host<B>(request: &Request<B>, advertised: &str) -> Option<String> {
+    let stated = request.uri().authority().map(Authority::as_str);
+    let hosts = request.headers().get_all(header::HOST).iter();
+    let hosts = hosts.map(|host| host.to_str().unwrap_or_default()).chain(stated);
+    hosts.into_iter().find(|host| !is_ours(host, advertised)).map(str::to_owned)
 }
 
 /// True for a host that no page can have chosen: the advertised one, or no name at all.

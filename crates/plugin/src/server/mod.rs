@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use browser::{foreign_host, page_request};
 pub use error::ServeError;
 pub use limits::Limits;
 pub use listen::Listen;
