@@ -24,6 +24,7 @@ mod output;
 mod places;
 mod playbooks;
 mod plugins;
+mod remote_tls;
 mod remotes;
 mod templates;
 mod up;

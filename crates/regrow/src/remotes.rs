@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use regrow_plugin::{RemotePlugins, Timeouts};
+use regrow_plugin::{Client, Endpoint, RemotePlugins, Timeouts};
 use serde::{Deserialize, Serialize};
 
 use crate::finder::Finder;
 use crate::kinds::similar;
 use crate::output::{OutputArgs, print, table, yaml};
 use crate::places::Places;
+use crate::remote_tls::Tls;
 
 /// Names the remote that commands go to; `local` is this machine.
 pub const HOST_VARIABLE: &str = "INFRAKIT_HOST";
@@ -33,6 +34,12 @@ pub struct Remote {
     /// User there.
     #[serde(rename = "User", alias = "user", skip_serializing_if = "String::is_empty")]
     user: String,
+    /// Ours: file with the token that the port asks for.
+    #[serde(rename = "TokenFile", skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    /// Ours: file with the certificates to trust, for `https` URLs.
+    #[serde(rename = "CA", skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
 }
 
 type Remotes = BTreeMap<String, Remote>;
@@ -98,7 +105,50 @@ impl Remote {
             .filter(|url| !url.is_empty())
             .map(str::to_owned)
             .collect();
-        Ok(Finder::remote(RemotePlugins::connect(&urls, Timeouts::from_env()).await?))
+        let encrypted = urls.iter().any(|url| url.starts_with("https://"));
+        let tls = match &self.ca {
+            Some(file) => Some(Tls::trusting(file)?),
+            None if encrypted => bail!(
+                "reach {}: https needs the certificates to trust; name their file with `regrow \
+                 remote set … --ca FILE`",
+                self.endpoints
+            ),
+            None => None,
+        };
+        if tls.is_some() && urls.iter().any(|url| !url.starts_with("https://")) {
+            bail!("reach {}: with --ca every URL has to begin with https://", self.endpoints);
+        }
+        let token = self.token()?;
+        // Whether a connection is encrypted is for the dialling to say; the protocol is the same.
+        let urls: Vec<_> = urls.iter().map(|url| url.replacen("https://", "http://", 1)).collect();
+        let timeouts = Timeouts::from_env();
+        let make = move |endpoint: Endpoint| {
+            let client = match (&tls, &endpoint) {
+                (Some(tls), Endpoint::Http { authority, .. }) => {
+                    let dial = tls.dial(authority);
+                    Client::over(endpoint, timeouts, dial)
+                }
+                _ => Client::with(endpoint, timeouts),
+            };
+            match &token {
+                // The value was tried out when it was read.
+                Some(token) => client.clone().with_header("Authorization", token).unwrap_or(client),
+                None => client,
+            }
+        };
+        Ok(Finder::remote(RemotePlugins::connect_with(&urls, make).await?))
+    }
+
+    /// The header value that the port asks for.
+    fn token(&self) -> Result<Option<String>> {
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let about = || format!("read the token of the remote from {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(about)?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            bail!("{}: expected one word of visible ASCII characters", about());
+        }
+        Ok(Some(format!("Bearer {token}")))
     }
 }
 
@@ -139,6 +189,12 @@ pub struct SetArgs {
     /// User there
     #[arg(long, default_value = "", value_name = "USER")]
     ssh_user: String,
+    /// File with the token that the managers ask for (their Mux.TokenFile)
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file with the certificates to trust, for https URLs (the managers' Mux.TLS)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// Arguments of `remote rm`.
@@ -180,6 +236,8 @@ impl RemoteCommand {
                     endpoints: args.urls.join(","),
                     ssh: args.ssh_addr.clone(),
                     user: args.ssh_user.clone(),
+                    token_file: args.token_file.clone(),
+                    ca: args.ca.clone(),
                 };
                 remotes.insert(args.name.clone(), remote);
                 store(&remotes)
@@ -198,8 +256,8 @@ impl RemoteCommand {
 }
 
 fn check(url: &str) -> Result<()> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("tcp://"));
-    let rest = rest.unwrap_or(url);
+    let schemes = ["http://", "https://", "tcp://"];
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)).unwrap_or(url);
     if rest.contains("://") || rest.is_empty() || url.contains(char::is_whitespace) {
         bail!("use {url:?} as a manager: expected a URL such as http://host:24864");
     }

@@ -180,6 +180,46 @@ fn the_program_explains_itself() {
 }
 
 #[test]
+fn a_manager_with_tls_and_a_token_is_reached_by_who_has_both() {
+    let world = World::new();
+    std::fs::create_dir_all(world.path().join("infrakit")).expect("folder");
+    world.write("infrakit/leader", "manager1");
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+        listener.local_addr().expect("address").port()
+    };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("certificate");
+    let file = |name: &str, text: &str| {
+        world.write(name, text);
+        world.path().join(name).to_string_lossy().into_owned()
+    };
+    let cert = file("cert.pem", &made.cert.pem());
+    let key = file("key.pem", &made.signing_key.serialize_pem());
+    let token = file("token", "open-sesame-open-sesame\n");
+    let rules = serde_json::json!([{"Key": "manager", "Launch": {"inproc": {
+        "Kind": "manager", "Options": {"Mux": {
+            "Listen": format!("127.0.0.1:{port}"), "Advertise": format!("localhost:{port}"),
+            "TLS": {"Cert": cert, "Key": key}, "TokenFile": token}}}}}]);
+    let rules = file("rules.json", &rules.to_string());
+    let start = ["plugin", "start", "manager", "group", "vars", "--config-url", &rules];
+    let _plugins = world.spawn_command(world.command(&start));
+    let url = format!("https://localhost:{port}");
+    world.ok(&["remote", "set", "safe", &url, "--ca", &cert, "--token-file", &token]);
+    world.ok(&["remote", "set", "tokenless", &url, "--ca", &cert]);
+    world.ok(&["remote", "set", "trustless", &url]);
+    let remote = |host: &str| {
+        let mut command = world.command(&["manager", "leader"]);
+        command.env("INFRAKIT_HOST", host).env("INFRAKIT_PLUGINS_DIR", "/nonexistent");
+        crate::support::said(&command.output().expect("run"))
+    };
+    wait("it leads", || remote("safe").out.starts_with("IsLeader       : true"));
+    let refused = remote("tokenless");
+    assert!(refused.code == Some(1) && refused.err.contains("401"), "{refused:?}");
+    let refused = remote("trustless");
+    assert!(refused.code == Some(1) && refused.err.contains("--ca FILE"), "{refused:?}");
+}
+
+#[test]
 fn another_manager_is_reached_over_its_port() {
     let world = World::new();
     std::fs::create_dir_all(world.path().join("infrakit")).expect("folder");
