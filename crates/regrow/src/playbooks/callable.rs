@@ -145,6 +145,11 @@ fn ask(flags: &Flags, manners: Manners, args: &Args<'_>, list: bool) -> Result<V
     if !matches!(piped, Value::Nil) || flags.is_collecting() {
         return Ok(piped);
     }
+    // A default that is written as a text is read as an answer would be.
+    let default = match default {
+        Value::Str(text) => flags::read(&text, kind, list),
+        other => other,
+    };
     if manners.accept_defaults || !std::io::stdin().is_terminal() {
         return match default {
             Value::Nil => Err(args.fail(format!("{text}: no value was given; give it as a flag"))),

@@ -114,12 +114,19 @@ fn check(text: &str, kind: &str, list: bool) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The words that InfraKit takes for yes; a number above zero is one too.
+fn is_yes(text: &str) -> bool {
+    let word = text.to_ascii_lowercase();
+    ["true", "t", "yes", "y", "ok"].contains(&word.as_str())
+        || word.parse::<f64>().is_ok_and(|number| number > 0.0)
+}
+
 /// A text as a value of a type; what does not fit stays a text.
 pub fn read(text: &str, kind: &str, list: bool) -> Value {
     let json = |part: &str| match kind {
         "int" => part.parse::<i64>().map_or_else(|_| part.into(), serde_json::Value::from),
         "float" => part.parse::<f64>().map_or_else(|_| part.into(), serde_json::Value::from),
-        "bool" => serde_json::Value::from(["true", "yes", "y", "1"].contains(&part)),
+        "bool" => serde_json::Value::from(is_yes(part)),
         _ => part.into(),
     };
     let value = if list { text.split(',').map(json).collect() } else { json(text) };
@@ -132,6 +139,23 @@ mod tests {
     use regrow_template::{Args, Value};
 
     use super::Flags;
+
+    #[test]
+    fn yes_and_no_have_many_words() {
+        for (text, yes) in [
+            ("yes", true),
+            ("OK", true),
+            ("t", true),
+            ("2", true),
+            ("no", false),
+            ("0", false),
+            ("", false),
+            ("maybe", false),
+        ] {
+            let value = super::read(text, "bool", false);
+            assert_eq!(value.to_string(), yes.to_string(), "{text:?}");
+        }
+    }
 
     #[test]
     fn flags_are_declared_checked_and_given() {

@@ -87,6 +87,7 @@ fn operations_of_playbooks_run() {
         "book/hello.ikt",
         "{{/* =% sh %= */}}{{ $n := flag `count` `int` `how often` | prompt `How often?` `int` 2 }}\
          {{ $who := flag `who` `string` `whom to greet` `world` }}\
+         {{ if flag `loud` `bool` `shout` | prompt `Loud?` `bool` `no` }}echo LOUD\n{{ end }}\
          {{ range $i := until $n }}echo hello {{ $who }} {{ $i }}\n{{ end }}",
     );
     world.write(
@@ -100,6 +101,7 @@ fn operations_of_playbooks_run() {
     assert_eq!(hello(&[]), "hello world 0\nhello world 1\n");
     assert_eq!(hello(&["--count", "1", "--who", "you"]), "hello you 0\n");
     assert_eq!(hello(&["--count", "1", "--print-only"]), "echo hello world 0\n");
+    assert_eq!(hello(&["--count", "1", "--loud", "true"]), "LOUD\nhello world 0\n");
     assert!(hello(&["--help"]).contains("--count <INT>"));
     let said = world.run(&["use", "book", "hello", "--count", "many"]);
     assert_eq!(said.code, Some(2), "{said:?}");
