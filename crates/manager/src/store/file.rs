@@ -83,10 +83,16 @@ async fn off_thread<T: Send + 'static>(
     place: &str,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| {
-        let reason = fault.to_string();
-        Err(StoreError::Outside { doing: "use", place: place.to_owned(), reason })
-    })
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // Nobody here cancels the work: the runtime is being taken down, and whoever waits with
+        // it. An error would only be told of by a process that is leaving.
+        Err(fault) if fault.is_cancelled() => std::future::pending().await,
+        Err(fault) => {
+            let reason = fault.to_string();
+            Err(StoreError::Outside { doing: "use", place: place.to_owned(), reason })
+        }
+    }
 }
 
 fn load(path: &Path) -> Result<Stored, StoreError> {
