@@ -35,6 +35,8 @@ async fn settled(world: &World) {
         match set(world, "probe", json!(null)).await {
             Ok(()) => return,
             Err(fault) if fault.to_string().contains("try again soon") => {}
+            // The values were loaded between this probe's proposal and its commit.
+            Err(fault) if fault.to_string() == "cas mismatch" => {}
             Err(fault) => panic!("{fault}"),
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
