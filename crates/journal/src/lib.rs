@@ -3,3 +3,16 @@
 //!
 //! It must never acknowledge a record that a power cut could lose, never go on after a failed
 //! flush, and never mistake damage in the middle for the torn end of an interrupted write.
+
+pub mod disk;
+mod error;
+mod journal;
+mod options;
+mod report;
+mod stream;
+
+pub use error::{Damage, Halt, JournalError, OpenError};
+pub use journal::{Journal, Status};
+pub use options::{Mode, OnDamage, Options, SEGMENT_MAX, SEGMENT_MIN, Sync};
+pub use report::{Report, Torn};
+pub use stream::{Done, Slot, Stream, StreamId};
