@@ -1,0 +1,213 @@
+//! The tables on disk or in memory: one redb table of bytes.
+
+use std::fmt::Display;
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::backends::InMemoryBackend;
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::machine::Change;
+use crate::tables::{Edit, Span, TableError, View, Visit};
+
+/// Name and layout of the one table. A new layout gets a new name.
+const DATA: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("data-1");
+
+/// Whether a batch is on disk when it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// It is: it and all before it survive a power cut.
+    Now,
+    /// A power cut may lose it, whole batches from the end. Readers see it all the same.
+    Later,
+}
+
+/// Ordered tables with one writer and many readers. Cheap to clone.
+#[derive(Clone)]
+pub struct Tables {
+    database: Arc<Database>,
+}
+
+fn store<E: Display>(doing: &'static str) -> impl FnOnce(E) -> TableError {
+    move |error| TableError::Store { doing, reason: error.to_string() }
+}
+
+impl Tables {
+    /// Opens or makes the file. `cache_bytes` bounds the pages kept in memory.
+    ///
+    /// # Errors
+    /// It cannot be opened, is no such file, or another process uses it.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, TableError> {
+        let database = Database::builder().set_cache_size(cache_bytes).create(path);
+        Self::with(database.map_err(store("open tables"))?)
+    }
+
+    /// Tables that go with the process.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn memory() -> Result<Self, TableError> {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new());
+        Self::with(database.map_err(store("make tables"))?)
+    }
+
+    fn with(database: Database) -> Result<Self, TableError> {
+        let tables = Self { database: Arc::new(database) };
+        // Readers expect the table to be there.
+        tables.write(Flush::Now, |_| Ok(()))?;
+        Ok(tables)
+    }
+
+    /// The state after the last batch.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn view(&self) -> Result<TablesView, TableError> {
+        let doing = "open tables for reading";
+        let reading = self.database.begin_read().map_err(store(doing))?;
+        let table = reading.open_table(DATA).map_err(store(doing))?;
+        Ok(TablesView { table })
+    }
+
+    /// Runs a batch of changes: all of them become visible together when it returns, none where it
+    /// fails. Waits for the batch before it.
+    ///
+    /// # Errors
+    /// What `change` says, or the store cannot be written.
+    pub fn write<R>(
+        &self,
+        flush: Flush,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<R, TableError>,
+    ) -> Result<(R, Vec<Change>), TableError> {
+        let doing = "write tables";
+        let mut writing = self.database.begin_write().map_err(store(doing))?;
+        let durability = match flush {
+            Flush::Now => Durability::Immediate,
+            Flush::Later => Durability::None,
+        };
+        writing.set_durability(durability).map_err(store(doing))?;
+        let mut batch = Batch {
+            table: writing.open_table(DATA).map_err(store(doing))?,
+            index: 0,
+            changes: Vec::new(),
+        };
+        let result = change(&mut batch)?;
+        let changes = std::mem::take(&mut batch.changes);
+        drop(batch);
+        writing.commit().map_err(store(doing))?;
+        Ok((result, changes))
+    }
+}
+
+/// A batch of changes in the making.
+pub struct Batch<'t> {
+    table: redb::Table<'t, &'static [u8], &'static [u8]>,
+    index: u64,
+    changes: Vec<Change>,
+}
+
+impl Batch<'_> {
+    /// The changes that follow are made by the command at this position.
+    pub const fn at(&mut self, index: u64) {
+        self.index = index;
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn clear(&mut self) -> Result<(), TableError> {
+        self.table.retain(|_, _| false).map_err(store("empty tables"))
+    }
+
+    fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value = value.map(<[u8]>::to_vec);
+        self.changes.push(Change { index: self.index, key: key.to_vec(), value });
+    }
+}
+
+/// The tables as they were at one moment.
+pub struct TablesView {
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+type Bounds<'s> = (Bound<&'s [u8]>, Bound<&'s [u8]>);
+
+fn bounds(span: &Span) -> Option<Bounds<'_>> {
+    let to = match &span.to {
+        // The store below panics on a range that ends before it begins.
+        Some(to) if *to <= span.from => return None,
+        Some(to) => Bound::Excluded(to.as_slice()),
+        None => Bound::Unbounded,
+    };
+    Some((Bound::Included(span.from.as_slice()), to))
+}
+
+fn walk<T>(table: &T, span: &Span, back: bool, visit: Visit<'_>) -> Result<(), TableError>
+where
+    T: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    let doing = "scan tables";
+    let Some(bounds) = bounds(span) else { return Ok(()) };
+    let mut range = table.range::<&[u8]>(bounds).map_err(store(doing))?;
+    while let Some(entry) = if back { range.next_back() } else { range.next() } {
+        let (key, value) = entry.map_err(store(doing))?;
+        if visit(key.value(), value.value()) == ControlFlow::Break(()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn find<T>(table: &T, key: &[u8]) -> Result<Option<Vec<u8>>, TableError>
+where
+    T: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    let found = table.get(key).map_err(store("read tables"))?;
+    Ok(found.map(|value| value.value().to_vec()))
+}
+
+impl View for TablesView {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        find(&self.table, key)
+    }
+
+    fn scan(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
+        walk(&self.table, span, false, visit)
+    }
+
+    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
+        walk(&self.table, span, true, visit)
+    }
+}
+
+impl View for Batch<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        find(&self.table, key)
+    }
+
+    fn scan(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
+        walk(&self.table, span, false, visit)
+    }
+
+    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
+        walk(&self.table, span, true, visit)
+    }
+}
+
+impl Edit for Batch<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
+        self.table.insert(key, value).map_err(store("write tables"))?;
+        self.note(key, Some(value));
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<bool, TableError> {
+        let was = self.table.remove(key).map_err(store("write tables"))?.is_some();
+        if was {
+            self.note(key, None);
+        }
+        Ok(was)
+    }
+}

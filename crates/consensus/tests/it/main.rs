@@ -1,0 +1,7 @@
+//! Replicas and their tables from outside.
+
+#![expect(clippy::expect_used, reason = "a test fails where it stands")]
+
+mod local;
+mod tables;
+mod tally;

@@ -1,0 +1,101 @@
+//! Tables against a plain ordered map.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+use regrow_consensus::tables::Flush;
+use regrow_consensus::{Edit as _, Span, TableError, Tables, View};
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![Just(0), Just(1), Just(255)], 0..4)
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![
+        bytes().prop_map(|prefix| Span::prefix(&prefix)),
+        (bytes(), bytes()).prop_map(|(from, to)| Span::between(&from, &to)),
+        Just(Span::all()),
+    ]
+}
+
+fn back(view: &dyn View, span: &Span) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let visited = view.scan_back(span, &mut |key, _| {
+        found.push(key.to_vec());
+        ControlFlow::Continue(())
+    });
+    visited.expect("scan");
+    found.reverse();
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn tables_are_an_ordered_map(
+        steps in prop::collection::vec((bytes(), prop::option::of(bytes())), 0..20),
+        spans in prop::collection::vec(span(), 1..8),
+    ) {
+        let tables = Tables::memory().expect("tables");
+        let mut model = BTreeMap::new();
+        for (key, value) in steps {
+            let written = tables.write(Flush::Later, |batch| match &value {
+                Some(value) => batch.put(&key, value),
+                None => batch.delete(&key).map(|_| ()),
+            });
+            written.expect("write");
+            match value {
+                Some(value) => { model.insert(key, value); }
+                None => { model.remove(&key); }
+            }
+        }
+        let view = tables.view().expect("view");
+        for span in spans {
+            let expected: Vec<_> =
+                model.clone().into_iter().filter(|(key, _)| span.contains(key)).collect();
+            prop_assert_eq!(&view.list(&span, usize::MAX).expect("list"), &expected);
+            let keys: Vec<_> = expected.iter().map(|(key, _)| key.clone()).collect();
+            prop_assert_eq!(back(&view, &span), keys);
+            prop_assert_eq!(view.first(&span).expect("first"), expected.first().cloned());
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_fails_leaves_nothing_and_a_reader_sees_one_moment() {
+    let tables = Tables::memory().expect("tables");
+    tables.write(Flush::Later, |batch| batch.put(b"a", b"1")).expect("write");
+    let before = tables.view().expect("view");
+    let fault = TableError::Damaged { what: "test", reason: "made up".into() };
+    let failed = tables.write(Flush::Later, |batch| {
+        batch.put(b"a", b"2")?;
+        Err::<(), _>(fault.clone())
+    });
+    assert_eq!(failed.err(), Some(fault));
+    let (_, changes) = tables
+        .write(Flush::Later, |batch| {
+            batch.at(7);
+            batch.put(b"b", b"3")?;
+            batch.delete(b"not there")
+        })
+        .expect("write");
+    assert_eq!(changes.len(), 1);
+    assert_eq!(before.get(b"b").expect("get"), None);
+    let after = tables.view().expect("view");
+    assert_eq!(after.get(b"a").expect("get").as_deref(), Some(&b"1"[..]));
+    assert_eq!(after.get(b"b").expect("get").as_deref(), Some(&b"3"[..]));
+}
+
+#[test]
+fn what_was_flushed_is_there_after_reopening_and_a_file_has_one_user() {
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("tables");
+    let tables = Tables::open(&path, 1 << 20).expect("open");
+    tables.write(Flush::Now, |batch| batch.put(b"a", b"1")).expect("write");
+    assert!(Tables::open(&path, 1 << 20).is_err(), "two users");
+    drop(tables);
+    let again = Tables::open(&path, 1 << 20).expect("open");
+    assert_eq!(again.view().expect("view").get(b"a").expect("get").as_deref(), Some(&b"1"[..]));
+}
