@@ -6,7 +6,6 @@ use regrow_codec::{Any, decode};
 use regrow_ids::PluginName;
 use regrow_plugin::spi::Spec;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Kind of specs that are groups.
 pub const GROUP_KIND: &str = "group";
@@ -184,64 +183,12 @@ impl Catalog {
     }
 }
 
-/// True for a group whose members are named, and which therefore has no size to set.
-pub(crate) fn has_logical_ids(properties: &Any) -> bool {
-    let properties = properties.to_value();
-    field(&properties, "Allocation")
-        .and_then(|allocation| field(allocation, "LogicalIDs"))
-        .and_then(Value::as_array)
-        .is_some_and(|ids| !ids.is_empty())
-}
-
-/// The properties with another size; `None` when they are not a map.
-pub(crate) fn with_size(properties: &Any, size: u32) -> Option<Any> {
-    let mut properties = properties.to_value();
-    let allocation = entry(&mut properties, "Allocation")?;
-    if !allocation.is_object() {
-        *allocation = Value::Object(serde_json::Map::new());
-    }
-    *entry(allocation, "Size")? = size.into();
-    Some(properties.into())
-}
-
-/// A field by Go's rule: exact, else without regard to case.
-fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let fields = value.as_object()?;
-    fields
-        .get(name)
-        .or_else(|| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
-}
-
-fn entry<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Value> {
-    let fields = value.as_object_mut()?;
-    let key = if fields.contains_key(name) {
-        name.to_owned()
-    } else {
-        let alike = fields.keys().find(|key| key.eq_ignore_ascii_case(name));
-        alike.cloned().unwrap_or_else(|| name.to_owned())
-    };
-    Some(fields.entry(key).or_insert(Value::Null))
-}
-
 #[cfg(test)]
 mod tests {
     use regrow_codec::Any;
     use serde_json::json;
 
-    use super::{Catalog, Key, Record, has_logical_ids, with_size};
-
-    #[test]
-    fn sizes_are_found_and_set_by_gos_field_rule() {
-        let properties = Any::from(json!({"allocation": {"size": 3}, "Other": [1]}));
-        assert!(!has_logical_ids(&properties));
-        let changed = with_size(&properties, 5).expect("a map");
-        assert_eq!(changed.to_value(), json!({"allocation": {"size": 5}, "Other": [1]}));
-        let made = with_size(&Any::from(json!({})), 1).expect("a map");
-        assert_eq!(made.to_value(), json!({"Allocation": {"Size": 1}}));
-        assert!(with_size(&Any::from(json!([])), 1).is_none());
-        let pets = Any::from(json!({"Allocation": {"LogicalIDs": ["a"]}}));
-        assert!(has_logical_ids(&pets));
-    }
+    use super::{Catalog, Key, Record};
 
     #[test]
     fn a_record_is_ending_until_it_is_put_anew() {

@@ -4,11 +4,12 @@
 //! What it is: a plugin ([`Manager::plugin`]) that offers `Stack`, `Group`, `Controller` and
 //! `Updatable` objects. A change is checked by the plugin that will carry it out, then stored, then
 //! carried out. A replica that begins to lead hands all stored specs over; one that no longer leads
-//! lets go of them.
+//! lets go of them. What a group controller rolled back by itself is stored too, so that the next
+//! leader does not try it again (`core/rollbacks.rs`).
 //!
 //! What it must never do: act, or go on acting, while it does not lead; store what a plugin has
 //! rejected; hold a lock over all names while it waits for a plugin; know what a group is beyond its
-//! name and the size in its properties.
+//! name and what `properties.rs` reads.
 //!
 //! Where to start reading: `core/change.rs` for the order of a change, `core/term.rs` for what
 //! leadership does, [`leader`] and [`store`] for the two choices behind it, [`mux`] for remote clients.
@@ -21,6 +22,7 @@ mod manager;
 pub mod mux;
 mod objects;
 mod options;
+mod properties;
 pub mod store;
 
 pub use catalog::{Catalog, GROUP_KIND, Key, Record};

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use regrow_codec::Any;
 use regrow_ids::{GoDuration, LogicalId, PluginName};
+use regrow_plugin::spi::RolledBack;
 use serde::{Deserialize, Serialize};
 
 use super::Quantity;
@@ -41,6 +42,9 @@ pub struct Document {
     /// How fast members that die early are replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replace: Option<ReplaceDocument>,
+    /// What was committed and taken back; written by the controller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
 }
 
 /// `Allocation`: exactly one of the two.
@@ -82,7 +86,9 @@ pub struct UpdateDocument {
     /// Holds an update where it is; dead members are still replaced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pause: bool,
-    /// Goes back to the former configuration after that many failed replacements. 0 is never.
+    /// Goes back to the former configuration after that many failed replacements. 0 is never. A
+    /// controller that began in the middle of an update does not know the former configuration: it
+    /// stops at the failures, and the user decides.
     #[serde(skip_serializing_if = "is_zero")]
     pub auto_rollback: u32,
 }

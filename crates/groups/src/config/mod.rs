@@ -11,7 +11,7 @@ use std::time::Duration;
 use regrow_codec::Any;
 use regrow_codec::decode::{self, DecodeError};
 use regrow_ids::{GroupId, LogicalId};
-use regrow_plugin::spi::{Allocation, GroupSpec};
+use regrow_plugin::spi::{Allocation, GroupSpec, RolledBack};
 use regrow_reconcile::{Backoff, Budget};
 
 pub use document::{
@@ -169,14 +169,20 @@ impl GroupConfig {
         Self::check(self.id.clone(), document)
     }
 
-    /// The same group with members made as another configuration makes them.
+    /// The same group with members made as a former configuration made them, and a note of what
+    /// was taken back. What the user changed besides the configuration of members stays.
     #[must_use]
-    pub fn with_members_of(&self, other: &Self) -> Self {
-        let mut changed = self.clone();
-        changed.document.instance.clone_from(&other.document.instance);
-        changed.document.flavor.clone_from(&other.document.flavor);
-        changed.hash = other.hash.clone();
-        changed
+    pub fn rolled_back_to(&self, former: &Self, failures: u32) -> Self {
+        let mut back = self.clone();
+        back.document.rolled_back = Some(RolledBack {
+            instance: Any::from_serialize(&self.document.instance),
+            flavor: Any::from_serialize(&self.document.flavor),
+            failures,
+        });
+        back.document.instance.clone_from(&former.document.instance);
+        back.document.flavor.clone_from(&former.document.flavor);
+        back.hash = former.hash.clone();
+        back
     }
 
     /// The allocation as flavors get it.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::driver::Sim;
 use super::{cases, config, converged, sized};
+use crate::config::GroupConfig;
 
 /// Runs until converged and returns the fewest healthy and the most existing instances meanwhile.
 fn roll(sim: &mut Sim, within: Duration) -> (usize, usize) {
@@ -26,7 +27,7 @@ fn roll(sim: &mut Sim, within: Duration) -> (usize, usize) {
     }
 }
 
-fn with_update(version: u32, size: u32, update: &Value) -> crate::config::GroupConfig {
+fn with_update(version: u32, size: u32, update: &Value) -> GroupConfig {
     config(version, &json!({"Allocation":{"Size":size},"Update":update}))
 }
 
@@ -142,10 +143,23 @@ fn too_many_failed_replacements_roll_back() {
     sim.converge(60);
     sim.run(Duration::from_secs(20));
     sim.world.sick_hashes.insert(bad.hash.as_str().to_owned());
+    let tried = bad.spec().properties.to_value();
     sim.commit(bad);
     sim.run(Duration::from_secs(600));
     assert_eq!(sim.state.config.hash, good.hash);
     assert_eq!((sim.current(), sim.world.instances.len()), (5, 5));
+    // The document in force says so, and whoever takes over with it does not try again.
+    let shown = sim.state.config.spec();
+    let properties = shown.properties.to_value();
+    assert_eq!(
+        properties["RolledBack"],
+        json!({"Instance": tried["Instance"], "Flavor": tried["Flavor"], "Failures": 1})
+    );
+    let destroyed = sim.destroys.len();
+    sim.state.config = GroupConfig::parse(&shown).expect("a document").into();
+    sim.crash();
+    sim.run(Duration::from_secs(600));
+    assert_eq!((sim.current(), sim.destroys.len()), (5, destroyed));
 }
 
 #[test]

@@ -65,8 +65,7 @@ impl GroupState {
         if failures < most {
             return;
         }
-        // What the user changed besides the configuration of members stays.
-        let back = self.config.with_members_of(&former);
+        let back = self.config.rolled_back_to(&former, failures);
         self.warn(format!(
             "rolled back from {} to {} after {failures} failed replacements",
             self.config.hash, back.hash

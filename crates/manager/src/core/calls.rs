@@ -38,7 +38,10 @@ impl Core {
 }
 
 /// Waits for a lookup. One that takes too long has changed nothing, unlike a call.
-async fn found<T>(plugin: &PluginName, lookup: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn found<T>(
+    plugin: &PluginName,
+    lookup: impl Future<Output = Result<T>>,
+) -> Result<T> {
     match within(plugin, "lookup", LOOKUP_TIMEOUT, lookup).await {
         Err(PluginError::TimedOut { plugin, after, .. }) => {
             let reason = format!("not found within {} s", after.as_secs());

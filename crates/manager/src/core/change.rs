@@ -12,7 +12,8 @@ use super::Core;
 use super::calls::{CALL_TIMEOUT, within};
 use super::effects::Committed;
 use crate::ManagerError;
-use crate::catalog::{Catalog, Key, Record, has_logical_ids, with_size};
+use crate::catalog::{Catalog, Key, Record};
+use crate::properties::{has_logical_ids, with_size};
 use crate::store::StoreError;
 
 impl Core {

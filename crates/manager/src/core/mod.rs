@@ -6,6 +6,7 @@ mod effects;
 mod ending;
 mod locks;
 mod many;
+mod rollbacks;
 mod settle;
 mod shelf;
 mod term;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use regrow_ids::{Fence, GroupId, PluginName};
+use regrow_ids::{Fence, PluginName};
 use regrow_plugin::PluginError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -75,7 +75,9 @@ async fn take_over(core: Arc<Core>, fence: Fence, over: CancellationToken) {
     if !load_specs(&core, fence, &over).await {
         return;
     }
-    hand_over_all(&core, fence, &over).await;
+    core.keep_first_rollbacks(fence).await;
+    let follow = Arc::clone(&core).follow_rollbacks(fence, over.clone());
+    tokio::join!(hand_over_all(&core, fence, &over), follow);
 }
 
 /// Brings pending specs to their handlers until the term is over.
@@ -176,8 +178,8 @@ async fn look_again(core: Arc<Core>, fence: Fence) {
     tokio::join!(find_forgotten(&core, fence), vars);
 }
 
-/// Hands over again what a group plugin no longer watches.
-async fn find_forgotten(core: &Core, fence: Fence) {
+/// Hands over again what a group plugin no longer watches, and stores what it rolled back.
+async fn find_forgotten(core: &Arc<Core>, fence: Fence) {
     let catalog = core.shelf.known();
     // Those that fail are being tried anyway.
     let failing = core.settling.failing();
@@ -187,8 +189,9 @@ async fn find_forgotten(core: &Core, fence: Fence) {
         if core.still(fence).is_err() {
             return;
         }
-        let Ok(watched) = watched_by(core, &handler).await else { continue };
-        let watched: BTreeSet<_> = watched.iter().map(GroupId::as_str).collect();
+        let Ok(in_force) = core.in_force(&handler).await else { continue };
+        core.keep_rollbacks(fence, &handler, &in_force).await;
+        let watched: BTreeSet<_> = in_force.iter().map(|spec| spec.id.as_str()).collect();
         let forgotten: Vec<_> = groups()
             .filter(|(key, record)| {
                 record.handler == handler
@@ -200,13 +203,6 @@ async fn find_forgotten(core: &Core, fence: Fence) {
             .collect();
         core.settling.nudge(forgotten);
     }
-}
-
-async fn watched_by(core: &Core, handler: &PluginName) -> Result<Vec<GroupId>, PluginError> {
-    let group = core.find_group(handler).await?;
-    let call = group.inspect_groups();
-    let watched = within(handler, "Group.InspectGroups", CALL_TIMEOUT, call).await?;
-    Ok(watched.into_iter().map(|spec| spec.id).collect())
 }
 
 /// Follows: sees to it that no group plugin of this replica watches anything.
@@ -252,8 +248,9 @@ async fn free_watched(
     handler: &PluginName,
     over: &CancellationToken,
 ) -> Result<(), PluginError> {
-    let watched = watched_by(core, handler).await?;
-    let frees = futures::stream::iter(watched).map(|id| async move {
+    let watched = core.in_force(handler).await?;
+    let frees = futures::stream::iter(watched).map(|spec| async move {
+        let id = spec.id;
         let held = over.run_until_cancelled(core.locks.hold(&Key::group(id.as_str()))).await;
         let group = core.find_group(handler).await?;
         // Leader again: the new term wants the group watched.

@@ -8,6 +8,7 @@ mod files;
 mod leadership;
 mod objects;
 mod proxy;
+mod rollbacks;
 mod saves;
 mod stack;
 mod strangers;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use regrow_codec::Any;
 use regrow_ids::{GroupId, InstanceId};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,24 @@ pub struct GroupDescription {
     pub instances: Vec<Arc<Description>>,
     /// True when nothing is left to do.
     pub converged: bool,
+}
+
+/// What a group controller notes in the document of a group that it rolled back by itself, as the
+/// field `RolledBack` of the properties.
+///
+/// [`Group::inspect_groups`] then shows the document in force: its `Instance` and `Flavor` are those
+/// of before, and this says what was committed in their place. Whoever keeps documents stores that
+/// one, so that the next controller does not try again what failed. It is plain information when it
+/// comes back in a commit. Ours; the original has neither the field nor rollbacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RolledBack {
+    /// `Instance` as it was committed: plugin and properties.
+    pub instance: Any,
+    /// `Flavor` as it was committed: plugin and properties.
+    pub flavor: Any,
+    /// Replacements that failed with them.
+    pub failures: u32,
 }
 
 /// Keeps sets of alike instances alive: `Group/0.1.1`.
@@ -43,7 +62,7 @@ pub trait Group: Send + Sync {
     /// The group is not watched.
     async fn destroy_group(&self, id: &GroupId) -> Result<()>;
 
-    /// The documents of all watched groups.
+    /// The documents of all watched groups, as they are in force; see [`RolledBack`].
     ///
     /// # Errors
     /// The controller cannot be asked.

@@ -18,7 +18,7 @@ mod types;
 pub use controller::{Controller, Operation, Plan};
 pub use event::{Event, EventStream, Events};
 pub use flavor::{Flavor, Health};
-pub use group::{Group, GroupDescription};
+pub use group::{Group, GroupDescription, RolledBack};
 pub use instance::{DestroyReason, Instance};
 pub use l4::{HealthCheck, L4, Protocol, Route};
 pub use metadata::{Change, Metadata, Proposal, Updatable};
