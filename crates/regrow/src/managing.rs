@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use regrow_ids::PluginName;
 use regrow_plugin::spi::Interface;
 
-use crate::documents::{RenderArgs, entries, group_of};
+use crate::documents::{Document, RenderArgs, entries, group_of};
 use crate::finder::Finder;
 use crate::local::Target;
 use crate::output::{OutputArgs, print};
@@ -69,24 +69,30 @@ impl ManagerCommand {
 
 impl CommitArgs {
     async fn run(&self, target: &Target) -> Result<()> {
-        let mut groups = Vec::new();
-        for document in target.loader(&self.render).documents(&self.url).await? {
-            for entry in entries(&document)? {
-                groups.push(group_of(&entry)?);
-            }
-        }
-        let name = target.object(Interface::Group).await?;
-        let controller = target.finder().lookup().group(&name).await?;
-        for group in &groups {
-            let (plugin, spec) = &group.item;
-            let answer = controller.commit_group(spec, self.pretend).await;
-            let plan = answer
-                .map_err(|fault| anyhow!("commit group {} of {}: {fault}", spec.id, group.place))?;
-            let named = plugin.clone().unwrap_or_else(|| own_name(target.name()));
-            print(&format!("Group {} with plugin {named} plan: {plan}\n", spec.id))?;
-        }
-        Ok(())
+        let documents = target.loader(&self.render).documents(&self.url).await?;
+        commit(target, &documents, self.pretend).await
     }
+}
+
+/// Commits all groups of documents, or only says what it would take.
+pub async fn commit(target: &Target, documents: &[Document], pretend: bool) -> Result<()> {
+    let mut groups = Vec::new();
+    for document in documents {
+        for entry in entries(document)? {
+            groups.push(group_of(&entry)?);
+        }
+    }
+    let name = target.object(Interface::Group).await?;
+    let controller = target.finder().lookup().group(&name).await?;
+    for group in &groups {
+        let (plugin, spec) = &group.item;
+        let answer = controller.commit_group(spec, pretend).await;
+        let plan = answer
+            .map_err(|fault| anyhow!("commit group {} of {}: {fault}", spec.id, group.place))?;
+        let named = plugin.clone().unwrap_or_else(|| own_name(target.name()));
+        print(&format!("Group {} with plugin {named} plan: {plan}\n", spec.id))?;
+    }
+    Ok(())
 }
 
 fn own_name(name: &PluginName) -> String {

@@ -1,6 +1,5 @@
 //! Remote managers: the list of them, and the one that commands go to (`INFRAKIT_HOST`).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -10,14 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::finder::Finder;
 use crate::kinds::similar;
-use crate::output::{OutputArgs, print, table, yaml};
-use crate::places::Places;
+use crate::lists::ListFile;
+use crate::output::{OutputArgs, print, table};
 use crate::remote_tls::Tls;
 
 /// Names the remote that commands go to; `local` is this machine.
 pub const HOST_VARIABLE: &str = "INFRAKIT_HOST";
-/// Names the file with the list.
-const FILE_VARIABLE: &str = "INFRAKIT_HOSTS_FILE";
 /// This machine.
 const LOCAL: &str = "local";
 
@@ -42,27 +39,8 @@ pub struct Remote {
     ca: Option<PathBuf>,
 }
 
-type Remotes = BTreeMap<String, Remote>;
-
-fn file() -> PathBuf {
-    let named = std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty());
-    named.map_or_else(|| Places::infrakit_home().join("hosts"), PathBuf::from)
-}
-
-fn load() -> Result<Remotes> {
-    let path = file();
-    let about = || format!("read the list of remotes {}", path.display());
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Ok(Remotes::new()),
-        Ok(text) => serde_saphyr::from_str(&text).map_err(|fault| anyhow!("{}: {fault}", about())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Remotes::new()),
-        Err(error) => Err(error).with_context(about),
-    }
-}
-
-fn store(remotes: &Remotes) -> Result<()> {
-    crate::places::replace_file(&file(), &yaml(remotes)?)
-}
+/// The list.
+static LIST: ListFile<Remote> = ListFile::new("remote", "INFRAKIT_HOSTS_FILE", "hosts");
 
 fn current() -> String {
     std::env::var(HOST_VARIABLE)
@@ -77,7 +55,7 @@ pub fn chosen() -> Result<Option<Remote>> {
     if name == LOCAL {
         return Ok(None);
     }
-    let remotes = load()?;
+    let remotes = LIST.load()?;
     let known = remotes.keys().map(String::as_str);
     let hint =
         similar(&name, known).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
@@ -211,7 +189,7 @@ impl RemoteCommand {
         match self {
             Self::Current => print(&format!("{}\n", current())),
             Self::Ls(args) => {
-                let remotes = load()?;
+                let remotes = LIST.load()?;
                 args.output.print(&remotes, || {
                     let row = |(name, remote): (&String, &Remote)| {
                         vec![name.clone(), remote.endpoints.clone(), remote.ssh.clone()]
@@ -231,7 +209,7 @@ impl RemoteCommand {
                 for url in &args.urls {
                     check(url)?;
                 }
-                let mut remotes = load()?;
+                let mut remotes = LIST.load()?;
                 let remote = Remote {
                     endpoints: args.urls.join(","),
                     ssh: args.ssh_addr.clone(),
@@ -240,17 +218,9 @@ impl RemoteCommand {
                     ca: args.ca.clone(),
                 };
                 remotes.insert(args.name.clone(), remote);
-                store(&remotes)
+                LIST.store(&remotes)
             }
-            Self::Rm(args) => {
-                let mut remotes = load()?;
-                for name in &args.names {
-                    if remotes.remove(name).is_none() {
-                        bail!("remove remote {name:?}: it is not in the list; nothing was changed");
-                    }
-                }
-                store(&remotes)
-            }
+            Self::Rm(args) => LIST.remove(&args.names),
         }
     }
 }

@@ -38,6 +38,10 @@
 //! - `unescape` takes backslashes out. In InfraKit it put them in, as `escape` does.
 //! - `keys`, `values` and `pluck` follow the order of keys. In Go it is random.
 //!
+//! `include`, `fetch` and `source` that cannot read, or whose template fails, are an error with its
+//! place, and so is what `var` of an included template raises. InfraKit does the same in documents;
+//! in callables it prints `{}` for such an `include` and nothing for such a `fetch` and goes on.
+//!
 //! Some that work in Go fail here: values have no methods except times; there are no function
 //! values; sprig's functions for keys, certificates and passwords (`genPrivateKey`, `genCA`,
 //! `derivePassword`, `htpasswd`, `bcrypt`, `encryptAES` and their kin) are not offered: secrets do

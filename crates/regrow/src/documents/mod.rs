@@ -8,7 +8,7 @@ mod entries;
 mod groups;
 mod load;
 
-pub use decode::Document;
+pub use decode::{Document, documents};
 pub use entries::{Entry, Located, entries};
 pub use groups::{group_of, group_spec};
 pub use load::{Loader, RenderArgs};

@@ -2,18 +2,28 @@
 //!
 //! First to learn its flags, errors aside; then, with the flags given, for the script. The line
 //! `{{/* =% sh %= */}}` names the backend that gets the script.
+//!
+//! While the flags are learnt nothing is fetched: `include` yields `{}` and `fetch` an empty text, as
+//! the paths of both are often made of flags; definitions that several callables share are brought in
+//! with `source`. In the run that makes the script both fail where they cannot read, with the place.
+//! InfraKit goes on there with `{}` and an empty text, and so runs a script that lacks a part.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use regrow_template::{Args, CallError, Function, MetadataLookup, Options, Template, Value};
+use regrow_template::{
+    Args, CallError, Function, MetadataLookup, Object, Options, Template, Value,
+};
 
 use super::flags::{self, Flags};
 
 /// What surrounds the backend line.
 const BACKEND: (&str, &str) = ("=%", "%=");
+
+/// Type of what `cond` hands on in place of a missing value that nobody is to be asked for.
+const UNASKED: &str = "unasked";
 
 /// How missing values are dealt with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,8 +67,7 @@ impl Callable {
                 self.url
             );
         };
-        let words = words.split_whitespace();
-        Ok(words.map(|word| word.trim_matches(['"', '`']).to_owned()).collect())
+        Ok(split_words(words))
     }
 
     /// The script.
@@ -68,7 +77,7 @@ impl Callable {
 
     fn render(&self, manners: Manners) -> Result<String> {
         let options = Options { multi_pass: false, ..Options::default() };
-        let template = Template::from_text(&self.text, &self.url, &options)
+        let template = Template::from_text(&self.text, &base(&self.url), &options)
             .metadata(Arc::clone(&self.metadata))
             .functions("playbook", self.functions(manners));
         let rendered = template.render(&serde_json::Value::Null);
@@ -117,11 +126,10 @@ impl Callable {
                     None => args.any(0).is_true(),
                 };
                 let value = args.any(1).clone();
-                // An empty text is a value: nobody is asked for it.
-                Ok(if wanted || !matches!(value, Value::Nil) { value } else { Value::from("") })
+                Ok(if wanted || !is_missing(&value) { value } else { unasked() })
             },
         );
-        vec![
+        let mut all = vec![
             declare("flag", false),
             declare("param", false),
             declare("listflag", true),
@@ -130,7 +138,56 @@ impl Callable {
             prompt("listprompt", true),
             file,
             cond,
-        ]
+        ];
+        if self.flags.is_collecting() {
+            all.extend([unread("include", "{}"), unread("fetch", "")]);
+        }
+        all
+    }
+}
+
+/// Where the parts of a callable are relative to.
+fn base(url: &str) -> String {
+    match std::path::absolute(url) {
+        Ok(path) if !url.contains("://") => format!("file://{}", path.display()),
+        _ => url.to_owned(),
+    }
+}
+
+/// Words with blanks between; a word in quotes may hold blanks.
+fn split_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let quoted = ['"', '`'].contains(&first).then(|| rest[1..].split_once(first)).flatten();
+        let (word, behind) =
+            quoted.unwrap_or_else(|| rest.split_once(char::is_whitespace).unwrap_or((rest, "")));
+        words.push(word.to_owned());
+        rest = behind.trim_start();
+    }
+    words
+}
+
+/// A function that reads nothing and yields the same each time.
+fn unread(name: &str, answer: &'static str) -> Function {
+    let signature = "func(string, ...interface {}) string";
+    Function::new(name, signature, "Reads nothing while flags are collected", move |_, _| {
+        Ok(Value::from(answer))
+    })
+}
+
+/// Prints as an empty text, as a flag without value does in InfraKit.
+fn unasked() -> Value {
+    Value::Object(Arc::new(Object { type_name: UNASKED.to_owned(), ..Object::default() }))
+}
+
+/// True for what InfraKit's flags have for a value that was not given: nothing, or an empty text.
+fn is_missing(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::Str(text) => text.is_empty(),
+        Value::List(list) => list.items().iter().all(is_missing),
+        _ => false,
     }
 }
 
@@ -142,11 +199,15 @@ fn ask(flags: &Flags, manners: Manners, args: &Args<'_>, list: bool) -> Result<V
         3 => (Value::Nil, args.any(2).clone()),
         _ => (args.any(2).clone(), args.any(args.len() - 1).clone()),
     };
-    if !matches!(piped, Value::Nil) || flags.is_collecting() {
-        return Ok(piped);
+    match &piped {
+        Value::Object(mark) if mark.type_name == UNASKED => return Ok(Value::from("")),
+        given if !is_missing(given) || flags.is_collecting() => return Ok(piped),
+        _ => {}
     }
-    // A default that is written as a text is read as an answer would be.
     let default = match default {
+        // An empty default of the flag stands where the prompt has none: a text may be empty.
+        Value::Nil if kind == "string" => piped,
+        // A default that is written as a text is read as an answer would be.
         Value::Str(text) => flags::read(&text, kind, list),
         other => other,
     };
@@ -170,5 +231,23 @@ fn ask(flags: &Flags, manners: Manners, args: &Args<'_>, list: bool) -> Result<V
         "" if matches!(default, Value::Nil) => Err(args.fail(format!("{text}: no answer"))),
         "" => Ok(default),
         answer => Ok(flags::read(answer, kind, list)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_words;
+
+    #[test]
+    fn quotes_keep_blanks() {
+        for (text, words) in [
+            (" sh ", vec!["sh"]),
+            ("http \"POST\" `a b` c=d", vec!["http", "POST", "a b", "c=d"]),
+            ("x \"open end", vec!["x", "\"open", "end"]),
+            ("x \"\"", vec!["x", ""]),
+            ("", vec![]),
+        ] {
+            assert_eq!(split_words(text), words, "{text}");
+        }
     }
 }

@@ -63,6 +63,11 @@ impl Flags {
         self.lock().given.is_none()
     }
 
+    /// True if a flag of that name is declared.
+    pub fn has(&self, name: &str) -> bool {
+        self.lock().flags.iter().any(|flag| flag.name == name)
+    }
+
     /// Adds the flags to a command.
     pub fn augment(&self, command: Command) -> Command {
         self.lock().flags.iter().fold(command, |command, flag| {
@@ -70,6 +75,7 @@ impl Flags {
                 .long(flag.name.clone())
                 .help(flag.about.clone())
                 .value_name(flag.kind.to_uppercase())
+                .allow_negative_numbers(["int", "float"].contains(&flag.kind.as_str()))
                 .action(ArgAction::Set);
             let arg = match (flag.kind.as_str(), flag.list) {
                 ("bool", false) => arg

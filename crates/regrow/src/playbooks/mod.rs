@@ -16,11 +16,10 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::documents::{Loader, RenderArgs};
-use crate::output::{OutputArgs, print, table, yaml};
-use crate::places::{Places, replace_file};
+use crate::lists::{ListFile, place};
+use crate::output::{OutputArgs, print, table};
+use crate::places::replace_file;
 
-/// Names the file with the list.
-const FILE_VARIABLE: &str = "INFRAKIT_PLAYBOOKS_FILE";
 /// Names the folder with fetched copies.
 const CACHE_VARIABLE: &str = "INFRAKIT_PLAYBOOKS_CACHE";
 
@@ -38,31 +37,9 @@ struct Playbook {
 
 pub use perform::UseArgs;
 
-type Playbooks = BTreeMap<String, Playbook>;
-
-fn place(variable: &str, usual: &str) -> PathBuf {
-    let named = std::env::var_os(variable).filter(|value| !value.is_empty());
-    named.map_or_else(|| Places::infrakit_home().join(usual), PathBuf::from)
-}
-
-fn file() -> PathBuf {
-    place(FILE_VARIABLE, "playbooks.yml")
-}
-
-fn load() -> Result<Playbooks> {
-    let path = file();
-    let about = || format!("read the list of playbooks {}", path.display());
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Ok(Playbooks::new()),
-        Ok(text) => serde_saphyr::from_str(&text).map_err(|fault| anyhow!("{}: {fault}", about())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Playbooks::new()),
-        Err(error) => Err(error).with_context(about),
-    }
-}
-
-fn store(playbooks: &Playbooks) -> Result<()> {
-    replace_file(&file(), &yaml(playbooks)?)
-}
+/// The list.
+static LIST: ListFile<Playbook> =
+    ListFile::new("playbook", "INFRAKIT_PLAYBOOKS_FILE", "playbooks.yml");
 
 /// Verbs of `playbook`.
 #[derive(Subcommand, Debug)]
@@ -113,19 +90,9 @@ impl PlaybookCommand {
         match self {
             Self::Ls(args) => args.run(),
             Self::Add(args) => args.run(),
-            Self::Rm(args) => {
-                let mut playbooks = load()?;
-                for name in &args.names {
-                    if playbooks.remove(name).is_none() {
-                        bail!(
-                            "remove playbook {name:?}: it is not in the list; nothing was changed"
-                        );
-                    }
-                }
-                store(&playbooks)
-            }
+            Self::Rm(args) => LIST.remove(&args.names),
             Self::Update(args) => {
-                let playbooks = load()?;
+                let playbooks = LIST.load()?;
                 for name in &args.names {
                     let found = playbooks.get(name);
                     let playbook = found.ok_or_else(|| {
@@ -145,7 +112,7 @@ impl PlaybookCommand {
 
 impl LsArgs {
     fn run(&self) -> Result<()> {
-        let playbooks = load()?;
+        let playbooks = LIST.load()?;
         self.output.print(&playbooks, || {
             let row = |(name, book): (&String, &Playbook)| {
                 vec![name.clone(), book.url.clone(), book.cache.clone()]
@@ -162,7 +129,7 @@ impl LsArgs {
 
 impl AddArgs {
     fn run(&self) -> Result<()> {
-        let mut playbooks = load()?;
+        let mut playbooks = LIST.load()?;
         if playbooks.contains_key(&self.name) {
             bail!("add playbook {:?}: it is in the list; remove it first", self.name);
         }
@@ -175,7 +142,7 @@ impl AddArgs {
             playbook.cache = folder.display().to_string();
         }
         playbooks.insert(self.name.clone(), playbook);
-        store(&playbooks)
+        LIST.store(&playbooks)
     }
 }
 

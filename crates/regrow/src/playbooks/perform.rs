@@ -8,9 +8,9 @@ use clap::{Arg, ArgAction, Args, Command};
 use regrow_template::{Options, Template};
 use serde_json::Value;
 
+use super::LIST;
 use super::backends::{self, Job};
 use super::callable::{Callable, Manners};
-use super::load;
 use crate::finder::Finder;
 use crate::kinds::similar;
 use crate::metadata::PluginMetadata;
@@ -32,7 +32,7 @@ pub struct UseArgs {
 impl UseArgs {
     /// Does it.
     pub async fn run(&self, finder: Finder) -> Result<()> {
-        let playbooks = load()?;
+        let playbooks = LIST.load()?;
         let Some(playbook) = playbooks.get(&self.name) else {
             bail!("use playbook {:?}: it is not in the list (see `regrow playbook ls`)", self.name);
         };
@@ -135,23 +135,32 @@ async fn run(callable: Callable, words: &[String], title: &str, finder: &Finder)
         .arg(switch("print-only", "Print the script, and do nothing"))
         .arg(switch("accept-defaults", "Take defaults instead of asking"));
     command.set_bin_name(title);
-    let matches = callable.flags().augment(command).try_get_matches_from(words)?;
-    callable.flags().fill(&matches);
-    let backend_line = callable.backend()?;
-    let Some((name, rest)) = backend_line.split_first() else {
-        bail!("{title}: the line of the backend is empty");
+    let declared = callable.flags().clone();
+    let line = callable.backend();
+    let backend = match &line {
+        Ok(line) => backends::find(line.first().map_or("", String::as_str)),
+        Err(fault) => Err(anyhow!("{fault}")),
     };
-    let backend = backends::find(name)?;
+    let mut command = declared.augment(command);
+    if let Ok(backend) = backend {
+        command = backend.augment(command, &declared);
+    }
+    let matches = command.try_get_matches_from(words)?;
+    declared.fill(&matches);
+    let print_only = matches.get_flag("print-only");
+    // A backend that is not here is refused before anybody is asked anything, unless it is not
+    // needed: what is only printed goes to none.
+    let backend = if print_only { None } else { Some(backend?) };
     let manners = Manners { accept_defaults: matches.get_flag("accept-defaults") };
     let rendered = tokio::task::spawn_blocking(move || callable.script(manners)).await;
     let script = rendered.map_err(|fault| anyhow!("{title}: {fault}"))??;
-    if matches.get_flag("print-only") {
-        return print(&script);
-    }
+    let (Some(backend), Ok(line)) = (backend, line) else { return print(&script) };
+    let Some((name, words)) = line.split_first() else { return print(&script) };
     if matches.get_flag("test") {
         return print(&format!("would run with {name}:\n{script}"));
     }
-    (backend.run)(&Job { words: rest, script: &script, finder }).await
+    let (given, declared) = (&matches, &declared);
+    backend.run(&Job { words, given, declared, script: &script, finder }).await
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod examples;
 mod golden;
 mod local;
 mod nouns;
+mod playbooks;
 mod plugins;
 mod support;
 mod up;

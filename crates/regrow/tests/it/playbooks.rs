@@ -1,0 +1,197 @@
+//! Callables: how their flags, prompts and parts behave, and where their scripts go.
+
+use crate::support::World;
+
+/// A world with one playbook of callables, by name and text.
+fn book(callables: &[(&str, &str)]) -> World {
+    let world = World::new();
+    let lines = callables.iter().map(|(name, _)| format!("{name}: {name}.ikt\n"));
+    let index = world.write("book/index.yml", &lines.collect::<String>()).display().to_string();
+    for (name, text) in callables {
+        world.write(&format!("book/{name}.ikt"), text);
+    }
+    world.ok(&["playbook", "add", "book", &index]);
+    world
+}
+
+fn words<'a>(name: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    [&["use", "book", name], rest].concat()
+}
+
+#[test]
+fn flags_behind_an_include_are_learnt_and_its_fault_ends_the_run() {
+    let world = book(&[(
+        "part",
+        "{{/* =% print %= */}}{{ $at := flag `at` `string` `folder` }}{{ include (cat $at `/x.tpl` | nospace) }}\
+         {{ fetch (cat $at `/x.tpl` | nospace) }}{{ flag `who` `string` `whom` `you` }}",
+    )]);
+    world.write("book/there/x.tpl", "{{ `in` | upper }} ");
+    let help = world.ok(&words("part", &["--help"]));
+    assert!(help.contains("--at") && help.contains("--who"), "{help}");
+    let done = world.ok(&words("part", &["--at", "there", "--who", "me"]));
+    assert_eq!(done, "IN {{ `in` | upper }} me");
+    let fault = world.fails(&words("part", &["--at", "gone"]));
+    assert!(fault.contains("gone/x.tpl") && fault.contains("include"), "{fault}");
+    world.write("book/bad/x.tpl", "{{ var `a` | fail }}");
+    let fault = world.fails(&words("part", &["--at", "bad"]));
+    assert!(fault.contains("bad/x.tpl:1"), "{fault}");
+}
+
+#[test]
+fn an_empty_text_is_no_answer() {
+    let world = book(&[(
+        "ask",
+        "{{/* =% print %= */}}{{ flag `a` `string` `a` `` | prompt `A?` `string` `usual` }},\
+         {{ flag `b` `string` `b` | prompt `B?` `string` `usual` }},\
+         {{ flag `c` `string` `c` `` | prompt `C?` `string` }},\
+         {{ flag `d` `int` `d` | prompt `D?` `int` 7 }},\
+         {{ flag `e` `string` `e` `` | cond false | prompt `E?` `string` `usual` }},\
+         {{ flag `f` `string` `f` `` | cond `yes` | prompt `F?` `string` `usual` }},\
+         {{ listflag `g` `string` `g` | listprompt `G?` `string` `x,y` | join `+` }}",
+    )]);
+    assert_eq!(world.ok(&words("ask", &[])), "usual,usual,,7,,usual,x+y");
+    assert_eq!(world.ok(&words("ask", &["--a", "", "--b", ""])), "usual,usual,,7,,usual,x+y");
+    let given = ["--a", "1", "--b", "2", "--c", "3", "--d", "0", "--e", "5", "--g", "p,q"];
+    assert_eq!(world.ok(&words("ask", &given)), "1,2,3,0,5,usual,p+q");
+}
+
+/// A program `ssh` in front of the others: it writes down how it was called and runs the command
+/// that it was given, as a host would.
+fn fake_ssh(world: &World) -> String {
+    let program = world.write(
+        "bin/ssh",
+        "#!/bin/sh\necho \"$@\" >> \"$HOME/calls\"\nfor word; do shift; [ \"$word\" = -- ] && break; done\n\
+         host=$1; shift\n[ \"$host\" = gone ] && { echo 'no such host' >&2; exit 255; }\nexec \"$@\"\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(program, mode).expect("mode");
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{path}", world.path().join("bin").display())
+}
+
+#[test]
+fn scripts_run_on_other_hosts_through_ssh() {
+    let world = book(&[(
+        "there",
+        "{{/* =% ssh --hostport one:2222,localhost --user ann first %= */}}echo $1 $0 {{ flag `n` `int` `n` 1 }}\n",
+    )]);
+    let path = fake_ssh(&world);
+    let run = |rest: &[&str]| {
+        let mut command = world.command(&words("there", rest));
+        crate::support::said(&command.env("PATH", &path).output().expect("run"))
+    };
+    // As InfraKit's does, the shell takes the words of the line as its own arguments.
+    world.write("first", "read line; echo \"ran $line\"");
+    let done = run(&["--n", "5"]);
+    assert_eq!(done.out, "ran echo $1 $0 5\nran echo $1 $0 5\n", "{done:?}");
+    let calls = || std::fs::read_to_string(world.path().join("calls")).unwrap_or_default();
+    let options = "-o BatchMode=yes -T -o ConnectTimeout=10";
+    assert_eq!(calls(), format!("{options} -p 2222 -l ann -- one /bin/sh first\n"));
+    let done = run(&["--target", "gone,two", "--ssh-keyfile", "key:bob", "--ssh-user", "eve"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), "ran echo $1 $0 1\n"), "{done:?}");
+    assert!(
+        done.err.contains("no such host") && done.err.contains("the shell on gone"),
+        "{done:?}"
+    );
+    assert!(calls().ends_with(&format!("{options} -i key:bob -l eve -- two /bin/sh first\n")));
+    for refused in ["--ssh-password=x", "--target=-oX"] {
+        assert_eq!(run(&[refused]).code, Some(1), "{refused:?}");
+    }
+    assert_eq!(run(&["--test"]).out, "would run with ssh:\necho $1 $0 1\n");
+}
+
+/// Takes one request and answers it; gives what was asked.
+fn answer_once(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let url = format!("http://{}/x", listener.local_addr().expect("address"));
+    let asked = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("client");
+        client.set_read_timeout(Some(crate::support::PATIENCE)).expect("time limit");
+        let (mut text, mut piece) = (String::new(), [0; 4096]);
+        while !text.ends_with("END") {
+            let read = client.read(&mut piece).expect("read");
+            assert!(read > 0, "it ended early: {text}");
+            text.push_str(&String::from_utf8_lossy(&piece[..read]));
+            if text.starts_with("GET") && text.ends_with("\r\n\r\n") {
+                break;
+            }
+        }
+        client.write_all(answer.as_bytes()).expect("answer");
+        text
+    });
+    (url, asked)
+}
+
+#[test]
+fn scripts_are_sent_over_http() {
+    let world = book(&[
+        ("post", "{{/* =% http \"PUT\" \"http://127.0.0.1:9/\" \"X-A=a b\" X-B=b %= */}}body END"),
+        ("bare", "{{/* =% http %= */}}body END"),
+    ]);
+    let (url, asked) = answer_once("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nmade\n");
+    let done = world.ok(&words("post", &["--http-url", &url, "--http-header", "x-b=c"]));
+    assert_eq!(done, "made\n");
+    let asked = asked.join().expect("asked").to_lowercase();
+    assert!(asked.starts_with("put /x http/1.1\r\n"), "{asked}");
+    for part in ["\r\nx-a: a b\r\n", "\r\nx-b: c\r\n", "\r\n\r\nbody end"] {
+        assert!(asked.contains(part), "{part:?} in {asked}");
+    }
+    let (url, asked) = answer_once("HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nbad\n");
+    let fault = world.fails(&words("bare", &["--target", &url, "--http-method", "delete"]));
+    assert!(fault.contains("500") && fault.contains("bad"), "{fault}");
+    assert!(asked.join().expect("asked").starts_with("DELETE /x "));
+    let (url, asked) = answer_once("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    world.ok(&words("bare", &["--http-url", &url, "--http-method", "GET"]));
+    assert!(!asked.join().expect("asked").contains("body"));
+    for (rest, part) in [
+        (vec![], "no URL"),
+        (vec!["--http-url", "ftp://x"], "http://"),
+        (vec!["--http-url", "http://127.0.0.1:9/", "--http-method", "FETCH"], "\"FETCH\" is none"),
+        (vec!["--http-url", "http://127.0.0.1:9/", "--http-header", "a"], "no '='"),
+    ] {
+        let fault = world.fails(&words("bare", &rest));
+        assert!(fault.contains(part), "{fault}");
+    }
+}
+
+#[test]
+fn groups_are_committed_through_the_manager() {
+    let world = book(&[(
+        "web",
+        "{{/* =% managerCommit %= */}}\n- Plugin: group\n  Properties:\n    ID: web\n    Properties:\n\
+         \x20     Allocation: {Size: {{ flag `n` `int` `members` 1 }}}\n\
+         \x20     Instance: {Plugin: simulator/compute}\n      Flavor: {Plugin: vanilla}\n",
+    )]);
+    world.write("infrakit/leader", "manager1");
+    let _plugins = world.plugins(&["manager:mystack", "group", "vanilla", "simulator", "vars"]);
+    crate::support::wait("it leads", || world.ok(&["manager", "leader"]).contains(": true"));
+    let done = world.ok(&words("web", &["--n", "3"]));
+    assert_eq!(done, "Group web with plugin group plan: Managing 3 instances\n");
+    let listed = world.ok(&["local", "mystack/groups", "groups", "-q"]);
+    assert_eq!(listed, "web\n");
+    let fault = world.fails(&words("web", &["--n", "-1"]));
+    assert!(fault.contains("what the callable gives at /0"), "{fault}");
+    let fault = world.fails(&words("web", &["--stack", "other"]));
+    assert!(fault.contains("find other"), "{fault}");
+}
+
+#[test]
+fn a_backend_that_is_not_here_is_refused_before_anything_is_asked() {
+    let world = book(&[
+        ("odd", "{{/* =% teleport %= */}}x {{ flag `a` `string` `a` | prompt `A?` `string` }}"),
+        ("vm", "{{/* =% vmwscript %= */}}{{ file `trace` `x` }}script"),
+        ("none", "no line"),
+    ]);
+    for (name, part) in [
+        ("odd", "run with backend \"teleport\": this build has print, doc"),
+        ("vm", "which this program does not speak"),
+        ("none", "it names no backend"),
+    ] {
+        let fault = world.fails(&words(name, &[]));
+        assert!(fault.contains(part), "{fault}");
+    }
+    assert!(!world.path().join("trace").exists());
+    assert_eq!(world.ok(&words("odd", &["--print-only", "--a", "b"])), "x b");
+    assert_eq!(world.ok(&words("none", &["--print-only"])), "no line");
+}
