@@ -29,6 +29,7 @@ mod remote_tls;
 mod remotes;
 mod ssh;
 mod templates;
+mod tunnel;
 mod up;
 mod view;
 

@@ -40,15 +40,16 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// Connections to `host:port`.
-    pub fn dial(&self, authority: &str) -> Arc<dyn Dial> {
-        Arc::new(TlsDial { connector: self.0.clone(), authority: authority.to_owned() })
+    /// Connections to `host:port`, made directly or over those that `below` makes.
+    pub fn dial(&self, authority: &str, below: Option<Arc<dyn Dial>>) -> Arc<dyn Dial> {
+        Arc::new(TlsDial { connector: self.0.clone(), authority: authority.to_owned(), below })
     }
 }
 
 struct TlsDial {
     connector: TlsConnector,
     authority: String,
+    below: Option<Arc<dyn Dial>>,
 }
 
 #[async_trait]
@@ -58,7 +59,10 @@ impl Dial for TlsDial {
             self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let plain = TcpStream::connect(&self.authority).await?;
+        let plain: Box<dyn Io> = match &self.below {
+            Some(below) => below.dial().await?,
+            None => Box::new(TcpStream::connect(&self.authority).await?),
+        };
         Ok(Box::new(self.connector.connect(name, plain).await?))
     }
 }

@@ -12,6 +12,8 @@ use crate::kinds::similar;
 use crate::lists::ListFile;
 use crate::output::{OutputArgs, print, table};
 use crate::remote_tls::Tls;
+use crate::ssh::Host;
+use crate::tunnel::Tunnel;
 
 /// Names the remote that commands go to; `local` is this machine.
 pub const HOST_VARIABLE: &str = "INFRAKIT_HOST";
@@ -68,14 +70,10 @@ pub fn chosen() -> Result<Option<Remote>> {
 impl Remote {
     /// Connects to the manager that leads.
     pub async fn connect(&self) -> Result<Finder> {
-        if !self.ssh.is_empty() {
-            bail!(
-                "reach {} through {}: this build opens no SSH tunnels; open one with ssh -L and \
-                 name its end with `regrow remote set`",
-                self.endpoints,
-                self.ssh
-            );
-        }
+        let tunnel = match self.ssh.as_str() {
+            "" => None,
+            host => Some(Tunnel::new(Host::parse(host, &self.user)?)),
+        };
         let urls: Vec<_> = self
             .endpoints
             .split(',')
@@ -101,12 +99,19 @@ impl Remote {
         let urls: Vec<_> = urls.iter().map(|url| url.replacen("https://", "http://", 1)).collect();
         let timeouts = Timeouts::from_env();
         let make = move |endpoint: Endpoint| {
-            let client = match (&tls, &endpoint) {
-                (Some(tls), Endpoint::Http { authority, .. }) => {
-                    let dial = tls.dial(authority);
-                    Client::over(endpoint, timeouts, dial)
+            let dial = match &endpoint {
+                Endpoint::Http { authority, .. } => {
+                    let below = tunnel.as_ref().map(|tunnel| tunnel.dial(authority));
+                    match &tls {
+                        Some(tls) => Some(tls.dial(authority, below)),
+                        None => below,
+                    }
                 }
-                _ => Client::with(endpoint, timeouts),
+                _ => None,
+            };
+            let client = match dial {
+                Some(dial) => Client::over(endpoint, timeouts, dial),
+                None => Client::with(endpoint, timeouts),
             };
             match &token {
                 // The value was tried out when it was read.
@@ -161,11 +166,12 @@ pub struct SetArgs {
     /// URLs of its managers, such as http://a:24864,http://b:24864
     #[arg(value_delimiter = ',', required = true)]
     urls: Vec<String>,
-    /// Host to go through
+    /// Host to go through with the ssh program, which must not have to ask; the URLs are as seen
+    /// from there
     #[arg(long, default_value = "", value_name = "HOST:PORT")]
     ssh_addr: String,
     /// User there
-    #[arg(long, default_value = "", value_name = "USER")]
+    #[arg(long, default_value = "", value_name = "USER", requires = "ssh_addr")]
     ssh_user: String,
     /// File with the token that the managers ask for (their Mux.TokenFile)
     #[arg(long, value_name = "FILE")]
@@ -208,6 +214,9 @@ impl RemoteCommand {
                 }
                 for url in &args.urls {
                     check(url)?;
+                }
+                if !args.ssh_addr.is_empty() {
+                    Host::parse(&args.ssh_addr, &args.ssh_user)?;
                 }
                 let mut remotes = LIST.load()?;
                 let remote = Remote {

@@ -3,6 +3,7 @@
 //! It is never let ask anything: who it cannot log in as, or which host it does not know, is an
 //! error that it explains on standard error.
 
+use std::fmt;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -67,6 +68,12 @@ impl Host {
             command.args(["-l", &self.user]);
         }
         command.args(["--", &self.name]);
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }
 

@@ -248,3 +248,80 @@ fn another_manager_is_reached_over_its_port() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(remote(&["prod", "vars", "cat", "a"]).out, "1\n");
 }
+
+/// Stands for ssh: connects its standard input and output as `-W` says, or fails as ssh does.
+const FORWARDING: &str = r#"#!/usr/bin/env python3
+import os, socket, sys, threading
+words = sys.argv[1:]
+with open(os.path.join(os.environ["HOME"], "calls"), "a") as calls:
+    calls.write(f"{os.getpid()} {' '.join(words)}\n")
+if words[-1] == "gone":
+    sys.exit("ssh: Could not resolve hostname gone")
+host, port = words[words.index("-W") + 1].rsplit(":", 1)
+there = socket.create_connection((host, int(port)))
+def up():
+    while data := os.read(0, 65536):
+        there.sendall(data)
+    os._exit(0)
+threading.Thread(target=up, daemon=True).start()
+while data := there.recv(65536):
+    os.write(1, data)
+"#;
+
+#[test]
+fn a_manager_behind_ssh_is_reached_and_no_process_stays() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("not run, promise untested: managers behind ssh need python3");
+        return;
+    }
+    let world = World::new();
+    world.write("infrakit/leader", "manager1");
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+        listener.local_addr().expect("address").port()
+    };
+    let mut start = world.command(&["plugin", "start", "manager", "group", "vars"]);
+    start.env("INFRAKIT_MUX_LISTEN", format!("127.0.0.1:{port}"));
+    start.env("INFRAKIT_ADVERTISE", format!("127.0.0.1:{port}"));
+    let _plugins = world.spawn_command(start);
+    let program = world.write("bin/ssh", FORWARDING);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(program, mode).expect("mode");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", world.path().join("bin").display());
+    let url = format!("http://127.0.0.1:{port}");
+    world.ok(&["remote", "set", "far", &url, "--ssh-addr", "jump:2222", "--ssh-user", "ann"]);
+    world.ok(&["remote", "set", "lost", &url, "--ssh-addr", "gone"]);
+    let remote = |host: &str, words: &[&str]| {
+        let mut command = world.command(words);
+        command.env("INFRAKIT_HOST", host).env("INFRAKIT_PLUGINS_DIR", "/nonexistent");
+        crate::support::said(&command.env("PATH", &path).output().expect("run"))
+    };
+    let leads = || remote("far", &["manager", "leader"]).out;
+    wait("it leads", || leads().starts_with("IsLeader       : true"));
+    assert_eq!(remote("far", &["local", "vars", "change", "-c", "a=1"]).code, Some(0));
+    assert_eq!(world.ok(&["local", "vars", "cat", "a"]), "1\n");
+    let calls = std::fs::read_to_string(world.path().join("calls")).expect("calls");
+    let line = format!(
+        "-o BatchMode=yes -T -o ConnectTimeout=10 -W 127.0.0.1:{port} -p 2222 -l ann -- jump"
+    );
+    let mut pids = Vec::new();
+    for call in calls.lines() {
+        let (pid, words) = call.split_once(' ').expect("pid");
+        assert_eq!(words, line);
+        pids.push(pid.to_owned());
+    }
+    assert!(pids.len() >= 2, "{calls}");
+    let marker = world.path().join("bin/ssh").display().to_string();
+    let lives = |pid: &String| {
+        let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.contains(&marker)
+    };
+    wait("every ssh has ended", || !pids.iter().any(lives));
+    let refused = remote("lost", &["manager", "leader"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let hint = "ssh through gone to 127.0.0.1";
+    assert!(refused.err.contains(hint) && refused.err.contains("Could not resolve"), "{refused:?}");
+    let fault = world.fails(&["remote", "set", "x", &url, "--ssh-addr=-oProxyCommand=x"]);
+    assert!(fault.contains("expected HOST or HOST:PORT"), "{fault}");
+}
