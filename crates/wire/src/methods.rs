@@ -14,6 +14,9 @@ pub const DEFAULT_BODY_LIMIT: u32 = MIB;
 /// Limit of one chunk of a stream in bytes.
 pub const CHUNK_LIMIT: u32 = MIB;
 
+/// Largest body that is read, even if only to forget it; above it the connection ends.
+pub(crate) const MAX_BODY: u32 = 16 * MIB;
+
 /// Which connection to a peer carries a method, so that one kind of traffic never waits behind
 /// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +162,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::limits::{ClientLimits, ServerLimits};
 
     fn rows() -> impl Iterator<Item = &'static Row> {
         let calls = Method::ALL.iter().map(|method| method.row());
@@ -170,6 +174,16 @@ mod tests {
         let numbers: BTreeSet<_> = rows().map(|row| row.number).collect();
         let names: BTreeSet<_> = rows().map(|row| row.name).collect();
         assert_eq!((numbers.len(), names.len()), (rows().count(), rows().count()));
+    }
+
+    #[test]
+    fn every_limit_is_below_what_is_read_and_held() {
+        let (server, client) = (ServerLimits::default(), ClientLimits::default());
+        for row in rows() {
+            let largest = row.request_limit.max(row.reply_limit);
+            assert!(largest <= MAX_BODY, "{}", row.name);
+            assert!(largest as usize <= server.bytes.min(client.bytes), "{}", row.name);
+        }
     }
 
     #[test]

@@ -4,27 +4,33 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use regrow_pki::{NodeIdentity, NodeNumber};
+use regrow_pki::{NodeIdentity, NodeNumber, Role};
 
 use crate::methods::CallerKind;
 
-/// Whom a call goes to. Every peer that is called must show a certificate of this cluster with the
-/// role server, or, if a node is named, the certificate of that node.
+/// Whom a call goes to. The certificate that is shown there must be of this cluster and fit what is
+/// expected here; nothing is sent to anybody else.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
     address: Arc<str>,
+    role: Option<Role>,
     node: Option<NodeNumber>,
 }
 
 impl Peer {
-    /// The node with this number at `HOST:PORT`, whatever its role.
-    pub fn node(address: impl Into<Arc<str>>, node: NodeNumber) -> Self {
-        Self { address: address.into(), node: Some(node) }
+    /// The node with this number at `HOST:PORT`, which must be a server.
+    pub fn server(address: impl Into<Arc<str>>, node: NodeNumber) -> Self {
+        Self { address: address.into(), role: Some(Role::Server), node: Some(node) }
     }
 
     /// Any server of the cluster at `HOST:PORT`.
     pub fn any_server(address: impl Into<Arc<str>>) -> Self {
-        Self { address: address.into(), node: None }
+        Self { address: address.into(), role: Some(Role::Server), node: None }
+    }
+
+    /// The node with this number at `HOST:PORT`, whatever its role.
+    pub fn node(address: impl Into<Arc<str>>, node: NodeNumber) -> Self {
+        Self { address: address.into(), role: None, node: Some(node) }
     }
 
     /// `HOST:PORT`; the name is looked up at each dial.
@@ -32,17 +38,24 @@ impl Peer {
         &self.address
     }
 
-    /// The node that must be there, if one was named.
-    pub fn expected(&self) -> Option<NodeNumber> {
+    /// The role that is expected there, if any.
+    pub fn expected_role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// The node that is expected there, if one was named.
+    pub fn expected_node(&self) -> Option<NodeNumber> {
         self.node
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.node {
-            Some(node) => write!(f, "node {node} ({})", self.address),
-            None => write!(f, "server {}", self.address),
+        match (self.role, self.node) {
+            (Some(role), Some(node)) => write!(f, "{role} {node} ({})", self.address),
+            (Some(role), None) => write!(f, "{role} at {}", self.address),
+            (None, Some(node)) => write!(f, "node {node} ({})", self.address),
+            (None, None) => write!(f, "node at {}", self.address),
         }
     }
 }
