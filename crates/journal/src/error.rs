@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::StreamId;
@@ -128,6 +129,15 @@ pub enum OpenError {
     /// An option is outside of its limits.
     #[error("failed to open journal: {0}")]
     Options(String),
+    /// The folder cannot be used.
+    #[error("failed to open journal folder {}", dir.display())]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
     /// Another process has the folder.
     #[error("failed to open journal in {0}: another process uses it; stop that process first")]
     Locked(String),

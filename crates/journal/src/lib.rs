@@ -4,12 +4,27 @@
 //! It must never acknowledge a record that a power cut could lose, never go on after a failed
 //! flush, and never mistake damage in the middle for the torn end of an interrupted write.
 
+mod blocks;
 pub mod disk;
 mod error;
+mod fetch;
+mod group;
 mod journal;
 mod options;
+mod rebuild;
+mod record;
+mod recover;
+mod replay;
 mod report;
+mod scan;
+mod sector;
+mod segment;
+mod shared;
+mod space;
+mod state;
 mod stream;
+mod streams;
+mod writer;
 
 pub use error::{Damage, Halt, JournalError, OpenError};
 pub use journal::{Journal, Status};

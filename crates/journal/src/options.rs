@@ -5,7 +5,8 @@
 pub struct Options {
     /// Size of a segment file in bytes: a multiple of 4 KiB from [`SEGMENT_MIN`] to
     /// [`SEGMENT_MAX`]. Default 64 MiB. Other limits follow from it: a record may have a quarter of
-    /// it, and so may all slots together.
+    /// it, and so may all slots together. A journal
+    /// keeps the size that it was made with; another one given later is ignored.
     pub segment_bytes: u32,
     /// Bytes of recent entries kept in memory for reading, over all streams. Entries that are not
     /// flushed yet come on top. Default 16 MiB.
