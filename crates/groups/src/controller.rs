@@ -157,7 +157,9 @@ impl GroupController {
             && let Err(fault) = self.drain(description, config).await
         {
             if drain == Drain::Must {
-                return Err(fault);
+                // Whatever the drain did, the instance was not asked to go.
+                let why = format!("drain it: {fault}");
+                return Ok(Outcome::Failed { effect: Effect::None, why });
             }
             tracing::warn!(instance = %description.id, %fault, "drain before destroying");
         }

@@ -86,6 +86,8 @@ pub trait Controller: Send + Sync + 'static {
 pub struct Report {
     /// Intents that need no memory any more.
     pub closed: Vec<regrow_ids::StepKey>,
+    /// Destructions that were granted and certainly did not happen; the budget gets them back.
+    pub spared: usize,
     /// Lines for people.
     pub notes: Vec<(crate::Level, String)>,
 }

@@ -301,6 +301,9 @@ impl Sim {
     }
 
     fn plan(&mut self) {
+        let report = self.state.take_report();
+        self.log.close(&report.closed).expect("memory log");
+        self.budget.give_back(report.spared);
         let mut planned = plan(&self.state, self.now);
         if let Some(budget) = self.state.config.destroy_budget(self.state.members.len() as u32) {
             let mut left = self.budget.left(budget, self.now);
@@ -319,8 +322,6 @@ impl Sim {
             self.look_at = self.look_at.min(at.max(self.now + CALL_TIME));
         }
         self.plan_at = planned.replan_at;
-        let report = self.state.take_report();
-        self.log.close(&report.closed).expect("memory log");
         self.grant(&planned.steps);
         self.last_plan = planned;
     }

@@ -148,6 +148,24 @@ fn the_destroy_budget_holds_in_every_window() {
 }
 
 #[test]
+fn destructions_that_are_refused_do_not_use_the_budget_up() {
+    let sized = |size: u32| {
+        let limits = json!({"DestroyBudget":{"Most":1,"Window":"1h"}});
+        config(1, &json!({"Allocation":{"Size":size},"Limits":limits}))
+    };
+    let mut sim = Sim::new(sized(3), 1);
+    sim.converge(60);
+    sim.world.manners.destroys_fail = true;
+    sim.commit(sized(0));
+    sim.run(Duration::from_secs(600));
+    assert!(sim.destroys.len() > 3, "{} attempts", sim.destroys.len());
+    assert_eq!(sim.world.instances.len(), 3);
+    sim.world.manners.destroys_fail = false;
+    sim.run(Duration::from_secs(1_200));
+    assert_eq!(sim.world.instances.len(), 2, "what does happen counts");
+}
+
+#[test]
 fn a_share_of_a_budget_is_not_taken_of_the_new_size() {
     let limits = json!({"DestroyBudget":{"Most":"10%","Window":"1m"}});
     let sized = |size: u32| config(1, &json!({"Allocation":{"Size":size},"Limits":limits}));

@@ -268,12 +268,13 @@ impl GroupState {
         began: Moment,
         now: Moment,
     ) {
-        let (mut over, mut kept) = (Vec::new(), Vec::new());
+        let (mut over, mut kept, mut spared) = (Vec::new(), Vec::new(), 0);
         let unseen = self.patience.unseen;
         let (backoff, chance) = (self.config.backoff(), self.chance.draw());
         self.doomed.retain(|id, doom| {
             let Some(at) = doom.ended().filter(|at| *at < began) else { return true };
             doom.unlisted = if listed.contains_key(id) { 0 } else { doom.unlisted + 1 };
+            spared += usize::from(doom.unlisted == 0 && std::mem::take(&mut doom.refused));
             if doom.unlisted >= 2 {
                 over.append(&mut doom.keys);
                 return !doom.may_exist() && now.since(at) < TOMBSTONE_KEEP;
@@ -299,6 +300,7 @@ impl GroupState {
             listed
         });
         kept.into_iter().for_each(|line| self.warn(line));
+        self.report.spared += spared;
         for key in over {
             self.close(key);
         }

@@ -86,6 +86,9 @@ pub struct Doom {
     pub failures: u32,
     /// Complete looks in a row, begun after the last call ended, that did not show it.
     pub unlisted: u32,
+    /// The provider refused the last call: a look that still shows the instance proves that it was
+    /// not destroyed, and gives the destroy budget its share back.
+    pub refused: bool,
     /// Intents of the attempts. They stay open until a list no longer shows the instance: after a
     /// crash, a list that is behind must not make others pay for it.
     pub keys: Vec<StepKey>,

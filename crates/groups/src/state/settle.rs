@@ -119,9 +119,10 @@ impl GroupState {
             member: None,
             failures: 0,
             unlisted: 0,
+            refused: false,
             keys: vec![],
         });
-        (doom.progress, doom.unlisted) = (Demise::Asked, 0);
+        (doom.progress, doom.unlisted, doom.refused) = (Demise::Asked, 0, false);
         doom.member = doom.member.take().or(member);
         doom.keys.append(&mut keys);
     }
@@ -141,6 +142,7 @@ impl GroupState {
                 }
             }
             Action::Destroy { description, .. } => {
+                self.report.spared += 1;
                 let Some(doom) = self.doomed.get_mut(&description.id) else { return };
                 doom.keys.retain(|key| *key != step.key);
                 let why = "the call was not made".to_owned();
@@ -234,7 +236,9 @@ impl GroupState {
         let (backoff, chance) = (self.config.backoff(), self.chance.draw());
         let Some(doom) = self.doomed.get_mut(&description.id) else { return };
         let id = &description.id;
-        if let Outcome::Failed { why, .. } = outcome {
+        if let Outcome::Failed { effect, why } = outcome {
+            doom.refused = effect == Effect::Refused;
+            self.report.spared += usize::from(effect == Effect::None);
             doom.failures = doom.failures.saturating_add(1);
             let retry_at = now + backoff.delay(doom.failures, chance);
             doom.progress = Demise::Failed { at: now, retry_at, why: why.clone() };

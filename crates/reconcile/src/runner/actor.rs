@@ -249,6 +249,7 @@ impl<C: Controller> Actor<C> {
 
     fn report(&mut self) {
         let report = self.shared.controller.report(&mut self.state);
+        self.budget.give_back(report.spared);
         for (level, text) in report.notes {
             self.note(level, text);
         }

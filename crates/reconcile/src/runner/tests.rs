@@ -43,6 +43,7 @@ struct Wanted {
     budget: Option<Budget>,
     drawn: u64,
     not_started: usize,
+    spared: usize,
     blind: Vec<String>,
 }
 
@@ -168,7 +169,9 @@ impl Controller for Numbers {
     }
 
     fn report(&self, state: &mut Wanted) -> Report {
-        Report { closed: std::mem::take(&mut state.closed), notes: vec![] }
+        let (closed, spared) =
+            (std::mem::take(&mut state.closed), std::mem::take(&mut state.spared));
+        Report { closed, spared, notes: vec![] }
     }
 
     fn destroy_budget(&self, state: &Wanted) -> Option<Budget> {

@@ -43,6 +43,9 @@ impl<C: Controller> Actor<C> {
         if fence != self.granted {
             self.drop_queue();
         }
+        // Before the budget is asked, and before new intents: a key that is over and granted again in
+        // this plan must stay open.
+        self.report();
         let mut plan = self.shared.controller.plan(&self.state, now);
         if let Some(at) = plan.look_at {
             self.looks.ask(at);
@@ -53,8 +56,6 @@ impl<C: Controller> Actor<C> {
         self.plan_at = plan.replan_at;
         self.status.converged = plan.converged;
         self.status.blocked = std::mem::take(&mut plan.blocked);
-        // Before new intents: a key that is over and granted again in this plan must stay open.
-        self.report();
         if !plan.steps.is_empty() {
             self.grant(plan.steps, fence).await;
             self.report();

@@ -67,6 +67,19 @@ async fn a_refused_destruction_costs_no_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_destruction_that_did_not_happen_gives_its_budget_back() {
+    let rig = rig(always());
+    rig.numbers.world.lock().unwrap().extend(0..5);
+    let budget = Some(Budget { most: 2, window: Duration::from_secs(3_600) });
+    let handle = rig.engine.add("a".into(), Wanted { budget, ..wanted(0) });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(rig.world(), 3);
+    handle.with(|state, _| state.spared = 1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(rig.world(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_that_never_ends_is_given_up() {
     let rig = rig(always());
     let mut notes = rig.engine.notes();
