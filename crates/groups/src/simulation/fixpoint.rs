@@ -63,7 +63,7 @@ fn populate(sim: &mut Sim, population: &[Found]) {
 }
 
 proptest! {
-    #![proptest_config(cases(1_500))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn any_population_converges_and_stays(

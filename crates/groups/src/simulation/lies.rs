@@ -101,7 +101,7 @@ fn a_short_list_is_explained_in_the_status() {
 }
 
 proptest! {
-    #![proptest_config(cases(2_000))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn no_sequence_of_lies_destroys_anything(

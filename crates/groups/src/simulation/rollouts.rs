@@ -222,7 +222,7 @@ fn shrinking_and_changing_at_once_ends_at_the_new_size() {
 }
 
 proptest! {
-    #![proptest_config(cases(1_500))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn no_rollout_ever_leaves_too_few_or_too_many(

@@ -191,6 +191,9 @@ async fn who_does_not_read_is_cut_off() {
     let mut stream = UnixStream::connect(dir.path().join("file")).await.expect("connect");
     let list = r#"{"jsonrpc":"2.0","method":"Instance.DescribeInstances","id":7}"#;
     stream.write_all(&post(list)).await.expect("write");
+    // Only once the answer is being written does the server wait for us. Its timer runs in this
+    // thread too and ends first, however busy the machine is.
+    stream.readable().await.expect("an answer begins");
     tokio::time::sleep(Duration::from_millis(800)).await;
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
