@@ -23,6 +23,7 @@ mod metadata;
 mod nouns;
 mod output;
 mod places;
+mod plan;
 mod playbooks;
 mod plugins;
 mod remote_tls;

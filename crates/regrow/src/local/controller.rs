@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::instance::parse_tag;
 use super::{Run, Target};
 use crate::documents::{Entry, RenderArgs, entries};
-use crate::output::{OutputArgs, confirm, print};
+use crate::output::{OutputArgs, print};
+use crate::plan::{Plan, confirmed};
 
 async fn plugin(target: &Target) -> Result<Arc<dyn Controller>> {
     let name = target.object(Interface::Controller).await?;
@@ -61,19 +62,17 @@ impl Run for CommitArgs {
         let operation = if self.destroy_all { Operation::Destroy } else { Operation::Enforce };
         if self.destroy_all && !self.pretend {
             let names: Vec<_> = specs.iter().map(|spec| spec.metadata.name.as_str()).collect();
-            let plan = format!("destroy {} of {}", names.join(", "), target.name());
-            confirm(&plan, self.destroy_all_confirm)?;
+            let named = format!("destroy {} of {}", names.join(", "), target.name());
+            confirmed(self.destroy_all_confirm, || async {
+                let plans = plans(controller.as_ref(), operation, &specs).await?;
+                Ok(Plan::new(named.clone()).on(plans.join("\n")))
+            })
+            .await?;
         }
         // All are checked before the first one is committed.
-        let mut plans = Vec::new();
-        for spec in &specs {
-            let planned = controller.plan(operation, spec).await;
-            let (_, plan) = planned.map_err(|fault| fault_of("plan", spec, &fault))?;
-            plans.push(plan.message.unwrap_or_default());
-        }
+        let plans = plans(controller.as_ref(), operation, &specs).await?;
         for (spec, plan) in specs.iter().zip(plans) {
             let name = &spec.metadata.name;
-            let plan = plan.join("; ");
             if self.pretend {
                 print(&format!("Committing {name} would involve: {plan}\n"))?;
                 continue;
@@ -84,6 +83,21 @@ impl Run for CommitArgs {
         }
         Ok(())
     }
+}
+
+/// What each of the specs would take.
+async fn plans(
+    controller: &dyn Controller,
+    operation: Operation,
+    specs: &[Spec],
+) -> Result<Vec<String>> {
+    let mut plans = Vec::new();
+    for spec in specs {
+        let planned = controller.plan(operation, spec).await;
+        let (_, plan) = planned.map_err(|fault| fault_of("plan", spec, &fault))?;
+        plans.push(plan.message.unwrap_or_default().join("; "));
+    }
+    Ok(plans)
 }
 
 fn fault_of(doing: &str, spec: &Spec, fault: &regrow_plugin::PluginError) -> anyhow::Error {

@@ -9,7 +9,8 @@ use regrow_plugin::spi::{Resource, ResourceSpec};
 
 use super::{Run, Target};
 use crate::documents::RenderArgs;
-use crate::output::{confirm, print};
+use crate::output::print;
+use crate::plan::{Plan, confirmed};
 
 async fn plugin(target: &Target) -> Result<Arc<dyn Resource>> {
     Ok(target.finder().lookup().resource(target.name()).await?)
@@ -79,11 +80,18 @@ pub struct DestroyResource {
 impl Run for DestroyResource {
     async fn run(self, target: &Target) -> Result<()> {
         let spec = spec(target, &self.url, &self.render).await?;
+        let plugin = plugin(target).await?;
+        let yes = self.yes || target.is_original();
         if !self.pretend {
-            let plan = format!("destroy resources {} of {}", spec.id, target.name());
-            confirm(&plan, self.yes || target.is_original())?;
+            confirmed(yes, || async {
+                let said = plugin.destroy(&spec, true).await;
+                let said = said.map_err(|fault| anyhow!("destroy {}: {fault}", spec.id))?;
+                let text = format!("destroy resources {} of {}", spec.id, target.name());
+                Ok(Plan::new(text).on(said))
+            })
+            .await?;
         }
-        let said = plugin(target).await?.destroy(&spec, self.pretend).await;
+        let said = plugin.destroy(&spec, self.pretend).await;
         print(&(said.map_err(|fault| anyhow!("destroy {}: {fault}", spec.id))? + "\n"))
     }
 }

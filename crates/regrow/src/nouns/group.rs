@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use regrow_codec::Any;
 use regrow_ids::{GroupId, InstanceId};
@@ -10,9 +10,10 @@ use regrow_plugin::spi::{Group, GroupDescription, GroupSpec, Interface, tags};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::documents::{RenderArgs, entries, group_of};
-use crate::local::{Run, Target, Verb, commit_text, members_table};
-use crate::output::{OutputArgs, confirm, print, table};
+use super::group_commit::Commit;
+use crate::local::{Run, Target, Verb, members_table};
+use crate::output::{OutputArgs, print, table};
+use crate::plan::{Plan, confirmed};
 
 /// Verbs of groups.
 pub static VERBS: &[Verb] = &[
@@ -32,7 +33,7 @@ pub static VERBS: &[Verb] = &[
     ),
 ];
 
-async fn controller(target: &Target) -> Result<Arc<dyn Group>> {
+pub(super) async fn controller(target: &Target) -> Result<Arc<dyn Group>> {
     let name = target.object(Interface::Group).await?;
     Ok(target.finder().lookup().group(&name).await?)
 }
@@ -171,58 +172,6 @@ impl Run for Describe {
     }
 }
 
-/// Arguments of `group commit`.
-#[derive(Args, Debug)]
-pub struct Commit {
-    /// Specs: files, URLs, or - for standard input
-    #[arg(required = true, value_name = "SPEC")]
-    urls: Vec<String>,
-    /// Only say what it would take
-    #[arg(long)]
-    pretend: bool,
-    #[command(flatten)]
-    render: RenderArgs,
-}
-
-impl Run for Commit {
-    async fn run(self, target: &Target) -> Result<()> {
-        let loader = target.loader(&self.render);
-        let mut groups = Vec::new();
-        for url in &self.urls {
-            for document in loader.documents(url).await? {
-                for entry in entries(&document)? {
-                    groups.push(group_of(&entry)?);
-                }
-            }
-        }
-        if groups.is_empty() {
-            bail!("read {}: there is no group in it", self.urls.join(", "));
-        }
-        let controller = controller(target).await?;
-        // All are checked before the first one is committed.
-        let mut passes = vec![true];
-        passes.extend((!self.pretend).then_some(false));
-        for pretend in passes {
-            for group in &groups {
-                let spec = &group.item.1;
-                let answer = controller.commit_group(spec, pretend).await;
-                let plan = answer.map_err(|fault| {
-                    anyhow!(
-                        "commit group {} of {} to {}: {fault}",
-                        spec.id,
-                        group.place,
-                        target.name()
-                    )
-                })?;
-                if pretend == self.pretend {
-                    print(&commit_text(&spec.id, &plan, pretend))?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Arguments of `group scale`.
 #[derive(Args, Debug)]
 pub struct Scale {
@@ -305,6 +254,15 @@ impl Run for Free {
     }
 }
 
+/// Ids of the members, sorted.
+async fn members(group: &dyn Group, id: &GroupId, doing: &str) -> Result<Vec<String>> {
+    let found = group.describe_group(id).await;
+    let found = found.map_err(|fault| anyhow!("{doing} {id}: {fault}"))?;
+    let mut ids: Vec<_> = found.instances.iter().map(|member| member.id.to_string()).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 /// Arguments of `group destroy`.
 #[derive(Args, Debug)]
 pub struct Destroy {
@@ -319,10 +277,12 @@ impl Run for Destroy {
     async fn run(self, target: &Target) -> Result<()> {
         let id = GroupId::from(self.group);
         let group = controller(target).await?;
-        let found = group.describe_group(&id).await;
-        let found = found.map_err(|fault| anyhow!("destroy group {id}: {fault}"))?;
-        let count = found.instances.len();
-        confirm(&format!("destroy group {id} with its {count} members"), self.yes)?;
+        confirmed(self.yes, || async {
+            let members = members(group.as_ref(), &id, "destroy group").await?;
+            let plan = Plan::new(format!("destroy group {id} with its {} members", members.len()));
+            Ok(plan.on(members.join(",")))
+        })
+        .await?;
         let destroyed = group.destroy_group(&id).await;
         destroyed.map_err(|fault| anyhow!("destroy group {id}: {fault}"))?;
         print(&format!("Destroyed {id}\n"))
@@ -347,11 +307,13 @@ impl Run for DestroyInstances {
         let id = GroupId::from(self.group);
         let group = controller(target).await?;
         let count = self.instances.len();
-        let plan = format!(
-            "destroy {} of group {id}, which shrinks by {count}",
-            self.instances.join(", ")
-        );
-        confirm(&plan, self.yes)?;
+        let named = self.instances.join(", ");
+        confirmed(self.yes, || async {
+            let members = members(group.as_ref(), &id, "destroy members of group").await?;
+            let plan = format!("destroy {named} of group {id}, which shrinks by {count}");
+            Ok(Plan::new(plan).on(members.join(",")))
+        })
+        .await?;
         let ids: Vec<_> = self.instances.iter().map(|id| InstanceId::from(id.as_str())).collect();
         let destroyed = group.destroy_instances(&id, &ids).await;
         destroyed.map_err(|fault| anyhow!("destroy members of group {id}: {fault}"))?;

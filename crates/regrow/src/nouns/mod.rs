@@ -2,6 +2,7 @@
 //! that are rows of the same kind as those of `local`.
 
 mod group;
+mod group_commit;
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgMatches, Command};

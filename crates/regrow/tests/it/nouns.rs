@@ -21,13 +21,20 @@ fn the_life_of_two_groups() {
     let world = World::new();
     let _plugins = world.plugins(&["group", "vanilla", "simulator"]);
     let spec = world.write("web.yaml", WEB).display().to_string();
-    assert_eq!(
-        world.ok(&["group", "commit", &spec, "--pretend"]),
-        "Committing web would involve: Managing 2 instances\n\
-         Committing api would involve: Managing 2 instances\n"
-    );
+    let shown = world.ok(&["group", "commit", &spec, "--pretend"]);
+    let plans = "Committing web would involve: Managing 2 instances\n\
+                 Committing api would involve: Managing 2 instances\nplan ";
+    let hash = &shown.strip_prefix(plans).expect("plans")[..16];
     assert_eq!(world.ok(&["group", "ls", "-q"]), "");
-    world.ok(&["group", "commit", &spec]);
+    // The world changes between showing and running: nothing is done, and the new plan is shown.
+    let alone = world.write("api.yaml", WEB.split_once("---").expect("two").1);
+    world.ok(&["group", "commit", &alone.display().to_string()]);
+    wait("it rests", || world.ok(&["group", "ls", "-q"]).contains("converged"));
+    let fault = world.fails(&["group", "commit", &spec, "--plan", hash]);
+    assert!(fault.contains("no longer the one that was shown; nothing was committed"), "{fault}");
+    assert_eq!(world.ok(&["group", "ls", "-q"]).lines().count(), 1);
+    let (_, now) = fault.split_once("Now it is ").expect("the new plan");
+    world.ok(&["group", "commit", &spec, "--plan", &now[..16]]);
     wait("converged", || world.ok(&["group", "ls"]).matches("converged").count() == 2);
     let listed = world.ok(&["group", "ls"]);
     assert!(
