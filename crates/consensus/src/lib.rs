@@ -3,7 +3,7 @@
 //! A [`Machine`] turns commands into changes of ordered [`Tables`] and into replies, and depends on
 //! nothing but its tables, the command and the cluster's clock. A [`Replica`] takes commands from
 //! everybody in one order, and reads what they made. [`LocalReplica`] is a replica alone in its
-//! process and in memory; `Group` is one member of a Raft group. Above this crate nobody can tell
+//! process and in memory; [`Group`] is one member of a Raft group. Above this crate nobody can tell
 //! them apart.
 //!
 //! **Time.** Machines see one clock, [`Time`]: milliseconds that pass only while somebody leads. It
@@ -16,13 +16,17 @@
 //!
 //! Start reading at [`machine`], then [`replica`].
 
+pub mod group;
 pub mod machine;
 pub mod replica;
 pub mod tables;
+pub mod transport;
 
 mod local;
+mod raft;
 mod ticks;
 
+pub use group::{Group, GroupOptions, Storage};
 pub use local::LocalReplica;
 pub use machine::{At, Change, Machine, Machines, MachinesError, Scope, Time};
 pub use replica::{

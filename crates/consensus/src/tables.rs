@@ -9,7 +9,7 @@ mod store;
 use std::ops::ControlFlow;
 
 pub use prefixed::{Prefixed, PrefixedEdit, PrefixedOwned};
-pub use store::{Flush, Tables, TablesView};
+pub use store::{Batch, Flush, Tables, TablesView};
 
 /// Why tables cannot be used. The replica stops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

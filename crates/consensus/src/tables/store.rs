@@ -27,6 +27,7 @@ pub enum Flush {
 #[derive(Clone)]
 pub struct Tables {
     database: Arc<Database>,
+    volatile: bool,
 }
 
 fn store<E: Display>(doing: &'static str) -> impl FnOnce(E) -> TableError {
@@ -40,7 +41,7 @@ impl Tables {
     /// It cannot be opened, is no such file, or another process uses it.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, TableError> {
         let database = Database::builder().set_cache_size(cache_bytes).create(path);
-        Self::with(database.map_err(store("open tables"))?)
+        Self::with(database.map_err(store("open tables"))?, false)
     }
 
     /// Tables that go with the process.
@@ -49,14 +50,19 @@ impl Tables {
     /// There is no memory for them.
     pub fn memory() -> Result<Self, TableError> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new());
-        Self::with(database.map_err(store("make tables"))?)
+        Self::with(database.map_err(store("make tables"))?, true)
     }
 
-    fn with(database: Database) -> Result<Self, TableError> {
-        let tables = Self { database: Arc::new(database) };
+    fn with(database: Database, volatile: bool) -> Result<Self, TableError> {
+        let tables = Self { database: Arc::new(database), volatile };
         // Readers expect the table to be there.
         tables.write(Flush::Now, |_| Ok(()))?;
         Ok(tables)
+    }
+
+    /// True for tables that go with the process.
+    pub const fn volatile(&self) -> bool {
+        self.volatile
     }
 
     /// The state after the last batch.
@@ -128,6 +134,7 @@ impl Batch<'_> {
 }
 
 /// The tables as they were at one moment.
+#[derive(Debug)]
 pub struct TablesView {
     table: ReadOnlyTable<&'static [u8], &'static [u8]>,
 }

@@ -1,0 +1,333 @@
+//! The machines of a group and their tables, as the engine sees them.
+//!
+//! Commands are applied without waiting for the disk: after a crash the log has them still, since it
+//! is purged only up to what a snapshot made durable. A snapshot is the tables themselves at one
+//! moment: making one means flushing them, and nothing is copied until a member needs it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use openraft::RaftSnapshotBuilder;
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::machine::{At, Machines, Time};
+use crate::raft::image::read_image;
+use crate::raft::record::{Position, StoredMembershipRecord, decode, encode, log_id, position};
+use crate::raft::{
+    Command, Entry, LogId, RaftSnapshot, SnapshotMeta, Spool, StoredMembership, Types,
+};
+use crate::tables::{Batch, Edit as _, Flush, TableError, Tables, TablesView, View};
+
+/// Where the store keeps what it has applied. Scope zero is the replica's own.
+const APPLIED: &[u8] = b"\0applied";
+/// Nodes that were removed from the group, each a key.
+const RETIRED: &[u8] = b"\0retired/";
+/// First byte of the replica's own commands; scopes of machines are others.
+const OWN: u8 = 0;
+/// Most commands in one batch of the tables.
+const BATCH: usize = 512;
+/// How long applied commands may wait for the disk. They are in the log all the while; this bounds
+/// what a restart applies again.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Where it is remembered that a node was removed.
+pub(crate) fn retired_key(node: u64) -> Vec<u8> {
+    [RETIRED, &node.to_be_bytes()].concat()
+}
+
+/// A command of the replica itself.
+#[derive(Serialize, Deserialize)]
+enum OwnCommand {
+    /// Refuses a node for ever.
+    Retire(u64),
+}
+
+/// What the tables show.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Applied {
+    /// The newest entry.
+    pub(crate) id: Option<LogId>,
+    /// The cluster's clock at it.
+    pub(crate) time: Time,
+    /// The members.
+    pub(crate) membership: StoredMembership,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AppliedRecord {
+    at: Option<Position>,
+    time: Time,
+    membership: StoredMembershipRecord,
+}
+
+impl Applied {
+    /// The newest entry as machines know it.
+    pub(crate) fn at(&self) -> At {
+        At { index: self.id.map_or(0, |id| id.index), time: self.time }
+    }
+
+    fn encode(&self) -> io::Result<bytes::Bytes> {
+        encode(&AppliedRecord {
+            at: self.id.as_ref().map(position),
+            time: self.time,
+            membership: (&self.membership).into(),
+        })
+    }
+
+    /// As the tables tell.
+    pub(crate) fn load(view: &dyn View) -> io::Result<Self> {
+        let Some(bytes) = view.get(APPLIED).map_err(io::Error::other)? else {
+            return Ok(Self::default());
+        };
+        let record: AppliedRecord = decode("applied state", &bytes)?;
+        Ok(Self {
+            id: record.at.map(log_id),
+            time: record.time,
+            membership: record.membership.try_into()?,
+        })
+    }
+}
+
+/// An image of the tables: ours at one moment, or another member's as it arrived.
+#[derive(Debug, Clone)]
+pub(crate) enum Image {
+    Ours(Arc<TablesView>),
+    Theirs(Arc<Spool>),
+}
+
+/// Machines, tables, and what they show.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) tables: Tables,
+    pub(crate) machines: Machines,
+    /// Where images arrive; in memory where there is no folder.
+    pub(crate) spool: Option<PathBuf>,
+    applied: Arc<Mutex<Applied>>,
+    index: watch::Sender<u64>,
+    flushed: Instant,
+}
+
+impl Store {
+    /// Opens the machines on their tables.
+    pub(crate) fn open(
+        tables: Tables,
+        machines: Machines,
+        spool: Option<PathBuf>,
+    ) -> io::Result<Self> {
+        let view = tables.view().map_err(io::Error::other)?;
+        let applied = Applied::load(&view)?;
+        machines.replaced(applied.at(), &view);
+        let index = watch::Sender::new(applied.at().index);
+        let applied = Arc::new(Mutex::new(applied));
+        Ok(Self { tables, machines, spool, applied, index, flushed: Instant::now() })
+    }
+
+    /// What the tables show now.
+    pub(crate) fn applied(&self) -> Applied {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Index of the newest entry that readers see.
+    pub(crate) fn index(&self) -> watch::Receiver<u64> {
+        self.index.subscribe()
+    }
+
+    /// A view and what it shows.
+    pub(crate) fn view(&self) -> Result<(Applied, TablesView), TableError> {
+        let view = self.tables.view()?;
+        let applied = Applied::load(&view).map_err(|error| TableError::Damaged {
+            what: "applied state",
+            reason: error.to_string(),
+        })?;
+        Ok((applied, view))
+    }
+
+    /// Makes everything that was applied durable.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        let tables = self.tables.clone();
+        if tables.volatile() {
+            return Ok(());
+        }
+        // The only place that waits for this file's disk.
+        let flushing = tokio::task::spawn_blocking(move || tables.write(Flush::Now, |_| Ok(())));
+        flushing.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    fn apply_batch(&self, batch: Vec<Waiting>) -> io::Result<()> {
+        let mut applied = self.applied();
+        let mut replies = Vec::with_capacity(batch.len());
+        let written = self.tables.write(Flush::Later, |tables| {
+            for (entry, waiting) in batch {
+                let reply = self.apply_entry(&mut applied, &entry, tables)?;
+                replies.extend(waiting.map(|waiting| (waiting, reply)));
+            }
+            let record = applied.encode().map_err(|error| TableError::Store {
+                doing: "write applied state",
+                reason: error.to_string(),
+            })?;
+            tables.put(APPLIED, &record)
+        });
+        let ((), mut changes) = written.map_err(io::Error::other)?;
+        changes.retain(|change| change.key.first() != Some(&OWN));
+        let at = applied.at();
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+        self.machines.committed(at, changes);
+        self.index.send_replace(at.index);
+        for (waiting, reply) in replies {
+            waiting.send(reply);
+        }
+        Ok(())
+    }
+
+    fn apply_entry(
+        &self,
+        applied: &mut Applied,
+        entry: &Entry,
+        tables: &mut Batch<'_>,
+    ) -> Result<Vec<u8>, TableError> {
+        applied.id = Some(entry.log_id);
+        match &entry.payload {
+            openraft::EntryPayload::Blank => Ok(Vec::new()),
+            openraft::EntryPayload::Membership(membership) => {
+                applied.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                Ok(Vec::new())
+            }
+            openraft::EntryPayload::Normal(Command { time, bytes }) => {
+                // Commands of one leader may have been stamped in another order than written.
+                applied.time = applied.time.max(*time);
+                tables.at(entry.log_id.index);
+                match bytes.split_first() {
+                    Some((&OWN, own)) => apply_own(own, tables),
+                    _ => self.machines.apply(applied.at(), bytes, tables),
+                }
+            }
+        }
+    }
+
+    /// The command that refuses a node for ever.
+    pub(crate) fn retire(node: u64) -> Vec<u8> {
+        let mut command = vec![OWN];
+        // Plain numbers always have a form.
+        command.extend(encode(&OwnCommand::Retire(node)).unwrap_or_default());
+        command
+    }
+
+    fn install(&self, meta: &SnapshotMeta, image: &Image) -> io::Result<Applied> {
+        let Image::Theirs(spool) = image else {
+            return Err(io::Error::other("install image: it is this member's own"));
+        };
+        let mut reader = spool.reader()?;
+        let mut fault = None;
+        let written = self.tables.write(Flush::Now, |tables| {
+            tables.clear()?;
+            read_image(&mut reader, &mut |key, value| {
+                tables.put(key, value).map_err(io::Error::other)
+            })
+            .map_err(|error| {
+                let reason = error.to_string();
+                fault = Some(error);
+                TableError::Store { doing: "install image", reason }
+            })
+        });
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        written.map_err(io::Error::other)?;
+        let view = self.tables.view().map_err(io::Error::other)?;
+        let applied = Applied::load(&view)?;
+        if applied.id != meta.last_log_id {
+            return Err(io::Error::other("install image: it shows another moment than it says"));
+        }
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied.clone();
+        self.machines.replaced(applied.at(), &view);
+        Ok(applied)
+    }
+
+    fn snapshot(&self) -> io::Result<RaftSnapshot> {
+        let (applied, view) = self.view().map_err(io::Error::other)?;
+        let meta = SnapshotMeta { last_log_id: applied.id, last_membership: applied.membership };
+        Ok(RaftSnapshot { meta, snapshot: Image::Ours(Arc::new(view)) })
+    }
+}
+
+fn apply_own(command: &[u8], tables: &mut Batch<'_>) -> Result<Vec<u8>, TableError> {
+    let command = decode("the replica's own command", command);
+    match command.map_err(|error| TableError::Damaged {
+        what: "the replica's own command",
+        reason: error.to_string(),
+    })? {
+        OwnCommand::Retire(node) => tables.put(&retired_key(node), &[])?,
+    }
+    Ok(Vec::new())
+}
+
+type Waiting = (Entry, Option<ApplyResponder<Types>>);
+
+impl RaftStateMachine<Types> for Store {
+    type SnapshotData = Image;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let applied = self.applied();
+        Ok((applied.id, applied.membership))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + Send,
+    {
+        let mut batches = entries.ready_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            let batch: io::Result<Vec<Waiting>> = batch.into_iter().collect();
+            self.apply_batch(batch?)?;
+            if self.flushed.elapsed() >= FLUSH_EVERY {
+                self.flush().await?;
+                self.flushed = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _: bool) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
+        let (store, meta) = (self.clone(), meta.clone());
+        let install = move || store.install(&meta, &image);
+        let applied = if self.tables.volatile() {
+            install()?
+        } else {
+            tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??
+        };
+        self.index.send_replace(applied.at().index);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
+        let snapshot = self.snapshot()?;
+        Ok(snapshot.meta.last_log_id.is_some().then_some(snapshot))
+    }
+}
+
+impl RaftSnapshotBuilder<Types> for Store {
+    type SnapshotData = Image;
+
+    async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
+        let snapshot = self.snapshot()?;
+        // The log is purged up to the snapshot next, so what it shows must be on disk.
+        self.flush().await?;
+        Ok(snapshot)
+    }
+}
