@@ -29,7 +29,7 @@ pub struct Seen<R> {
     /// The reply; absent for an operation whose outcome is unknown.
     pub reply: Option<R>,
     /// The revision of the store at which it took effect, where the system tells. An operation with unknown outcome
-    /// may carry one that was found in the committed log afterwards; then it did take effect.
+    /// may carry the one at which its change was found in the committed log afterwards.
     pub revision: Option<u64>,
     /// The fence that came with the reply, where the system gives one.
     pub fence: Option<u64>,

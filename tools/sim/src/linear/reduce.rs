@@ -4,7 +4,8 @@
 //! was never written. So each step must keep the proof. If the larger history had an order, then so would the smaller:
 //!
 //! 1. Everything after the end that could not be explained goes; what was open there becomes optional.
-//! 2. Of a long history the beginning goes, up to a moment when nothing was open and only one state was possible.
+//! 2. Of a long history the beginning goes, up to a moment when only optional operations were open and only one
+//!    state was possible.
 //! 3. An operation that changes nothing may go. One that changes something may go if the rest has no order even when
 //!    it is allowed to take effect at any time or not at all; it is kept aside in that form.
 //!
@@ -17,6 +18,8 @@ use super::{Item, Model, Witness};
 const CONTEXT: usize = 24;
 /// The share of the budget that one attempt may use.
 const ATTEMPTS: u64 = 20;
+/// How many moments are tried for the cut.
+const CUTS: usize = 8;
 
 /// Makes a witness of a part in which nothing explains what had ended at `end`.
 pub(super) fn reduce<M: Model>(
@@ -26,8 +29,10 @@ pub(super) fn reduce<M: Model>(
     budget: u64,
 ) -> Witness {
     let prefix = prefix(part, end);
-    let mut left = budget;
-    let cut = cut(model, &prefix, left / 2);
+    // The cut has half of the budget, so that something is left for the rest.
+    let mut for_cut = budget / 2;
+    let cut = cut(model, &prefix, &mut for_cut);
+    let mut left = budget / 2 + for_cut;
     let start = cut.as_ref().map(|cut| format!("{:?}", cut.state));
     let (initial, kept) = match cut {
         Some(cut) => (cut.state, cut.rest),
@@ -64,18 +69,34 @@ struct Cut<'h, M: Model> {
     rest: Vec<Item<'h, M::Op>>,
 }
 
-/// The latest quiet moment with one possible state that leaves enough to read.
-fn cut<'h, M: Model>(model: &M, prefix: &[Item<'h, M::Op>], mut left: u64) -> Option<Cut<'h, M>> {
+/// The latest quiet moment with one possible state that leaves enough to read. Optional operations from before it stay, as
+/// if none had been used up; where that explains the rest, an earlier moment is tried.
+fn cut<'h, M: Model>(model: &M, prefix: &[Item<'h, M::Op>], left: &mut u64) -> Option<Cut<'h, M>> {
     let search = Search::new(model, prefix, model.initial());
     let last = search.turn_count().checked_sub(CONTEXT)?;
-    let states = search.quiet_states(&mut left)?;
-    let (turn, state) = states
-        .range(1..=last)
-        .rev()
-        .find_map(|(turn, states)| Some((*turn, <&[_; 1]>::try_from(&states[..]).ok()?)))?;
-    let from = search.end_of(turn - 1)?;
-    let rest = prefix.iter().filter(|item| item.call > from).copied().collect();
-    Some(Cut { state: state[0].clone(), rest })
+    let states = search.quiet_states(left)?;
+    let single = states.range(1..=last).rev().filter(|(_, states)| states.len() == 1);
+    for (turn, states) in single.take(CUTS) {
+        let from = search.end_of(turn - 1)?;
+        let state = states.first()?.clone();
+        let stays = |item: &&Item<'h, M::Op>| item.call > from || item.end.is_none();
+        let rest: Vec<_> = prefix.iter().filter(stays).copied().collect();
+        if is_broken(model, &rest, &state, left) {
+            return Some(Cut { state, rest });
+        }
+    }
+    None
+}
+
+/// Whether it is certain that no order exists.
+fn is_broken<M: Model>(
+    model: &M,
+    items: &[Item<'_, M::Op>],
+    initial: &M::State,
+    left: &mut u64,
+) -> bool {
+    let finding = Search::new(model, items, initial.clone()).run(left);
+    matches!(finding, Finding::Broken { .. })
 }
 
 struct Reduction<'a, 'h, M: Model> {
@@ -115,9 +136,8 @@ impl<M: Model> Reduction<'_, '_, M> {
         let all: Vec<_> = aside.iter().chain(&kept).copied().collect();
         let granted = attempt.min(*left);
         let mut budget = granted;
-        let finding = Search::new(self.model, &all, self.initial.clone()).run(&mut budget);
+        let broken = is_broken(self.model, &all, &self.initial, &mut budget);
         *left -= granted - budget;
-        let broken = matches!(finding, Finding::Broken { .. });
         if broken {
             (self.kept, self.aside) = (kept, aside);
         }

@@ -32,8 +32,15 @@ struct Turn {
     item: u32,
     /// The items that are open then, itself included, optional ones excluded; in the order of their invocations.
     open: Vec<u32>,
-    /// Whether every item began after the end before, or had ended by then: the past is in the state alone.
+    /// Whether no item that is not optional was open at the end before.
     quiet: bool,
+}
+
+/// What is tried from a config: optional items only after everything else has failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Open,
+    Optional,
 }
 
 #[derive(Clone)]
@@ -110,15 +117,23 @@ impl<'a, 'h, M: Model> Search<'a, 'h, M> {
         let mut deepest = 0;
         let start =
             Config { turn: 0, done: Vec::new(), spent: Vec::new(), state: self.initial.clone() };
-        let mut stack = vec![start];
-        while let Some(mut config) = stack.pop() {
-            if !self.advance(&mut config, &mut at_quiet) {
-                return Finding::Holds;
+        let mut stack = vec![(start, Choice::Open)];
+        while let Some((mut config, choice)) = stack.pop() {
+            if choice == Choice::Open {
+                if !self.advance(&mut config, &mut at_quiet) {
+                    return Finding::Holds;
+                }
+                deepest = deepest.max(config.turn);
             }
-            deepest = deepest.max(config.turn);
-            let candidates = self.candidates(&config);
-            let alone = candidates.len() == 1;
-            // The stack gives back the last one first: that is the item that must take effect now.
+            let candidates = match choice {
+                Choice::Open => self.open_candidates(&config),
+                Choice::Optional => self.optional_candidates(&config),
+            };
+            let alone = candidates.len() == 1 && self.optional.is_empty();
+            // The stack gives back the last one first.
+            if choice == Choice::Open && !self.optional.is_empty() {
+                stack.push((config.clone(), Choice::Optional));
+            }
             for index in candidates {
                 if *left == 0 {
                     return Finding::Exhausted;
@@ -127,7 +142,7 @@ impl<'a, 'h, M: Model> Search<'a, 'h, M> {
                 if let Some(next) = self.linearize(&config, index)
                     && (alone || memory.is_new(&next))
                 {
-                    stack.push(next);
+                    stack.push((next, Choice::Open));
                 }
             }
         }
@@ -151,21 +166,21 @@ impl<'a, 'h, M: Model> Search<'a, 'h, M> {
         false
     }
 
-    /// What may take effect next, the most urgent last.
-    fn candidates(&self, config: &Config<M::State>) -> Vec<u32> {
+    /// The open items that may take effect next; last the one that must.
+    fn open_candidates(&self, config: &Config<M::State>) -> Vec<u32> {
         let turn = &self.turns[config.turn];
-        let end = self.items[turn.item as usize].end.unwrap_or(usize::MAX);
+        let others = turn.open.iter().rev().filter(|index| **index != turn.item);
+        let waiting = others.filter(|index| config.done.binary_search(index).is_err());
+        waiting.copied().chain([turn.item]).collect()
+    }
+
+    /// The optional items that may take effect next.
+    fn optional_candidates(&self, config: &Config<M::State>) -> Vec<u32> {
+        let end = self.end_of(config.turn).unwrap_or(usize::MAX);
         let begun = self.optional.partition_point(|index| self.items[*index as usize].call < end);
-        let spent = |index: &u32| config.spent.binary_search(index).is_ok();
-        let optional = self.optional[..begun].iter().rev().filter(|index| {
-            !spent(index) && self.twin[**index as usize].is_none_or(|twin| spent(&twin))
-        });
-        let open = turn
-            .open
-            .iter()
-            .rev()
-            .filter(|index| **index != turn.item && config.done.binary_search(index).is_err());
-        optional.chain(open).copied().chain([turn.item]).collect()
+        let spent = |index: u32| config.spent.binary_search(&index).is_ok();
+        let unspent = self.optional[..begun].iter().rev().copied().filter(|index| !spent(*index));
+        unspent.filter(|index| self.twin[*index as usize].is_none_or(spent)).collect()
     }
 
     fn linearize(&self, config: &Config<M::State>, index: u32) -> Option<Config<M::State>> {
@@ -216,21 +231,17 @@ fn turns<O: Op>(items: &[Item<'_, O>]) -> Vec<Turn> {
     let mut ends: Vec<(usize, u32)> =
         (0_u32..).zip(items).filter_map(|(index, item)| Some((item.end?, index))).collect();
     ends.sort_unstable();
-    let first_optional = items.iter().filter(|item| item.end.is_none()).map(|item| item.call).min();
     let mut open: Vec<u32> = Vec::new();
     let mut waiting = (0_u32..).zip(items).filter(|(_, item)| item.end.is_some()).peekable();
     let mut turns = Vec::with_capacity(ends.len());
-    let mut before = 0;
     for (end, item) in ends {
         // What began before the last end was taken in then.
         let carried = open.len();
         while let Some((index, _)) = waiting.next_if(|(_, item)| item.call < end) {
             open.push(index);
         }
-        let optional_open = first_optional.is_some_and(|call| call < before);
-        turns.push(Turn { item, open: open.clone(), quiet: carried == 0 && !optional_open });
+        turns.push(Turn { item, open: open.clone(), quiet: carried == 0 });
         open.retain(|index| *index != item);
-        before = end;
     }
     turns
 }

@@ -137,6 +137,10 @@ impl Model for Store {
         if !run.apply(&mut state, op, seen.reply.as_ref()) {
             return None;
         }
+        // A revision without a reply was found in the log, with a change.
+        if seen.reply.is_none() && run.exact && !run.changed {
+            return None;
+        }
         let ordered = if run.changed {
             run.revision > before
         } else {

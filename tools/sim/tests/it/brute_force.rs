@@ -1,5 +1,7 @@
 //! The checker against brute force: every order of every choice of unknown outcomes, without memory and without cleverness.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sim::history::{History, Operation, Outcome, Seen};
 use sim::linear::{Model, Verdict};
 use sim::models::lock::{LockOp, LockReply};
@@ -10,12 +12,21 @@ use sim::seed::{Random, SeedTree};
 
 use crate::support::{Shape, judge, record, reply_count, with_lie};
 
-/// Whether some order of the operations explains every reply.
+/// Whether some order of the operations explains every reply; key by key where every operation has one key.
 pub fn explains<M: Model>(model: &M, history: &History<M::Op>) -> bool {
     let operations = history.operations();
     let left: Vec<&Operation<M::Op>> =
         operations.iter().filter(|operation| matters(model, operation)).collect();
-    some_order(model, &left, &model.initial())
+    let keys: BTreeSet<Vec<&str>> =
+        left.iter().map(|operation| model.keys(&operation.op)).collect();
+    if keys.iter().any(|keys| keys.len() != 1) || M::REVISIONS_ORDER {
+        return some_order(model, &left, &model.initial());
+    }
+    keys.iter().all(|key| {
+        let of_key: Vec<_> =
+            left.iter().filter(|operation| model.keys(&operation.op) == *key).copied().collect();
+        some_order(model, &of_key, &model.initial())
+    })
 }
 
 /// What failed never took effect, and a read whose reply never came says nothing.
@@ -101,7 +112,7 @@ pub fn draw_register(
     keys: u64,
     values: u64,
 ) -> History<RegisterOp> {
-    let mut held = std::collections::BTreeMap::<String, i64>::new();
+    let mut held = BTreeMap::<String, i64>::new();
     let op = |random: &mut Random| {
         let key = format!("k{}", random.below(keys));
         let value = |random: &mut Random| random.below(values) as i64;
@@ -115,7 +126,7 @@ pub fn draw_register(
             },
         }
     };
-    record(random, shape, op, |op| {
+    record(random, shape, op, |op, _| {
         Seen::reply(match op {
             RegisterOp::Read { key } => RegisterReply::Read(held.get(key).copied()),
             RegisterOp::Write { key, value } => {
@@ -159,7 +170,7 @@ fn registers_agree_with_brute_force() {
 
 /// A store with two keys; `revisions` is the percent of replies that carry a revision.
 pub fn draw_store(random: &mut Random, shape: &Shape, revisions: u64) -> History<StoreOp> {
-    let mut held = std::collections::BTreeMap::<String, (i64, u64)>::new();
+    let mut held = BTreeMap::<String, (i64, u64)>::new();
     let mut revision = 0;
     let mut tells = SeedTree::new(random.next_u64()).random();
     let keys = ["a", "b"];
@@ -182,37 +193,17 @@ pub fn draw_store(random: &mut Random, shape: &Shape, revisions: u64) -> History
             },
         }
     };
-    record(random, shape, op, |op| {
-        let before = held.clone();
+    record(random, shape, op, |op, unknown| {
         let reply = execute(&mut held, revision + 2, op);
-        revision += if changed(op, &reply) && (held != before || matches!(op, StoreOp::Txn { .. }))
-        {
-            2
-        } else {
-            0
-        };
-        Seen {
-            reply: Some(reply),
-            revision: tells.chance(revisions).then_some(revision),
-            fence: None,
-        }
+        let changes = Store.changes(op, &Seen::reply(reply.clone()));
+        revision += if changes { 2 } else { 0 };
+        // Of an operation that nobody heard of, the log has what it changed.
+        let told = tells.chance(revisions) && (changes || !unknown);
+        Seen { reply: Some(reply), revision: told.then_some(revision), fence: None }
     })
 }
 
-fn changed(op: &StoreOp, reply: &StoreReply) -> bool {
-    match reply {
-        StoreReply::Put => true,
-        StoreReply::Delete(there) => *there,
-        StoreReply::Txn(held, _) => *held && matches!(op, StoreOp::Txn { .. }),
-        StoreReply::Get(_) | StoreReply::Range(_) => false,
-    }
-}
-
-fn execute(
-    held: &mut std::collections::BTreeMap<String, (i64, u64)>,
-    revision: u64,
-    op: &StoreOp,
-) -> StoreReply {
+fn execute(held: &mut BTreeMap<String, (i64, u64)>, revision: u64, op: &StoreOp) -> StoreReply {
     match op {
         StoreOp::Get { key } => StoreReply::Get(
             held.get(key).map(|(value, at)| Found { value: *value, revision: Some(*at) }),
@@ -283,7 +274,7 @@ fn locks_agree_with_brute_force() {
                 _ => LockOp::Holder { key },
             }
         };
-        record(random, &shape, op, |op| match op {
+        record(random, &shape, op, |op, _| match op {
             LockOp::Acquire { holder: name, .. } => {
                 let granted = holder.is_none();
                 if granted {

@@ -85,7 +85,7 @@ fn witnesses_hold_what_matters() {
         ("stale_read", vec![0, 1, 2], 2),
         ("never_written", vec![1], 1),
         ("fault_on_the_second_key", vec![1, 3], 3),
-        ("cas_both_succeed", vec![0, 1, 2], 2),
+        ("cas_both_succeed", vec![1, 2], 2),
         ("info_appears_then_vanishes", vec![1, 2], 2),
     ] {
         let path = tests_folder().join(format!("histories/register_{name}.jsonl"));

@@ -29,12 +29,12 @@ pub struct Shape {
 }
 
 /// A history of a real sequential execution: each operation takes effect at one moment between its invocation and its
-/// end, and `execute` says what the client is told then. Clients that lost an operation go on under a new number.
+/// end, and `execute` says what the client is told then; its flag says that the outcome stays unknown. Clients that lost an operation go on under a new number.
 pub fn record<O: Op>(
     random: &mut Random,
     shape: &Shape,
     mut draw: impl FnMut(&mut Random) -> O,
-    mut execute: impl FnMut(&O) -> Told<O>,
+    mut execute: impl FnMut(&O, bool) -> Told<O>,
 ) -> History<O> {
     enum Client<O: Op> {
         Idle,
@@ -70,12 +70,12 @@ pub fn record<O: Op>(
             }
             Client::Waiting(op, true) => {
                 let reached = random.chance(50);
-                let told = if reached { execute(&op) } else { Seen::nothing() };
+                let told = if reached { execute(&op, true) } else { Seen::nothing() };
                 push(What::Info(None, Seen { reply: None, ..told }));
                 (*process, next_id) = (next_id, next_id + 1);
                 Client::Idle
             }
-            Client::Waiting(op, false) => Client::Done(execute(&op)),
+            Client::Waiting(op, false) => Client::Done(execute(&op, false)),
             Client::Done(told) => {
                 push(What::Ok(told));
                 Client::Idle
