@@ -50,4 +50,4 @@ pub use rotation::{Rotation, RotationError};
 pub use secret::Secret;
 pub use tls::{Clock, Member, joiner_config};
 pub use token::{JoinToken, TokenError, TokenFault, TokenId, TokenRecord};
-pub use verify::{Expect, PeerFault, Refused};
+pub use verify::{Expect, PeerFault, Refused, explain};

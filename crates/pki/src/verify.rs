@@ -63,6 +63,14 @@ impl From<PeerFault> for rustls::Error {
     }
 }
 
+/// What a TLS error means, in words: rustls shows what our verifiers found in its debug form only.
+pub fn explain(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(TlsFault::Other(other)) => other.0.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// What the server at the other end must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
