@@ -64,7 +64,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Enough for each history that a gate records, and seconds in a release build.
     fn default() -> Self {
-        Self { steps: 20_000_000, reduction_steps: 1_000_000 }
+        Self { steps: 20_000_000, reduction_steps: 2_000_000 }
     }
 }
 

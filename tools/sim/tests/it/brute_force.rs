@@ -10,7 +10,7 @@ use sim::models::store::{Compare, Found, StoreOp, StoreReply};
 use sim::models::{Lock, Register, Store};
 use sim::seed::{Random, SeedTree};
 
-use crate::support::{Shape, judge, record, reply_count, with_lie};
+use crate::support::{Shape, Told, judge, record, reply_count, with_lie};
 
 /// Whether some order of the operations explains every reply; key by key where every operation has one key.
 pub fn explains<M: Model>(model: &M, history: &History<M::Op>) -> bool {
@@ -64,6 +64,9 @@ fn over_before<O: sim::history::Op>(first: &Operation<O>, second: &Operation<O>)
     matches!(first.outcome, Outcome::Ok(_)) && first.end.is_some_and(|end| end < second.call)
 }
 
+/// A change of one reply.
+type Lie<O> = Box<dyn Fn(&mut Told<O>)>;
+
 fn small_shape(random: &mut Random) -> Shape {
     Shape {
         operations: random.between(1, 7) as usize,
@@ -78,7 +81,7 @@ fn compare<M: Model>(
     model: &M,
     count: u64,
     mut draw: impl FnMut(&mut Random) -> History<M::Op>,
-    mut lie: impl FnMut(&mut Random) -> Box<dyn Fn(&mut crate::support::Told<M::Op>)>,
+    mut lie: impl FnMut(&mut Random) -> Lie<M::Op>,
 ) -> usize {
     let mut refused = 0;
     for index in 0..count {
@@ -227,7 +230,7 @@ fn execute(held: &mut BTreeMap<String, (i64, u64)>, revision: u64, op: &StoreOp)
     }
 }
 
-fn store_lie(random: &mut Random) -> Box<dyn Fn(&mut Seen<StoreReply>)> {
+fn store_lie(random: &mut Random) -> Lie<StoreOp> {
     let value = random.below(4) as i64;
     let shift = random.below(3);
     Box::new(move |told| match &mut told.reply {
@@ -237,7 +240,7 @@ fn store_lie(random: &mut Random) -> Box<dyn Fn(&mut Seen<StoreReply>)> {
         Some(StoreReply::Range(found)) => _ = found.pop(),
         Some(StoreReply::Txn(_, replies)) => _ = replies.pop(),
         Some(StoreReply::Put) | None => {
-            told.revision = told.revision.map(|revision| revision.saturating_sub(2 * shift))
+            told.revision = told.revision.map(|revision| revision.saturating_sub(2 * shift));
         }
     })
 }
@@ -293,11 +296,11 @@ fn locks_agree_with_brute_force() {
             },
         })
     };
-    let lie = |random: &mut Random| -> Box<dyn Fn(&mut Seen<LockReply>)> {
+    let lie = |random: &mut Random| -> Lie<LockOp> {
         let lower = random.chance(50);
         Box::new(move |told| match &mut told.reply {
             Some(LockReply::Acquire(true)) if lower => {
-                told.fence = told.fence.map(|fence| fence - 1)
+                told.fence = told.fence.map(|fence| fence - 1);
             }
             Some(LockReply::Acquire(told) | LockReply::Release(told)) => *told = !*told,
             Some(LockReply::Holder(name)) => *name = Some("h0".to_owned()),

@@ -54,7 +54,7 @@ pub fn record<O: Op>(
         let mut push = |what| {
             history
                 .push(Event { process: *process, t, what })
-                .expect("the recorder keeps the rules")
+                .expect("the recorder keeps the rules");
         };
         *client = match std::mem::replace(client, Client::Idle) {
             Client::Idle if begun == shape.operations => Client::Idle,
