@@ -102,9 +102,7 @@ async fn polling_without_a_pause_keeps_no_processor_busy() {
     let files = Files::new("manager2");
     let source = files.start(Duration::ZERO).await;
     // On this thread: were there no pause, nothing else would ever run.
-    let start = Instant::now();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(start.elapsed() < Duration::from_secs(5));
     fs::write(files.leader(), "manager1").expect("write");
     next(&mut source.watch(), |now| *now == leading(1)).await;
 }

@@ -69,7 +69,7 @@ async fn a_thousand_groups_are_taken_over_without_a_stall() {
     until("all groups are watched", || world.groups.ids().len() == 1000).await;
     let took = start.elapsed();
     println!("1,000 stored groups taken over in {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
     assert!(world.groups.with(|seen| seen.most_under_way) <= 16);
     assert_eq!(world.groups.with(|seen| seen.calls.len()), 1000, "each is committed once");
     let start = Instant::now();

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::hostile::resident_kib;
 use crate::support::{
-    Memory, client, directory, memory_plugin, name, post, raw, read_answer, rpc, start,
+    Memory, client, directory, in_time, memory_plugin, name, post, raw, read_answer, rpc, start,
 };
 use crate::told::Told;
 
@@ -66,9 +66,13 @@ async fn an_oversize_body_is_refused_with_its_limit() {
     // Who asks before sending is told at once.
     let asked =
         b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999\r\nExpect: 100-continue\r\n\r\n";
-    let start = Instant::now();
-    assert_eq!(raw(&site.path, asked).await.status, 413);
-    assert!(start.elapsed() < Duration::from_millis(500));
+    // To wait for the body would take a second.
+    in_time(Duration::ZERO, Duration::from_millis(500), || async {
+        let start = Instant::now();
+        assert_eq!(raw(&site.path, asked).await.status, 413);
+        start.elapsed()
+    })
+    .await;
     is_well(&site).await;
 }
 
@@ -129,15 +133,10 @@ async fn deep_nesting_is_an_error() {
 
 #[tokio::test]
 async fn slow_bytes_are_cut_off_in_time() {
-    let limits = Limits {
-        head_timeout: Duration::from_millis(500),
-        body_idle_timeout: Duration::from_millis(400),
-        body_timeout: Duration::from_millis(1000),
-        ..Limits::default()
-    };
-    let site = site(limits).await;
     // A head that drips.
-    let mut drip = UnixStream::connect(&site.path).await.expect("connect");
+    let head_timeout = Duration::from_millis(500);
+    let dripping = site(Limits { head_timeout, ..Limits::default() }).await;
+    let mut drip = UnixStream::connect(&dripping.path).await.expect("connect");
     let start = Instant::now();
     for byte in b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n" {
         if drip.write_all(&[*byte]).await.is_err() {
@@ -145,10 +144,14 @@ async fn slow_bytes_are_cut_off_in_time() {
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    assert!(until_closed(&mut drip).await < Duration::from_millis(100));
+    assert!(until_closed(&mut drip).await < Duration::from_secs(8));
     assert!(start.elapsed() >= Duration::from_millis(450), "{:?}", start.elapsed());
-    // A body that pauses, and one that drips.
-    for (pause_ms, least_ms, most_ms) in [(10_000, 390, 700), (100, 950, 1400)] {
+    is_well(&dripping).await;
+    // A body that pauses, and one that drips. Each has one limit that it meets; the others are far.
+    let pauses = Limits { body_idle_timeout: Duration::from_millis(400), ..Limits::default() };
+    let drips = Limits { body_timeout: Duration::from_millis(1000), ..Limits::default() };
+    for (limits, pause_ms, least_ms) in [(pauses, 60_000, 390), (drips, 100, 950)] {
+        let site = &site(limits).await;
         let mut stream = UnixStream::connect(&site.path).await.expect("connect");
         let head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
         stream.write_all(head).await.expect("write");
@@ -165,9 +168,9 @@ async fn slow_bytes_are_cut_off_in_time() {
         assert!(answer.contains("408 Request Timeout"), "{answer}");
         assert!(answer.contains("did not arrive in time"), "{answer}");
         let took = start.elapsed().as_millis();
-        assert!((least_ms..most_ms).contains(&took), "{took}");
+        assert!((least_ms..8_000).contains(&took), "{took}");
+        is_well(site).await;
     }
-    is_well(&site).await;
 }
 
 #[tokio::test]
@@ -224,7 +227,8 @@ async fn connections_beyond_the_limit_wait_for_idle_ones_to_leave() {
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.expect("no panic"), 200);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Idle ones leave by themselves after ten minutes.
+    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -340,7 +344,7 @@ async fn a_provision_outlives_its_caller_and_a_stop_waits_for_it() {
     assert!(!stop.is_finished());
     go_on.notify_one();
     done.notified().await;
-    tokio::time::timeout(Duration::from_secs(1), stop).await.expect("in time").expect("stops");
+    tokio::time::timeout(Duration::from_secs(8), stop).await.expect("in time").expect("stops");
 }
 
 #[tokio::test]
@@ -367,7 +371,7 @@ async fn a_stop_answers_what_it_began() {
     started.notified().await;
     let begin = Instant::now();
     running.stop(Duration::from_millis(200)).await;
-    assert!(begin.elapsed() < Duration::from_millis(600), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

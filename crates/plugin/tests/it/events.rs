@@ -88,9 +88,9 @@ async fn a_watched_instance_object_tells_over_the_wire() {
         let plugins = SocketPlugins::with(Directory::new(dir.path()), timeouts());
         let instances = plugins.instance(&name("simulator")).await.expect("instance");
         let mut events = instances.watch().expect("it can tell");
-        // The subscription is made when the stream is first read.
+        let before = memory.listeners();
         let lose = async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            memory.until_more_listen_than(before).await;
             memory.lose("i-7");
         };
         let (event, ()) = tokio::join!(next(&mut events), lose);
@@ -120,6 +120,7 @@ async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
     let running = start(plugin.with_events(own), dir.path()).await;
     let client = client(&running);
     let instances = client.instance(&name("simulator/compute")).await.expect("instance");
+    let listening = memory.listeners();
     let mut watch = instances.watch().expect("it can tell");
     let mut raw = client.subscribe("instances/compute").await.expect("subscribe");
     let mut by_kind = client.subscribe("instance/").await.expect("subscribe");
@@ -127,10 +128,8 @@ async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
     for (number, kind) in ["created", "destroyed", "lost", "changed"].into_iter().enumerate() {
         let id = format!("i-{number}");
         let told = async {
-            if number == 0 {
-                // The watch subscribes when it is first read.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+            // The watch and the two streams.
+            memory.until_more_listen_than(listening + 2).await;
             memory.tell(kind, &id);
         };
         let (event, ()) = tokio::join!(next(&mut watch), told);

