@@ -198,6 +198,14 @@ pub(crate) async fn send_hello(
     writer.send(Head::new(Kind::Hello, 0, body.len() as u32), &body).await
 }
 
+/// What an I/O error means, in words: what our verifiers found is inside a TLS error inside it.
+pub(crate) fn describe(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => regrow_pki::explain(tls),
+        None => error.to_string(),
+    }
+}
+
 /// Waits for the peer's hello.
 pub(crate) async fn hello(reader: &mut Reader, idle: Duration) -> Result<Versions, TransportError> {
     let head = reader.head(idle).await?;

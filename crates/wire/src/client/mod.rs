@@ -26,7 +26,7 @@ use crate::limits::ClientLimits;
 use crate::methods::{Class, Method, Row, StreamMethod};
 use crate::peer::Peer;
 use crate::stream::Stream;
-use crate::transport::{Reader, TransportError, Writer, halves, hello, send_hello};
+use crate::transport::{Reader, TransportError, Writer, describe, halves, hello, send_hello};
 
 /// Peers that are remembered before unused ones are forgotten.
 const SLOTS: usize = 1024;
@@ -186,7 +186,8 @@ impl Inner {
             .map_err(|_| what("no connection in time"))??;
         let name = ServerName::try_from("regrow").map_err(io::Error::other)?;
         let shake = async {
-            let tls = TlsConnector::from(config).connect(name, io).await?;
+            let tls = TlsConnector::from(config).connect(name, io).await;
+            let tls = tls.map_err(|error| io::Error::new(error.kind(), describe(&error)))?;
             let (mut reader, mut writer) = halves(TlsStream::Client(tls), self.limits.frame);
             send_hello(&mut writer, VERSIONS).await?;
             let theirs = hello(&mut reader, self.limits.handshake).await?;

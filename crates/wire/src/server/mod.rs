@@ -25,7 +25,9 @@ use crate::limits::ServerLimits;
 use crate::peer::Caller;
 use crate::server::connection::Connection;
 use crate::server::gate::{Gate, Pass};
-use crate::transport::{BoxIo, Reader, TransportError, Writer, halves, hello, send_hello};
+use crate::transport::{
+    BoxIo, Reader, TransportError, Writer, describe, halves, hello, send_hello,
+};
 
 /// How long accepting pauses after it failed (out of descriptors, for example).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -169,16 +171,4 @@ impl Inner {
         send_hello(&mut writer, Versions { min: version, max: version }).await?;
         Ok(Shaken { reader, writer, peer })
     }
-}
-
-/// The error with its causes: what rustls found wrong is one of them.
-fn describe(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
