@@ -49,8 +49,9 @@ pub(crate) fn rebuild(
     };
     let mut writer = Writer::new(Arc::clone(disk), options, from);
     copy(&files, &mut streams, &mut writer, Space::new(options.segment_bytes))?;
-    for number in &files.numbers {
-        let (from, to) = (Name::Segment(*number), Name::Evidence(*number));
+    let segments = files.numbers.iter().map(|number| Name::Segment(*number));
+    for from in segments.chain(files.strange) {
+        let to = Name::Evidence(from.number());
         disk.rename(&from.to_string(), &to.to_string())
             .map_err(|cause| disk_error("set aside", from, cause))?;
     }

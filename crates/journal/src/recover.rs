@@ -10,6 +10,7 @@ use crate::error::Damage;
 use crate::group::BLOCK_SECTORS;
 use crate::rebuild::rebuild;
 use crate::replay::{Replay, damage};
+use crate::scan;
 use crate::segment::{self, Header, HeaderError, Name, Segment, VERSION};
 use crate::shared::HALTED;
 use crate::streams::Streams;
@@ -33,6 +34,10 @@ pub(crate) struct Files {
     pub(crate) pool: Vec<(Name, Segment)>,
     /// Numbers of all segments by name, readable or not.
     pub(crate) numbers: Vec<u32>,
+    /// Purged files with something in them that does not belong there.
+    pub(crate) strange: Vec<Name>,
+    /// Files that are of no use.
+    surplus: Vec<Name>,
 }
 
 /// Opens the journal that `disk` holds, or makes one.
@@ -46,18 +51,21 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, mut options: Options) -> Result<Opened,
     let numbers =
         numbered(|name| if let Name::Segment(number) = name { Some(*number) } else { None });
     let free = numbered(|name| if let Name::Free(number) = name { Some(*number) } else { None });
-    let unfinished = names.iter().filter(|name| matches!(name, Name::Making(_)));
+    let unfinished = names.iter().copied().filter(|name| matches!(name, Name::Making(_)));
     let mut report = Report { segments: numbers.len(), ..Report::default() };
     report.halted_before =
         disk.read_note(HALTED).map_err(|cause| disk_error("read", Name::Segment(0), cause))?;
     if let Some(text) = &report.halted_before {
         tracing::warn!(text = text.trim_end(), "an earlier process halted on this journal");
     }
-    for name in unfinished {
-        disk.remove(&name.to_string()).map_err(|cause| disk_error("remove", *name, cause))?;
-    }
-    let mut files =
-        Files { journal: [0; 16], segments: BTreeMap::new(), pool: Vec::new(), numbers };
+    let mut files = Files {
+        journal: [0; 16],
+        segments: BTreeMap::new(),
+        pool: Vec::new(),
+        numbers,
+        strange: Vec::new(),
+        surplus: unfinished.collect(),
+    };
     let mut replay = Replay::default();
     let mut found = if files.numbers.is_empty() && !free.is_empty() {
         Err(damage(free.first().copied().unwrap_or(0), 0, "all segments are missing"))
@@ -67,6 +75,8 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, mut options: Options) -> Result<Opened,
     if let Some(segment) = files.segments.values().next() {
         options.segment_bytes = segment.header.bytes;
     }
+    let strange = pool(&**disk, &mut files, &free, options)?;
+    found = found.and(strange.map_or(Ok(()), Err));
     if found.is_ok() {
         found = complete(&files, &replay);
     }
@@ -74,7 +84,9 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, mut options: Options) -> Result<Opened,
         tracing::error!(%damage, "journal refused");
         return Err(OpenError::Damaged(damage.clone()));
     }
-    files.pool = pool(&**disk, &files, &free, options)?;
+    for name in &files.surplus {
+        disk.remove(&name.to_string()).map_err(|cause| disk_error("remove", *name, cause))?;
+    }
     let Replay { streams, number, end, torn } = replay;
     let (streams, writer) = match found {
         Err(damage) => {
@@ -175,31 +187,40 @@ fn complete(files: &Files, replay: &Replay) -> Result<(), Damage> {
     }
 }
 
-/// Opens the purged files that can be reused, and removes the others.
+/// Opens the purged files that can be reused.
+///
+/// They are looked through as well: a sector that does not belong there may be a record that was
+/// written to the wrong place, and so is missing where it should be.
 fn pool(
     disk: &dyn Disk,
-    files: &Files,
+    files: &mut Files,
     free: &[u32],
     options: Options,
-) -> Result<Vec<(Name, Segment)>, OpenError> {
-    let mut pool = Vec::new();
-    for name in free.iter().map(|number| Name::Free(*number)) {
+) -> Result<Option<Damage>, OpenError> {
+    let mut strange = None;
+    for number in free {
+        let name = Name::Free(*number);
         let error = |cause| disk_error("open", name, cause);
         let file = disk.open(&name.to_string()).map_err(error)?;
-        let mut block = vec![0; BLOCK];
-        let header = file.read_at(&mut block, 0).ok().and_then(|()| Header::decode(&block).ok());
-        let fits = |header: &Header| {
-            header.journal == files.journal && header.bytes == options.segment_bytes
+        let image = image(&*file, file.size().map_err(error)?);
+        // A crash while the file was made the next segment leaves a header that is not whole.
+        let ours = |header: &Header| {
+            header.journal == files.journal && header.bytes as usize == image.len()
         };
-        let whole = file.size().map_err(error)? == u64::from(options.segment_bytes);
-        match header.filter(fits) {
-            Some(header) if whole && pool.len() < options.pool => {
-                pool.push((name, Segment { file, header }));
-            }
-            _ => disk.remove(&name.to_string()).map_err(error)?,
+        let Some(header) = Header::decode(&image).ok().filter(ours) else {
+            files.surplus.push(name);
+            continue;
+        };
+        if let Some(damage) = scan::strange(&image, &header) {
+            files.strange.push(name);
+            strange.get_or_insert(damage);
+        } else if files.pool.len() < options.pool {
+            files.pool.push((name, Segment { file, header }));
+        } else {
+            files.surplus.push(name);
         }
     }
-    Ok(pool)
+    Ok(strange)
 }
 
 /// Formats what a torn group left, so that nothing of it can be taken for a part of a later one.

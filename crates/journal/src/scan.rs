@@ -1,7 +1,9 @@
 //! Reads the bytes of one segment file: which groups are whole, and what is behind them.
 
 use crate::disk::{BLOCK, SECTOR};
+use crate::error::Damage;
 use crate::group::{self, BLOCK_SECTORS};
+use crate::replay::damage;
 use crate::sector::{Sector, inspect};
 use crate::segment::Header;
 
@@ -53,6 +55,17 @@ pub(crate) fn scan(image: &[u8], header: &Header) -> Scan {
     }
     let rest = &sectors[(end - BLOCK_SECTORS) as usize..];
     Scan { groups, end, tail: tail(rest, end) }
+}
+
+/// The first sector of a purged file that does not belong there.
+pub(crate) fn strange(image: &[u8], header: &Header) -> Option<Damage> {
+    let key = header.key();
+    let sectors = image.chunks_exact(SECTOR).zip(0..).skip(BLOCK_SECTORS as usize);
+    let mut found = sectors.map(|(bytes, at)| (at, inspect(bytes, key, u32::MAX, at)));
+    found.find_map(|(at, sector)| match sector {
+        Sector::Damaged(what) => Some(damage(header.segment, at, what)),
+        Sector::Fresh(_) | Sector::Stale => None,
+    })
 }
 
 /// The group at `first`, if all of it is there.

@@ -141,17 +141,27 @@ pub(crate) enum Name {
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (word, number) = match self {
-            Name::Segment(number) => ("segment", number),
-            Name::Free(number) => ("free", number),
-            Name::Making(number) => ("making", number),
-            Name::Evidence(number) => ("evidence", number),
+        let word = match self {
+            Name::Segment(_) => "segment",
+            Name::Free(_) => "free",
+            Name::Making(_) => "making",
+            Name::Evidence(_) => "evidence",
         };
-        write!(f, "{word}-{number:010}")
+        write!(f, "{word}-{:010}", self.number())
     }
 }
 
 impl Name {
+    /// The number in it.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Name::Segment(number)
+            | Name::Free(number)
+            | Name::Making(number)
+            | Name::Evidence(number) => number,
+        }
+    }
+
     /// Reads a name; `None` for a file that the journal does not know.
     pub(crate) fn parse(name: &str) -> Option<Name> {
         let (word, number) = name.split_once('-')?;

@@ -36,8 +36,10 @@ pub(crate) struct Shared {
 pub(crate) struct Turns {
     writer: Writer,
     backlog: std::vec::IntoIter<Op>,
-    /// A batch was written and is to be settled; its oldest live segment.
+    /// A batch was taken and is to be settled when it is written; its oldest live segment.
     settle: Option<u32>,
+    /// A group was written: the next segment gets its turn, so that it is ready in time.
+    prepare: bool,
 }
 
 /// What one turn of the writer came to.
@@ -53,7 +55,7 @@ enum Turn {
 impl Shared {
     pub(crate) fn new(disk: Arc<dyn Disk>, mode: Mode, mut state: State, writer: Writer) -> Shared {
         state.settled(writer.room(), writer.is_full(), writer.segments());
-        let turns = Turns { writer, backlog: Vec::new().into_iter(), settle: None };
+        let turns = Turns { writer, backlog: Vec::new().into_iter(), settle: None, prepare: false };
         let (state, turns) = (Mutex::new(state), Mutex::new(turns));
         Shared { disk, mode, state, changed: Condvar::new(), turns }
     }
@@ -156,15 +158,20 @@ impl Shared {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One step of the writer. The order is: the rest of the batch, room for what follows, the next
-    /// batch; when nothing is queued, the next segment.
+    /// One step of the writer. The order is: the rest of the batch, with a part of the next segment
+    /// after each group; what the batch purged; the next batch; when nothing is queued, the rest of
+    /// the next segment.
     fn turn(&self) -> Turn {
         let mut turns = self.turns();
-        let Turns { writer, backlog, settle } = &mut *turns;
+        let Turns { writer, backlog, settle, prepare } = &mut *turns;
         if matches!(self.state().end, Some(End::Halted(_))) {
             return Turn::Idle;
         }
+        if std::mem::take(prepare) && writer.is_preparing() {
+            return self.prepare(writer, None);
+        }
         if !backlog.as_slice().is_empty() {
+            *prepare = true;
             return self.write(writer, backlog);
         }
         if let Some(live) = settle.take() {
@@ -222,7 +229,12 @@ impl Shared {
         if let Err(halt) = prepared {
             return self.halt(halt, std::iter::empty());
         }
-        self.state().settled(writer.room(), writer.is_full(), writer.segments());
+        let mut state = self.state();
+        state.settled(writer.room(), writer.is_full(), writer.segments());
+        if live.is_some() {
+            state.landed_all();
+        }
+        drop(state);
         self.changed.notify_all();
         Turn::Went
     }

@@ -115,7 +115,7 @@ impl State {
             let full = JournalError::Full { segment_bytes: space.segment_bytes };
             return if self.full { Err(full) } else { Ok(Admission::Later) };
         }
-        let short = self.queue.is_empty() || space.cost(queued) <= u64::from(space.quarter / 2);
+        let short = self.queue.is_empty() || space.cost(queued) <= u64::from(space.quarter);
         Ok(if short { Admission::Now } else { Admission::Later })
     }
 
@@ -192,9 +192,13 @@ impl State {
         }
     }
 
-    /// Notes what the writer can take once a batch is on disk.
-    pub(crate) fn settled(&mut self, room: u64, full: bool, segments: &BTreeMap<u32, Segment>) {
+    /// Notes that the batch is on disk.
+    pub(crate) fn landed_all(&mut self) {
         self.in_flight = 0;
+    }
+
+    /// Notes what the writer can take now, of which the batch in flight may take its part.
+    pub(crate) fn settled(&mut self, room: u64, full: bool, segments: &BTreeMap<u32, Segment>) {
         self.room = room;
         self.full = full;
         self.segments.clone_from(segments);

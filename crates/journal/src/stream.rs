@@ -35,7 +35,7 @@ pub type Done = Box<dyn FnOnce(Result<(), JournalError>) + Send>;
 ///
 /// Operations take effect in memory in the order of the calls and become durable in that order; an
 /// operation that is reported as done is durable, and so are all before it. An entry that was
-/// queued is readable at once. One caller at a time should change a stream. When an eighth of a
+/// queued is readable at once. One caller at a time should change a stream. When a quarter of a
 /// segment is queued, a call waits for the disk.
 #[derive(Clone)]
 pub struct Stream {

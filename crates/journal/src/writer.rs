@@ -18,8 +18,9 @@ use crate::space::Space;
 use crate::streams::Checkpoint;
 use crate::{Options, StreamId, Sync};
 
-/// Bytes that are formatted at a time, so that appends need not wait for a whole segment.
-const SLICE: u32 = 256 * 1024;
+/// Bytes that are formatted and flushed at a time, so that appends need not wait for a whole
+/// segment. As many as the largest group has: the next segment is ready before it is needed.
+const SLICE: u32 = 1024 * 1024;
 
 /// The next segment.
 enum Spare {
@@ -230,6 +231,7 @@ impl Writer {
             return self.christen(Name::Making(next), segment, next);
         }
         segment::format(&*segment.file, segment.header.key(), at, sectors, &mut self.buffer)?;
+        segment.file.sync()?;
         Ok(Spare::Formatting(segment, at + sectors))
     }
 

@@ -2,4 +2,10 @@
 #![expect(clippy::expect_used, reason = "tests state what they rely on")]
 
 mod basics;
+mod damage;
+mod faults;
+mod format;
+mod model;
+mod power;
+mod process;
 mod support;
