@@ -1,0 +1,135 @@
+//! Comparing what is registered here with what the catalog has.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use regrow_consensus::Consistency;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Agent, AgentError, Inner, Local};
+use crate::machine::{Command, Registration, Topic};
+use crate::model::{CheckSpec, SERF_HEALTH};
+use crate::query::ReadOptions;
+use crate::query::registry::{NodeEntry, node_entry};
+
+/// Longest time between two comparisons.
+const EVERY: Duration = Duration::from_secs(60);
+/// Time to the next try after a comparison that failed.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Compares until the agent is gone.
+pub(super) async fn run(inner: Weak<Inner>) {
+    let Some((subscription, mut leadership, mut replaced)) = inner.upgrade().map(|inner| {
+        let topics = [Topic::Node(inner.options.node_name.clone())];
+        let client = &inner.client;
+        let hub = client.hub();
+        (hub.subscribe(&topics), client.replica().leadership(), hub.replacements())
+    }) else {
+        return;
+    };
+    let mut next = Instant::now() + EVERY;
+    loop {
+        tokio::select! {
+            () = subscription.changed() => {}
+            _ = replaced.changed() => {}
+            changed = leadership.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sleep_until(next) => {}
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        let outcome = Agent { inner }.converge().await;
+        next = Instant::now() + if outcome.is_ok() { EVERY } else { RETRY };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "compare registrations: tried again soon");
+        }
+    }
+}
+
+impl Agent {
+    /// Makes the catalog's entry of this node what is registered here.
+    pub(super) async fn converge(&self) -> Result<(), AgentError> {
+        let _changing = self.inner.changing.lock().await;
+        let options = &self.inner.options;
+        let read = node_entry(options.node_name.clone());
+        let how = ReadOptions { consistency: Consistency::Linearizable, ..ReadOptions::default() };
+        let entry = self.inner.client.ask(&read, &how).await?.value;
+        let local = self.local();
+        let meant: Vec<&String> =
+            entry.reaped.iter().filter(|id| local.services.contains_key(*id)).collect();
+        if !meant.is_empty() {
+            tracing::info!(?meant, "services were critical for too long and are deregistered");
+            self.change(|local| meant.iter().for_each(|id| local.remove(id))).await?;
+        }
+        for leaving in self.local().leaving.clone() {
+            self.forget(leaving).await?;
+        }
+        for registration in self.missing(&self.local(), &entry) {
+            self.inner.client.execute(&Command::Register(registration)).await?;
+        }
+        if !entry.checks.contains_key(SERF_HEALTH) {
+            let node = options.node_name.clone();
+            self.inner.client.execute(&Command::NodeAlive { node, alive: true }).await?;
+        }
+        Ok(())
+    }
+
+    /// The registrations that the catalog lacks or has otherwise.
+    fn missing(&self, local: &Local, entry: &NodeEntry) -> Vec<Registration> {
+        let mut missing = Vec::new();
+        let server = self.inner.options.server();
+        if entry.node.as_ref() != Some(&self.inner.options.node())
+            || server.as_ref().is_some_and(|own| entry.services.get(&own.id) != Some(own))
+        {
+            missing.push(Registration { service: server, ..self.registration() });
+        }
+        for service in local.services.values() {
+            let checks = missing_checks(local, entry, &service.id);
+            if entry.services.get(&service.id) != Some(service) || !checks.is_empty() {
+                let service = Some(service.clone());
+                missing.push(Registration { service, checks, ..self.registration() });
+            }
+        }
+        let checks = missing_checks(local, entry, "");
+        if !checks.is_empty() {
+            missing.push(Registration { checks, ..self.registration() });
+        }
+        missing
+    }
+
+    /// Enters a check that the catalog lost, with what it last found. Called while `changing` is
+    /// held.
+    pub(super) async fn enter_check(&self, id: &str) -> Result<(), AgentError> {
+        let local = self.local();
+        let check = local.checks.get(id).map(super::LocalCheck::entering);
+        let check = check.ok_or_else(|| AgentError::UnknownCheck(id.to_owned()))?;
+        let service = local.services.get(&check.service_id).cloned();
+        let registration = Registration { service, checks: vec![check], ..self.registration() };
+        self.inner.client.execute(&Command::Register(registration)).await?;
+        Ok(())
+    }
+}
+
+/// The checks of a service that the catalog lacks or defines otherwise. What a check found is the
+/// catalog's to know, where it has the check.
+fn missing_checks(local: &Local, entry: &NodeEntry, service: &str) -> Vec<CheckSpec> {
+    let mut missing = Vec::new();
+    for check in local.checks.values().filter(|check| check.spec.service_id == service) {
+        let spec = &check.spec;
+        match entry.checks.get(&spec.id) {
+            None => missing.push(check.entering()),
+            Some(found) => {
+                let same = found.name == spec.name
+                    && found.notes == spec.notes
+                    && found.service_id == spec.service_id
+                    && found.definition == spec.definition;
+                if !same {
+                    missing.push(spec.clone());
+                }
+            }
+        }
+    }
+    missing
+}
