@@ -9,6 +9,8 @@ mod message;
 mod network;
 mod record;
 mod store;
+#[cfg(test)]
+mod suite;
 
 use std::fmt;
 

@@ -83,6 +83,7 @@ pub enum MembersError {
     },
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "goes into map_err as it is")]
 fn failed(reason: impl ToString) -> MembersError {
     MembersError::Failed { reason: reason.to_string() }
 }

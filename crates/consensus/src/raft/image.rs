@@ -146,11 +146,11 @@ impl Drop for Spool {
     }
 }
 
+/// Takes a key and its value.
+pub(crate) type Put<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>;
+
 /// Calls `put` with each key and value of an image. What was put counts only when this succeeds.
-pub(crate) fn read_image(
-    from: &mut dyn Read,
-    put: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+pub(crate) fn read_image(from: &mut dyn Read, put: Put<'_>) -> io::Result<()> {
     let (kind, head) = read_chunk(from)?;
     match head.strip_prefix(MAGIC).filter(|_| kind == HEAD).map(<[u8; 2]>::try_from) {
         Some(Ok(version)) if u16::from_le_bytes(version) == VERSION => {}

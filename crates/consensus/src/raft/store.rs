@@ -5,6 +5,7 @@
 //! moment: making one means flushing them, and nothing is copied until a member needs it.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +18,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::machine::{At, Machines, Time};
-use crate::raft::image::read_image;
+use crate::raft::image::{Put, read_image};
 use crate::raft::record::{Position, StoredMembershipRecord, decode, encode, log_id, position};
 use crate::raft::{
     Command, Entry, LogId, RaftSnapshot, SnapshotMeta, Spool, StoredMembership, Types,
 };
-use crate::tables::{Batch, Edit as _, Flush, TableError, Tables, TablesView, View};
+use crate::tables::{Batch, Edit as _, Flush, Span, TableError, Tables, TablesView, View};
 
 /// Where the store keeps what it has applied. Scope zero is the replica's own.
 const APPLIED: &[u8] = b"\0applied";
@@ -99,6 +100,23 @@ impl Applied {
 pub(crate) enum Image {
     Ours(Arc<TablesView>),
     Theirs(Arc<Spool>),
+}
+
+impl Image {
+    /// Calls `put` with each key and value, in order.
+    fn each(&self, put: Put<'_>) -> io::Result<()> {
+        match self {
+            Self::Theirs(spool) => read_image(&mut *spool.reader()?, put),
+            Self::Ours(view) => {
+                let mut done = Ok(());
+                let scanned = view.scan(&Span::all(), &mut |key, value| {
+                    done = put(key, value);
+                    if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                });
+                scanned.map_err(io::Error::other).and(done)
+            }
+        }
+    }
 }
 
 /// Machines, tables, and what they show.
@@ -220,21 +238,16 @@ impl Store {
     }
 
     fn install(&self, meta: &SnapshotMeta, image: &Image) -> io::Result<Applied> {
-        let Image::Theirs(spool) = image else {
-            return Err(io::Error::other("install image: it is this member's own"));
-        };
-        let mut reader = spool.reader()?;
         let mut fault = None;
         let written = self.tables.write(Flush::Now, |tables| {
             tables.clear()?;
-            read_image(&mut reader, &mut |key, value| {
-                tables.put(key, value).map_err(io::Error::other)
-            })
-            .map_err(|error| {
-                let reason = error.to_string();
-                fault = Some(error);
-                TableError::Store { doing: "install image", reason }
-            })
+            image.each(&mut |key, value| tables.put(key, value).map_err(io::Error::other)).map_err(
+                |error| {
+                    let reason = error.to_string();
+                    fault = Some(error);
+                    TableError::Store { doing: "install image", reason }
+                },
+            )
         });
         if let Some(fault) = fault {
             return Err(fault);

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test fails where it stands")]
 
+mod cluster;
+mod group;
 mod local;
 mod tables;
 mod tally;
