@@ -1,8 +1,8 @@
 //! `cargo xtask`: the chores of this repository, written in Rust so that they are read, tested and
 //! refactored like everything else.
 //!
-//! **What it is.** Five commands in one table: `setup`, `tidy`, `ci`, `bench`, `golden`. Each has
-//! one module.
+//! **What it is.** Six commands in one table: `setup`, `tidy`, `ci`, `bench`, `fuzz`, `golden`. Each
+//! has one module.
 //!
 //! **What it must never do.** Import a crate of the product (a broken product must not break the
 //! check that says so), change a source file behind the user's back (`golden` is the one that
@@ -13,6 +13,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod golden;
 mod process;
 mod setup;
@@ -55,6 +56,12 @@ const COMMANDS: &[Command] = &[
         args: "NAME [-- ARGS]",
         about: "build in release and run one whole-system benchmark",
         run: bench::run,
+    },
+    Command {
+        name: "fuzz",
+        args: "[TARGET …] [--seconds N] [--list]",
+        about: "run the decoders of tools/fuzz under libFuzzer, 60 s each",
+        run: fuzz::run,
     },
     Command {
         name: "golden",

@@ -35,6 +35,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("regrow", 5),
     ("sim", 6),
     ("e2e", 7),
+    ("fuzz", 7),
     ("xtask", 7),
 ];
 
