@@ -8,6 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::absent::AbsentArgs;
+use crate::mux::MuxArgs;
+
 /// Longest head of a request.
 const MAX_HEAD_BYTES: u64 = 16 << 10;
 /// A client that says nothing for so long loses its turn.
@@ -18,6 +21,14 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum UtilCommand {
     /// Serve the files of a folder over HTTP
     Fileserver(FileserverArgs),
+    /// Open the port for remote clients, for the plugins of this node
+    Mux(MuxArgs),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Init(AbsentArgs),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Track(AbsentArgs),
 }
 
 /// Arguments of `util fileserver`.
@@ -30,17 +41,9 @@ pub struct FileserverArgs {
     listen: String,
 }
 
-impl UtilCommand {
-    /// Does it.
-    pub fn run(&self) -> Result<()> {
-        match self {
-            Self::Fileserver(args) => args.run(),
-        }
-    }
-}
-
 impl FileserverArgs {
-    fn run(&self) -> Result<()> {
+    /// Serves until it is killed.
+    pub fn run(&self) -> Result<()> {
         let root = self.path.canonicalize();
         let root = root.with_context(|| format!("serve folder {}", self.path.display()))?;
         if !root.is_dir() {

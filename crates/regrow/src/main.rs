@@ -9,6 +9,7 @@
 //! Where to start reading: `cli` for the tree of commands, `up` for the first thing that a new user
 //! runs, `kinds` for the plugins that a process can start, `local` for commands on any plugin.
 
+mod absent;
 mod cli;
 mod documents;
 mod example_server;
@@ -20,6 +21,7 @@ mod local;
 mod logging;
 mod managing;
 mod metadata;
+mod mux;
 mod nouns;
 mod output;
 mod places;

@@ -7,6 +7,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use serde_json::json;
 
+use super::shells;
 use super::topics::TOPICS;
 use super::tree;
 use crate::finder::Finder;
@@ -79,7 +80,7 @@ impl CompletionArgs {
     pub fn run(&self) -> Result<()> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut tree::command(), "regrow", &mut script);
-        print(&String::from_utf8_lossy(&script))
+        print(&(String::from_utf8_lossy(&script) + shells::addition(self.shell)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod exit;
 mod extras;
+mod shells;
 mod topics;
 mod tree;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, FromArgMatches as _};
 
+use crate::fileserver::UtilCommand;
 use crate::finder::Finder;
 use crate::places::Places;
 use crate::plugins::PluginCommand;
@@ -66,7 +68,14 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
     let places = Places::new(cli.state, as_infrakit);
     match cli.command {
         Command::ExampleServer(args) => args.run(),
-        Command::Util(args) => args.run(),
+        Command::Util(UtilCommand::Fileserver(args)) => args.run(),
+        Command::Util(UtilCommand::Init(args)) => args.refuse("util init"),
+        Command::Util(UtilCommand::Track(args)) => args.refuse("util track"),
+        Command::Util(UtilCommand::Mux(args)) => {
+            cli.log.start("info");
+            daemon(args.run(&places))
+        }
+        Command::X(args) => args.refuse("x"),
         Command::Completion(args) => args.run(),
         Command::Man(args) => args.run(),
         Command::Version(args) => args.run(),
@@ -97,6 +106,7 @@ async fn short(command: Command, places: &Places) -> Result<()> {
             Some((name, _)) if ["-h", "--help", "help"].contains(&name.as_str()) => {
                 extras::local_help(&finder)
             }
+            Some((name, _)) if name == shells::NAMES_FLAG => shells::print_names(&finder).await,
             Some((name, words)) => local::run(local::named(finder, name), words).await,
             None => extras::local_help(&finder),
         },

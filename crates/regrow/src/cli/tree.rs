@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::extras::{CompletionArgs, HelpArgs, ManArgs, VersionArgs};
+use crate::absent::AbsentArgs;
 use crate::example_server::ServerArgs;
 use crate::fileserver::UtilCommand;
 use crate::logging::LogArgs;
@@ -63,6 +64,9 @@ pub enum Command {
     /// Small helpers
     #[command(subcommand)]
     Util(UtilCommand),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    X(AbsentArgs),
     /// A tiny HTTP server to try things with
     ExampleServer(ServerArgs),
     /// Print a completion script

@@ -22,6 +22,9 @@ pub fn expect(name: &str) -> Result<&'static Kind> {
     if let Some(kind) = find(name) {
         return Ok(kind);
     }
+    if let Some(why) = crate::absent::kind(name) {
+        bail!("start plugin {name:?}: {why}");
+    }
     let names = || KINDS.iter().map(|kind| kind.name);
     let all = names().collect::<Vec<_>>().join(", ");
     let hint =

@@ -8,5 +8,6 @@ mod local;
 mod nouns;
 mod playbooks;
 mod plugins;
+mod remotes;
 mod support;
 mod up;

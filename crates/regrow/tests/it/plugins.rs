@@ -118,3 +118,37 @@ fn kinds_are_listed_with_their_options() {
         assert!(kinds.contains(part), "{part}:\n{kinds}");
     }
 }
+
+#[test]
+fn plugins_are_completed_behind_local() {
+    let world = World::new();
+    let _plugins = world.plugins(&["vars", "simulator"]);
+    let names = world.ok(&["local", "--names"]);
+    assert!(names.lines().any(|name| name == "simulator/compute"), "{names}");
+    if std::process::Command::new("bash").arg("--version").output().is_err() {
+        eprintln!("not run, promise untested: completion needs bash");
+        return;
+    }
+    std::fs::create_dir_all(world.path().join("bin")).expect("folder");
+    let program = world.path().join("bin/regrow");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_regrow"), &program).expect("link");
+    world.write("complete.bash", &world.ok(&["completion", "bash"]));
+    let complete = |words: &str, at: usize| {
+        let script = format!(
+            "source complete.bash; f=$(complete -p regrow | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+             COMP_WORDS=({words}); COMP_CWORD={at}; $f regrow \"${{COMP_WORDS[{at}]}}\" x; echo ${{COMPREPLY[@]}}"
+        );
+        let mut bash = world.command(&[]);
+        let envs: Vec<_> =
+            bash.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+        bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", &script]).current_dir(world.path()).env_clear();
+        bash.envs(envs.into_iter().filter_map(|(k, v)| Some((k, v?))));
+        let path = std::env::var("PATH").unwrap_or_default();
+        bash.env("PATH", format!("{}:{path}", world.path().join("bin").display()));
+        crate::support::said(&bash.output().expect("run")).out
+    };
+    assert_eq!(complete("regrow local va", 2), "vars\n");
+    assert!(complete("regrow local sim", 2).contains("simulator/compute"));
+    assert!(complete("regrow comp", 1).contains("completion"));
+}

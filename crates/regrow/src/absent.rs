@@ -1,0 +1,87 @@
+//! Commands and kinds of InfraKit that this program does not have: each says why, and what to use.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+/// Words of InfraKit's command line, why there is no such thing, and what to use.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    (
+        "util init",
+        "it makes the first manager's boot script by hand",
+        "`regrow up SPEC` starts a first manager here, and `regrow flavor prepare` prints the boot \
+         script of a member",
+    ),
+    (
+        "util track",
+        "the group controller tells of lost and new instances itself",
+        "`regrow event tail`, or `regrow instance ls` for those of one plugin",
+    ),
+    (
+        "util mux etcd",
+        "this build takes leadership from a file",
+        "`regrow util mux os --leader-file FILE`",
+    ),
+    (
+        "util mux swarm",
+        "this build takes leadership from a file",
+        "`regrow util mux os --leader-file FILE`",
+    ),
+    (
+        "x maxlife",
+        "it destroys members by age behind the back of their group",
+        "`regrow group destroy-instances`, or a change of the group, which rolls all members",
+    ),
+    (
+        "x remoteboot",
+        "serving network boots is no part of keeping groups",
+        "a boot server such as dnsmasq",
+    ),
+    (
+        "x vmwscript",
+        "it runs commands inside of virtual machines through VMware's own interface",
+        "a playbook with the backend ssh",
+    ),
+];
+
+/// Kinds of plugins, in the same form.
+const KINDS: &[(&str, &str, &str)] = &[(
+    "time",
+    "it only shows how events and metadata look",
+    "`now` and `unixtime` in templates, and for events the topics of the group controller (`regrow event topics`)",
+)];
+
+/// Takes whatever InfraKit's command takes.
+#[derive(Args, Debug)]
+pub struct AbsentArgs {
+    /// Anything
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<String>,
+}
+
+impl AbsentArgs {
+    /// Says why there is no such command.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn refuse(&self, command: &str) -> Result<()> {
+        let whole = match self.words.first() {
+            Some(word) => format!("{command} {word}"),
+            None => command.to_owned(),
+        };
+        let known = COMMANDS.iter().find(|(name, ..)| *name == whole || *name == command);
+        match known {
+            Some((name, why, instead)) => {
+                bail!("{name}: not carried over from InfraKit, because {why}. Instead: {instead}")
+            }
+            None => bail!(
+                "{command}: InfraKit has maxlife, remoteboot and vmwscript below it, and none is here"
+            ),
+        }
+    }
+}
+
+/// Why a kind of InfraKit is not here, and what to use; `None` for others.
+pub fn kind(name: &str) -> Option<String> {
+    let (_, why, instead) = KINDS.iter().find(|(known, ..)| *known == name)?;
+    Some(format!("not carried over from InfraKit, because {why}. Instead: {instead}"))
+}
