@@ -21,6 +21,7 @@ pub mod machine;
 pub mod replica;
 pub mod tables;
 pub mod transport;
+pub mod wired;
 
 mod local;
 mod raft;
