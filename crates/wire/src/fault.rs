@@ -114,6 +114,9 @@ pub enum NotSent {
         /// Bytes that the table allows.
         limit: u32,
     },
+    /// The peer was removed from the cluster.
+    #[error("the node was removed from the cluster")]
+    Removed,
     /// The deadline passed before the request left.
     #[error("the deadline passed before it was sent")]
     Late,

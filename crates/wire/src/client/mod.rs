@@ -91,7 +91,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
         let row = method.row();
-        let result = match check(row, &body) {
+        let result = match self.0.check(peer, row, &body) {
             Ok(()) => self.0.call(peer, row, body, deadline).await,
             Err(why) => Err(Failure::NotSent(why)),
         };
@@ -111,17 +111,12 @@ impl Client {
         deadline: Instant,
     ) -> Result<Stream, CallError> {
         let row = method.row();
-        let result = match check(row, &opening) {
+        let result = match self.0.check(peer, row, &opening) {
             Ok(()) => self.0.open(peer, row, &opening, deadline).await,
             Err(why) => Err(Failure::NotSent(why)),
         };
         result.map_err(|failure| error(row, peer, failure))
     }
-}
-
-fn check(row: &Row, body: &Bytes) -> Result<(), NotSent> {
-    let (size, limit) = (body.len(), row.request_limit);
-    if size > limit as usize { Err(NotSent::TooLarge { size, limit }) } else { Ok(()) }
 }
 
 fn error(row: &Row, peer: &Peer, failure: Failure) -> CallError {
@@ -134,6 +129,21 @@ fn error(row: &Row, peer: &Peer, failure: Failure) -> CallError {
 }
 
 impl Inner {
+    /// What can be said before anything is sent.
+    fn check(&self, peer: &Peer, row: &Row, body: &Bytes) -> Result<(), NotSent> {
+        let (size, limit) = (body.len(), row.request_limit);
+        if size > limit as usize {
+            return Err(NotSent::TooLarge { size, limit });
+        }
+        // Connections to a node that is removed now were made when it was not.
+        match (&self.side, peer.expected_node()) {
+            (Side::Member(keys), Some(node)) if (keys.held().member.refused)(node) => {
+                Err(NotSent::Removed)
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn call(
         self: &Arc<Self>,
         peer: &Peer,

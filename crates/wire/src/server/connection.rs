@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -25,6 +25,9 @@ use crate::transport::{Reader, TransportError, Writer};
 
 /// Answers that wait to be written before handlers wait too, and frames written at once.
 const QUEUE: usize = 64;
+
+/// How often the peer of a stream is looked up among the removed nodes.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One accepted connection.
 pub(super) struct Connection {
@@ -364,11 +367,24 @@ impl Connection {
         };
         writer.send(Head::new(Kind::Reply, head.request, 0), &[]).await?;
         let mut stream = Stream::new(reader, writer, head.request, self.inner.limits.idle);
-        let serving = handler.serve(self.caller, opening, &mut stream);
-        let stopped = || Fault::new(FaultCode::Stopped, "the server ends");
-        let result = stop.run_until_cancelled(serving).await;
-        stream.conclude(result.unwrap_or_else(|| Err(stopped()))).await;
+        let result = tokio::select! {
+            result = handler.serve(self.caller, opening, &mut stream) => result,
+            fault = self.until_unwelcome() => Err(fault),
+            () = stop.cancelled() => Err(Fault::new(FaultCode::Stopped, "the server ends")),
+        };
+        stream.conclude(result).await;
         Ok(())
+    }
+
+    /// Waits until the peer has no business here any more: a stream brings no requests at which
+    /// that would show.
+    async fn until_unwelcome(&self) -> Fault {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Some(fault) = self.unwelcome() {
+                return fault;
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use regrow_pki::{NodeNumber, Role};
+use regrow_wire::frame::{Head, Kind, VERSIONS, Versions};
 use regrow_wire::{
     CallError, Caller, Client, ClientLimits, Fault, FaultCode, Method, NotSent, Peer, Router,
     ServerLimits, TcpDial, Unknown,
@@ -270,22 +271,7 @@ async fn a_client_waits_for_its_own_limit() {
 async fn a_silent_peer_is_noticed_before_the_deadline() {
     // The peer shakes hands, reads everything and never answers: a machine that hangs.
     let world = World::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let held = world.credential(Role::Server, 1, world.clock().now());
-    let config = world.member(held, world.roots()).server_config().expect("settings");
-    let hanging = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let (tcp, _) = listener.accept().await.expect("a connection");
-        let mut tls = tokio_rustls::TlsAcceptor::from(config).accept(tcp).await.expect("TLS");
-        let hello = regrow_wire::frame::VERSIONS.encode();
-        let head =
-            regrow_wire::frame::Head::new(regrow_wire::frame::Kind::Hello, 0, hello.len() as u32);
-        tls.write_all(&[&head.encode()[..], &hello].concat()).await.expect("written");
-        tls.flush().await.expect("written");
-        let mut sink = [0; 1024];
-        while tls.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-    });
+    let (address, hanging) = world.impostor(VERSIONS, Vec::new()).await;
     let limits = ClientLimits {
         quiet: Duration::from_millis(20),
         quiet_times: 3,
@@ -299,6 +285,39 @@ async fn a_silent_peer_is_noticed_before_the_deadline() {
     let closed = matches!(&error, CallError::Unknown { why: Unknown::Closed(_), .. });
     assert!(closed && error.to_string().contains("nothing came"), "{error}");
     within("the connection's end", hanging).await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_server_of_another_version_is_told_apart() {
+    let world = World::new();
+    let (address, _task) = world.impostor(Versions { min: 2, max: 3 }, Vec::new()).await;
+    let peer = Peer::server(address.to_string(), NodeNumber::new(1));
+    let client = world.client(Role::Server, 2);
+    let error = client.call(&peer, Method::Ping, Bytes::new(), soon()).await.expect_err("newer");
+    assert!(!error.may_have_run() && error.to_string().contains("versions 2-3"), "{error}");
+}
+
+#[tokio::test]
+async fn answers_that_are_none_end_the_connection() {
+    let world = World::new();
+    let reply = Head::new(Kind::Reply, 1, 0);
+    let cases = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        Head { kind: Kind::Request, ..reply }.encode().to_vec(),
+        Head { kind: Kind::Hello, ..reply }.encode().to_vec(),
+        Head { size: 17 << 20, ..reply }.encode().to_vec(),
+        // The beginning of a reply, and then the end of the connection.
+        Head { size: 9, ..reply }.encode().to_vec(),
+    ];
+    for (number, bytes) in cases.into_iter().enumerate() {
+        let (address, _task) = world.impostor(VERSIONS, bytes).await;
+        let peer = Peer::server(address.to_string(), NodeNumber::new(1));
+        let client = world.client(Role::Server, 2);
+        let call = client.call(&peer, Method::Ping, Bytes::new(), soon());
+        let error = within("the end", call).await.expect_err("no reply");
+        let closed = matches!(&error, CallError::Unknown { why: Unknown::Closed(_), .. });
+        assert!(closed, "case {number}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use regrow_pki::{Certificates, Credential, DEFAULT_LIFE, NodeKey, Role, Rotation, validity_of};
-use regrow_wire::{CallError, Caller, Client, Fault, Keys, Method, Router, Server, ServerLimits};
+use regrow_wire::{
+    CallError, Caller, Client, Fault, Keys, Method, NotSent, Router, Server, ServerLimits, Stream,
+    StreamHandler, StreamMethod,
+};
 
 use crate::world::{Barrier, Running, World, echo, soon, until, within};
 
@@ -76,6 +79,34 @@ async fn a_removed_node_is_refused_on_the_connection_it_has() {
     })
     .await;
     assert!(call(&stays).await.is_ok());
+    // A removed node is not called either, on the connection that there is.
+    world.remove(1);
+    let error = call(&stays).await.expect_err("removed");
+    assert!(matches!(&error, CallError::NotSent { why: NotSent::Removed, .. }), "{error}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_node_is_removed() {
+    /// Waits for what never comes.
+    struct Wait;
+
+    #[async_trait::async_trait]
+    impl StreamHandler for Wait {
+        async fn serve(&self, _: Caller, _: Bytes, stream: &mut Stream) -> Result<(), Fault> {
+            let _ = stream.next().await;
+            Ok(())
+        }
+    }
+
+    let world = World::new();
+    let server = world.serve(Router::new().on_stream(StreamMethod::ControlWatch, Wait)).await;
+    let (client, peer) = (world.client(Role::Worker, 7), server.peer());
+    let opened = client.open(&peer, StreamMethod::ControlWatch, Bytes::new(), soon()).await;
+    let mut stream = opened.expect("a stream");
+    world.remove(7);
+    let error = within("the end", stream.next()).await.expect_err("removed");
+    assert!(error.to_string().contains("node 7 was removed"), "{error}");
     server.stop().await;
 }
 

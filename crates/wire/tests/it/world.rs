@@ -12,13 +12,16 @@ use regrow_pki::{
     Authority, Certificates, Clock, ClusterId, Credential, DEFAULT_LIFE, Member, NodeIdentity,
     NodeKey, NodeNumber, Refused, Role,
 };
+use regrow_wire::frame::{HEAD, Head, Kind, Versions};
 use regrow_wire::{
     Caller, Client, Fault, Handler, Keys, Method, Peer, Router, Server, ServerLimits, Stream,
     StreamHandler, StreamMethod,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Long enough for the slowest machine; nothing waits for it when all is well.
@@ -101,6 +104,37 @@ impl World {
     pub fn keys(&self, role: Role, node: u64) -> Keys {
         let credential = self.credential(role, node, self.clock().now());
         Keys::new(self.member(credential, self.roots())).expect("keys")
+    }
+
+    /// A server with a good certificate that shakes hands once, greets with these versions, and
+    /// sends these bytes when the first request has come. With none it reads on and is silent.
+    pub async fn impostor(
+        &self,
+        versions: Versions,
+        bytes: Vec<u8>,
+    ) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let held = self.credential(Role::Server, 1, self.clock().now());
+        let config = self.member(held, self.roots()).server_config().expect("settings");
+        let task = tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let mut tls = TlsAcceptor::from(config).accept(tcp).await.expect("TLS");
+            let hello = versions.encode();
+            let head = Head::new(Kind::Hello, 0, hello.len() as u32).encode();
+            let mut sink = vec![0; HEAD + hello.len()];
+            tls.read_exact(&mut sink).await.expect("the client's hello");
+            tls.write_all(&[&head[..], &hello].concat()).await.expect("written");
+            tls.flush().await.expect("written");
+            while tls.read(&mut sink).await.is_ok_and(|read| read > 0) {
+                if !bytes.is_empty() {
+                    tls.write_all(&bytes).await.expect("written");
+                    tls.shutdown().await.expect("written");
+                    return;
+                }
+            }
+        });
+        (address, task)
     }
 
     pub fn client(&self, role: Role, node: u64) -> Client {
