@@ -3,6 +3,37 @@
 //!
 //! It must never acknowledge a record that a power cut could lose, never go on after a failed
 //! flush, and never mistake damage in the middle for the torn end of an interrupted write.
+//!
+//! Start reading at `shared.rs` (callers, queue, writer: who waits for whom), then `sector.rs`,
+//! `group.rs` and `record.rs` (the format, from the disk upwards), then `replay.rs` (what is read
+//! back, and what counts as damage). `writer.rs` writes, `streams.rs` is what there is.
+//!
+//! ```
+//! use std::sync::{Arc, mpsc};
+//!
+//! use regrow_journal::disk::memory::MemoryDisk;
+//! use regrow_journal::{Journal, Options, StreamId};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options { segment_bytes: 1024 * 1024, ..Options::default() };
+//! let (journal, _report) = Journal::open_on(Arc::new(MemoryDisk::new()), options)?;
+//! let stream = journal.stream(StreamId(1));
+//! let (tell, told) = mpsc::channel();
+//! stream.append(vec![(0, "first".into()), (1, "second".into())], move |result| {
+//!     tell.send(result).ok();
+//! });
+//! assert_eq!(stream.last(), Some(1));
+//! told.recv()??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What cannot be noticed
+//!
+//! A disk that acknowledges the very last group and then forgets it without a trace looks like a
+//! disk that was never given it. Any later group gives such a loss away, and so does the place where
+//! a misdirected write went, if it lies in a file of the journal. Removing the files of all last
+//! segments together looks the same.
 
 mod blocks;
 pub mod disk;

@@ -325,9 +325,10 @@ struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        let unwritten = self.0.state().finish(End::Closed);
+        let queued = self.0.state().finish(End::Closed);
         self.0.changed.notify_all();
-        let waiting = unwritten.into_iter().filter_map(|op| op.done).collect();
+        let taken = std::mem::take(&mut self.0.turns().backlog);
+        let waiting = taken.chain(queued).filter_map(|op| op.done).collect();
         tell(waiting, &Err(JournalError::Closed));
     }
 }

@@ -57,7 +57,8 @@ impl Stream {
     }
 
     /// Appends entries. Their indexes must follow one another and the last entry. A stream without
-    /// entries that was never purged may begin at any index: what is before counts as purged.
+    /// entries that was never purged may begin at any index: what is before counts as purged. The
+    /// bytes are shared, not copied: a part of a larger buffer keeps all of that in memory.
     ///
     /// Fails with `Order`, `Range` (the last possible index), `TooLarge`, `Full`, `Halted` or
     /// `Closed`. After `Order`, `Range` and `TooLarge` nothing was appended; after the others a

@@ -12,17 +12,18 @@ use std::time::SystemTime;
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 
-use super::{Disk, DiskFile};
+use super::{BLOCK, Disk, DiskFile};
+use crate::blocks::Blocks;
 
 /// How writes become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Writes go to the page cache and from there to the disk with `fdatasync`. The default: works on
-    /// every file system, and no slower than the other where both were measured.
-    Flush,
-    /// Each write goes past the page cache to the disk before it returns (`O_DIRECT | O_DSYNC`), for
-    /// file systems that do so faster. Fails with `EINVAL` where there is no direct writing.
+    /// Each write goes past the page cache to the disk before it returns (`O_DIRECT | O_DSYNC`).
+    /// As fast as the other for small groups and several times as fast for large ones. Fails with
+    /// `EINVAL` where the file system has no direct writing.
     Direct,
+    /// Writes go to the page cache and from there to the disk with `fdatasync`. Works everywhere.
+    Flush,
 }
 
 /// A folder, used by this process alone until dropped.
@@ -34,11 +35,14 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// Takes the folder, making it (mode 0700) if missing, and writes with [`Method::Flush`].
+    /// Takes the folder, making it (mode 0700) if missing. Writes with [`Method::Direct`] if the
+    /// file system takes that, else with [`Method::Flush`].
     ///
     /// `WouldBlock` when another process, or another journal of this one, has the folder.
     pub fn open(dir: &Path) -> io::Result<RealDisk> {
-        RealDisk::with_method(dir, Method::Flush)
+        let disk = RealDisk::with_method(dir, Method::Direct)?;
+        let method = disk.probe()?;
+        Ok(RealDisk { method, ..disk })
     }
 
     /// Takes the folder and writes in the given way.
@@ -47,6 +51,24 @@ impl RealDisk {
         let folder = File::open(dir)?;
         rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
         Ok(RealDisk { dir: dir.to_owned(), folder, method })
+    }
+
+    /// Tries a direct write, which some file systems refuse when opening, some when writing.
+    fn probe(&self) -> io::Result<Method> {
+        let path = self.dir.join("probe");
+        let mut block = Blocks::default();
+        block.reset(BLOCK);
+        let file = options(true).create(true).truncate(true).open(&path);
+        let tried = file.and_then(|file| file.write_at(block.bytes(), 0));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(match tried {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Method::Flush,
+            // Any other failure, a full disk for one, says nothing about direct writing.
+            _ => Method::Direct,
+        })
     }
 
     fn file(&self, path: &Path, read: File) -> io::Result<Arc<dyn DiskFile>> {

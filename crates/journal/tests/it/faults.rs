@@ -58,8 +58,8 @@ fn for_each(fault: impl Fn(u64) -> Faults) -> u64 {
     let mut count = 0;
     loop {
         let faults = fault(count + 1);
-        let met = halts(faults, Some(count + 1));
-        assert_eq!(met, halts(faults, None));
+        // By turns the process is started again, or the power goes as well.
+        let met = halts(faults, (count % 2 == 0).then_some(count));
         if !met {
             return count;
         }

@@ -139,7 +139,11 @@ pub fn script() -> Vec<Step> {
         steps.push(Step::Save { stream, slot: round as u8 % 2, size: 40 + round as usize });
         steps.push(Step::Append { stream, count: 2, size: 1 + 60 * round as usize });
         steps.push(Step::Truncate { stream, count: round % 3 });
-        steps.push(Step::Append { stream: (stream + 1) % STREAMS, count: 1, size: 1500 });
+        steps.push(Step::Append {
+            stream: (stream + 1) % STREAMS,
+            count: 1,
+            size: 1500 + round as usize % 3 * 2300,
+        });
         if round % 3 == 2 {
             steps.push(Step::Purge { stream: 0, keep: 2 });
             steps.push(Step::Purge { stream: 1, keep: 1 });

@@ -6,7 +6,7 @@ use regrow_journal::Options;
 use regrow_journal::disk::memory::{Faults, MemoryDisk};
 
 use crate::model::{Model, STREAMS, Step, observe, script};
-use crate::support::{open, options};
+use crate::support::{append, id, open, options};
 
 pub fn small() -> Options {
     Options { pool: 1, ..options() }
@@ -71,11 +71,35 @@ fn a_cut_at_every_operation_loses_nothing() {
     }
 }
 
+/// A torn group of several blocks leaves more than the next group covers.
+#[test]
+fn what_a_torn_group_leaves_is_not_taken_for_anything() {
+    let mut torn = 0;
+    for seed in 1..40 {
+        let disk = MemoryDisk::new();
+        let (journal, _) = open(&disk, small()).expect("a new journal");
+        append(&journal.stream(id(0)), &[(0, b"whole")]).wait().expect("durable");
+        let cut_at = Some(disk.counts().operations + 1);
+        disk.set_faults(Faults { cut_at, ..Faults::default() });
+        append(&journal.stream(id(0)), &[(1, &[1; 9000])]).wait().expect_err("a cut");
+        disk.crash(seed);
+        for round in 1..3 {
+            let (journal, report) = open(&disk, small()).expect("a cut is no damage");
+            torn += usize::from(report.torn.is_some());
+            assert_eq!(report.entries, round);
+            append(&journal.stream(id(0)), &[(round, b"short")]).wait().expect("durable");
+        }
+    }
+    assert!(torn >= 39, "{torn} torn groups");
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let stream = 0..STREAMS;
     prop_oneof![
         4 => (stream.clone(), 0..4_u64, 0..900_usize)
             .prop_map(|(stream, count, size)| Step::Append { stream, count, size }),
+        1 => (stream.clone(), 4000..9000_usize)
+            .prop_map(|(stream, size)| Step::Append { stream, count: 1, size }),
         1 => (stream.clone(), 0..5_u64)
             .prop_map(|(stream, count)| Step::Truncate { stream, count }),
         1 => (stream.clone(), -3..6_i64).prop_map(|(stream, keep)| Step::Purge { stream, keep }),

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -63,8 +63,20 @@ fn both_methods_write_the_same_format() {
     }
 }
 
+/// A child that does not outlive the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail only for a child that is gone already.
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
 /// Not a test of its own: what the killed process does. Prints the count that was acknowledged.
 #[test]
+#[ignore = "is run by a_killed_process_loses_nothing"]
 fn appends_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let (journal, _) = Journal::open(Path::new(&folder), options()).expect("a journal");
@@ -97,13 +109,20 @@ fn a_killed_process_loses_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut before = 0;
     for round in 0..4 {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "process::appends_until_killed", "--nocapture", "--test-threads=1"])
+        let child = Command::new(std::env::current_exe().expect("this program"))
+            .args([
+                "--exact",
+                "process::appends_until_killed",
+                "--ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env(FOLDER, dir.path())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a child");
-        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut child = Killed(child);
+        let lines = BufReader::new(child.0.stdout.take().expect("its output")).lines();
         let mut last = None;
         let mut acknowledged = lines.map_while(Result::ok).filter_map(|line| {
             line.split_once("acknowledged ").and_then(|(_, index)| index.parse::<u64>().ok())
@@ -111,10 +130,10 @@ fn a_killed_process_loses_nothing() {
         for _ in 0..150 + 67 * round {
             last = Some(acknowledged.next().expect("a child that goes on"));
         }
-        child.kill().expect("killed");
+        child.0.kill().expect("killed");
         // What it said before it died counts too.
         last = acknowledged.last().or(last);
-        child.wait().expect("gone");
+        child.0.wait().expect("gone");
         let last = last.expect("something acknowledged");
         let (journal, report) = Journal::open(dir.path(), options()).expect("no damage");
         assert_eq!(report.damage, None);
