@@ -180,9 +180,7 @@ fn misdirect(
     let steps = past.iter().zip(past.iter().skip(1).chain([now]));
     for (step, (before, after)) in steps.enumerate() {
         for (name, content) in after {
-            let Some(old) = before.get(name).filter(|_| now.get(name) == Some(content)) else {
-                continue;
-            };
+            let (Some(old), Some(end)) = (before.get(name), now.get(name)) else { continue };
             let changed: Vec<usize> = (8..content.len() / SECTOR)
                 .filter(|sector| {
                     old[sector * SECTOR..][..SECTOR] != content[sector * SECTOR..][..SECTOR]
@@ -190,6 +188,9 @@ fn misdirect(
                 .collect();
             let (Some(first), Some(last)) = (changed.first(), changed.last()) else { continue };
             let (from, behind) = (first * SECTOR, (last + 1) * SECTOR);
+            if end[from..behind] != content[from..behind] {
+                continue;
+            }
             // The very last write, lost without a trace, cannot be told from one that never was.
             if step + 1 < past.len() {
                 let what = format!("write of {first} of {name} lost");
