@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod detached;
 mod disk;
 pub mod file;
 mod hints;

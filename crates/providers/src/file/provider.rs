@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::cache::Cache;
 use super::format::Stored;
 use super::{FileError, NAME_PREFIX, Options};
+use crate::detached::detached;
 use crate::disk::{self, DiskError, Sync};
 use crate::hints::{Happened, Hints};
 use crate::keys::KeyLocks;
@@ -62,16 +63,6 @@ impl Files {
             removed: Mutex::default(),
         });
         Ok(Self { core, looker: Mutex::default() })
-    }
-
-    /// Runs something to its end even when the caller gives up waiting.
-    async fn detached<T: Send + 'static>(
-        work: impl Future<Output = std::result::Result<T, FileError>> + Send + 'static,
-    ) -> Result<T> {
-        let done = tokio::spawn(work).await;
-        done.map_err(FileError::Task)
-            .and_then(|result| result)
-            .map_err(|fault| PluginError::refused(fault.to_string()))
     }
 }
 
@@ -227,7 +218,7 @@ impl Instance for Files {
     }
 
     async fn provision(&self, spec: &InstanceSpec) -> Result<InstanceId> {
-        Self::detached(Arc::clone(&self.core).provision(spec.clone())).await
+        detached(Arc::clone(&self.core).provision(spec.clone())).await
     }
 
     fn remembers_keys(&self) -> bool {
@@ -235,12 +226,12 @@ impl Instance for Files {
     }
 
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
-        Self::detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
+        detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
     }
 
     async fn destroy(&self, instance: &InstanceId, _: DestroyReason) -> Result<()> {
         let (core, id) = (Arc::clone(&self.core), instance.clone());
-        Self::detached(async move { spawn_blocking(move || core.destroy(&id)).await? }).await
+        detached(async move { spawn_blocking(move || core.destroy(&id)).await? }).await
     }
 
     async fn describe_instances(
@@ -249,12 +240,12 @@ impl Instance for Files {
         properties: bool,
     ) -> Result<Vec<Arc<Description>>> {
         let (core, tags) = (Arc::clone(&self.core), tags.clone());
-        Self::detached(async move {
+        detached(async move {
             spawn_blocking(move || {
                 let (cache, result) = core.refreshed();
                 result?;
                 let found = cache.rows().filter(|row| row.matches(&tags));
-                Ok(found.map(|row| row.description(properties)).collect())
+                Ok::<_, FileError>(found.map(|row| row.description(properties)).collect())
             })
             .await?
         })

@@ -16,6 +16,10 @@
 //! the program would close that; but it drops variables whose names it cannot hold, changes others,
 //! and hides why a program cannot be started.
 //!
+//! The kernel tells how a process ended to its parent only. Of an instance that an earlier run
+//! started we learn that it ended, at once, but not how: its hint and its record say `exit status
+//! unknown`.
+//!
 //! An instance whose record cannot be read is set aside: the others go on, but every list fails and
 //! names it, because nobody knows whether it runs. It is dealt with once its directory is gone.
 //!

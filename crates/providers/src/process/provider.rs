@@ -24,6 +24,7 @@ use super::launch::Launch;
 use super::leader::Leader;
 use super::record::{InstanceRecord, State};
 use super::{Options, ProcessError, Properties, proc};
+use crate::detached::detached;
 use crate::hints::{Happened, Hints};
 use crate::keys::KeyLocks;
 use crate::row::Row;
@@ -105,16 +106,6 @@ impl Processes {
     /// Directory of an instance, with its logs.
     pub fn directory_of(&self, id: &InstanceId) -> PathBuf {
         self.core.home.of(id)
-    }
-
-    /// Runs something to its end even when the caller gives up waiting.
-    async fn detached<T: Send + 'static>(
-        work: impl Future<Output = std::result::Result<T, ProcessError>> + Send + 'static,
-    ) -> Result<T> {
-        let done = tokio::spawn(work).await;
-        done.map_err(ProcessError::Task)
-            .and_then(|result| result)
-            .map_err(|fault| PluginError::refused(fault.to_string()))
     }
 }
 
@@ -366,7 +357,7 @@ impl Instance for Processes {
     }
 
     async fn provision(&self, spec: &InstanceSpec) -> Result<InstanceId> {
-        Self::detached(Arc::clone(&self.core).provision(spec.clone())).await
+        detached(Arc::clone(&self.core).provision(spec.clone())).await
     }
 
     fn remembers_keys(&self) -> bool {
@@ -374,11 +365,11 @@ impl Instance for Processes {
     }
 
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
-        Self::detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
+        detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
     }
 
     async fn destroy(&self, instance: &InstanceId, _: DestroyReason) -> Result<()> {
-        Self::detached(Arc::clone(&self.core).destroy(instance.clone())).await
+        detached(Arc::clone(&self.core).destroy(instance.clone())).await
     }
 
     async fn describe_instances(
