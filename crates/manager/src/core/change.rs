@@ -10,7 +10,7 @@ use regrow_plugin::spi::Operation;
 
 use super::Core;
 use super::calls::{CALL_TIMEOUT, within};
-use super::effects::Committed;
+use super::effects::{Ask, Committed};
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
 use crate::properties::{has_logical_ids, with_size};
@@ -37,10 +37,10 @@ impl Core {
         key: &Key,
         record: &Record,
     ) -> Result<Committed, ManagerError> {
-        self.pretend(fence, key, record, Operation::Enforce).await?;
+        self.ask(fence, key, record, Ask::Pretend(Operation::Enforce)).await?;
         let put = self.shelf.put(fence, || self.still(fence), key, record).await;
         let earlier = put.map_err(|fault| self.if_stored(fault, [key]))?;
-        match self.hand_over(fence, key, record).await {
+        match self.ask(fence, key, record, Ask::Enforce).await {
             Ok(done) => {
                 self.settling.settled(key);
                 Ok(done)

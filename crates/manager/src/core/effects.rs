@@ -17,78 +17,76 @@ pub(crate) struct Committed {
     pub(crate) object: Option<(SpecObject, Plan)>,
 }
 
+/// What is asked of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// What the operation would take; nothing changes.
+    Pretend(Operation),
+    /// To make the spec true.
+    Enforce,
+    /// To destroy what the spec describes.
+    Destroy,
+}
+
 impl Core {
-    /// Asks the handler what a spec would take; nothing changes.
-    pub(crate) async fn pretend(
+    /// Asks the handler of a spec.
+    pub(crate) async fn ask(
         &self,
         fence: Fence,
         key: &Key,
         record: &Record,
-        operation: Operation,
+        ask: Ask,
     ) -> Result<Committed, ManagerError> {
-        let handler = &record.handler;
         if key.is_group() {
-            let group = self.find_group(handler).await?;
-            let spec = group_spec(key, record);
-            self.still(fence)?;
-            let call = group.commit_group(&spec, true);
-            let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
-            return Ok(Committed { details, object: None });
+            self.ask_group(fence, key, record, ask).await
+        } else {
+            self.ask_controller(fence, record, ask).await
         }
-        let controller = self.find_controller(handler).await?;
-        self.still(fence)?;
-        let call = controller.plan(operation, &record.spec);
-        let planned = within(handler, "Controller.Plan", CALL_TIMEOUT, call).await?;
-        Ok(Committed { object: Some(planned), ..Committed::default() })
     }
 
-    /// Hands a stored spec to its handler.
-    pub(super) async fn hand_over(
+    async fn ask_group(
         &self,
         fence: Fence,
         key: &Key,
         record: &Record,
+        ask: Ask,
     ) -> Result<Committed, ManagerError> {
         let handler = &record.handler;
-        if key.is_group() {
-            let group = self.find_group(handler).await?;
-            let spec = group_spec(key, record);
-            self.still(fence)?;
-            let call = group.commit_group(&spec, false);
-            let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
-            return Ok(Committed { details, object: None });
-        }
-        let controller = self.find_controller(handler).await?;
+        let group = self.find_group(handler).await?;
+        let id = GroupId::from(key.name.as_str());
         self.still(fence)?;
-        let call = controller.commit(Operation::Enforce, &record.spec);
-        let done = within(handler, "Controller.Commit", CALL_TIMEOUT, call).await?;
-        Ok(Committed { object: Some(done), ..Committed::default() })
-    }
-
-    /// Destroys what a spec describes.
-    pub(super) async fn tear_down(
-        &self,
-        fence: Fence,
-        key: &Key,
-        record: &Record,
-    ) -> Result<Committed, ManagerError> {
-        let handler = &record.handler;
-        if key.is_group() {
-            let group = self.find_group(handler).await?;
-            let id = GroupId::from(key.name.as_str());
-            self.still(fence)?;
+        if ask == Ask::Destroy {
             let call = group.destroy_group(&id);
             within(handler, "Group.DestroyGroup", DESTROY_TIMEOUT, call).await?;
             return Ok(Committed::default());
         }
+        let spec = GroupSpec { id, properties: record.spec.properties.clone() };
+        let call = group.commit_group(&spec, ask != Ask::Enforce);
+        let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
+        Ok(Committed { details, object: None })
+    }
+
+    async fn ask_controller(
+        &self,
+        fence: Fence,
+        record: &Record,
+        ask: Ask,
+    ) -> Result<Committed, ManagerError> {
+        let (handler, spec) = (&record.handler, &record.spec);
         let controller = self.find_controller(handler).await?;
         self.still(fence)?;
-        let call = controller.commit(Operation::Destroy, &record.spec);
-        let done = within(handler, "Controller.Commit", DESTROY_TIMEOUT, call).await?;
-        Ok(Committed { object: Some(done), ..Committed::default() })
+        let (method, limit, call) = match ask {
+            Ask::Pretend(operation) => {
+                ("Controller.Plan", CALL_TIMEOUT, controller.plan(operation, spec))
+            }
+            Ask::Enforce => {
+                ("Controller.Commit", CALL_TIMEOUT, controller.commit(Operation::Enforce, spec))
+            }
+            Ask::Destroy => {
+                ("Controller.Commit", DESTROY_TIMEOUT, controller.commit(Operation::Destroy, spec))
+            }
+        };
+        let object = within(handler, method, limit, call).await?;
+        Ok(Committed { object: Some(object), ..Committed::default() })
     }
-}
-
-pub(super) fn group_spec(key: &Key, record: &Record) -> GroupSpec {
-    GroupSpec { id: GroupId::from(key.name.as_str()), properties: record.spec.properties.clone() }
 }

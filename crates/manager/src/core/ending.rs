@@ -13,7 +13,7 @@ use regrow_plugin::spi::{Group, ObjectMeta, SpecObject};
 use super::Core;
 use super::calls::{CALL_TIMEOUT, within};
 use super::change::took_no_effect;
-use super::effects::Committed;
+use super::effects::{Ask, Committed};
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
 use crate::store::StoreError;
@@ -70,7 +70,7 @@ impl Core {
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             let was_ending = core.mark_ending(fence, &key, true).await?;
-            let done = core.tear_down(fence, &key, &record).await;
+            let done = core.ask(fence, &key, &record, Ask::Destroy).await;
             let done = core.unless_refused(fence, &key, was_ending, done).await;
             let done = done.map_err(|fault| match fault {
                 // Its plugin need not know it any more, and only the user knows what is left of it.

@@ -9,7 +9,7 @@ use regrow_ids::Fence;
 use regrow_plugin::spi::{Operation, Spec};
 
 use super::change::took_no_effect;
-use super::{Core, PARALLEL_CALLS};
+use super::{Ask, Core, PARALLEL_CALLS};
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
 
@@ -34,7 +34,7 @@ impl Core {
         fence: Fence,
         records: &BTreeMap<Key, Record>,
     ) -> Result<(), ManagerError> {
-        let check = |key, record| self.pretend(fence, key, record, Operation::Enforce);
+        let check = |key, record| self.ask(fence, key, record, Ask::Pretend(Operation::Enforce));
         let failed = each(records, check).await;
         several("enforce:", records.len(), "nothing is stored or changed", &failed)?;
         let mut earlier = BTreeMap::new();
@@ -45,7 +45,8 @@ impl Core {
         };
         let stored = self.shelf.change(fence, || self.still(fence), store).await;
         stored.map_err(|fault| self.if_stored(fault, records.keys()))?;
-        let mut failed = each(records, |key, record| self.hand_over(fence, key, record)).await;
+        let mut failed =
+            each(records, |key, record| self.ask(fence, key, record, Ask::Enforce)).await;
         let rejects = |(_, fault): &&(&Key, ManagerError)| took_no_effect(fault);
         let rejected: Vec<_> = failed.iter().filter(rejects).map(|(key, _)| *key).collect();
         let open = failed.iter().map(|(key, _)| *key).filter(|key| !rejected.contains(key));

@@ -22,7 +22,7 @@ use regrow_plugin::{Lookup, PluginError};
 use tokio::sync::watch;
 
 pub(crate) use calls::{CALL_TIMEOUT, within};
-pub(crate) use effects::Committed;
+pub(crate) use effects::{Ask, Committed};
 pub(crate) use term::drive;
 
 use crate::ManagerError;

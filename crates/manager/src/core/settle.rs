@@ -9,7 +9,7 @@ use regrow_ids::{Fence, PluginName};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, PARALLEL_CALLS};
+use super::{Ask, Core, PARALLEL_CALLS};
 use crate::ManagerError;
 use crate::catalog::Key;
 
@@ -159,7 +159,7 @@ impl Core {
         let Some(record) = known.get(key).filter(|_| !known.is_ending(key)) else {
             return Attempt::Done;
         };
-        match self.hand_over(fence, key, record).await {
+        match self.ask(fence, key, record, Ask::Enforce).await {
             Ok(_) => Attempt::Done,
             Err(ManagerError::NotLeader | ManagerError::LeaderUnknown) => Attempt::Over,
             Err(fault) => Attempt::Failed(fault),

@@ -6,7 +6,7 @@ use regrow_plugin::PluginError;
 use regrow_plugin::spi::{Controller, ObjectMeta, Operation, Plan, Result, Spec, SpecObject};
 
 use crate::ManagerError;
-use crate::core::{CALL_TIMEOUT, Committed, Core, within};
+use crate::core::{Ask, CALL_TIMEOUT, Committed, Core, within};
 
 /// A configured controller, with its specs kept by the manager.
 pub(super) struct ControllerObject {
@@ -41,7 +41,7 @@ impl Controller for ControllerObject {
         let fence = self.core.lead()?;
         check(spec)?;
         let (key, record) = self.core.controller_record(&self.handler, spec);
-        answer(self.core.pretend(fence, &key, &record, operation).await?)
+        answer(self.core.ask(fence, &key, &record, Ask::Pretend(operation)).await?)
     }
 
     async fn commit(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {

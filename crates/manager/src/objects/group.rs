@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::ManagerError;
 use crate::catalog::GROUP_KIND;
-use crate::core::{CALL_TIMEOUT, Core, PARALLEL_CALLS, within};
+use crate::core::{Ask, CALL_TIMEOUT, Core, PARALLEL_CALLS, within};
 
 /// The groups of the manager, behind the group interface. Changes go through the store, questions to
 /// the group plugin of this replica.
@@ -35,7 +35,7 @@ impl Group for GroupObject {
         let fence = core.lead()?;
         let (key, record) = core.group_record(spec.id.as_str(), &spec_of(spec))?;
         let done = if pretend {
-            core.pretend(fence, &key, &record, Operation::Enforce).await?
+            core.ask(fence, &key, &record, Ask::Pretend(Operation::Enforce)).await?
         } else {
             core.commit(key, record).await?
         };

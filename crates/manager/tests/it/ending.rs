@@ -1,17 +1,14 @@
 //! Specs whose end is under way, or was never seen.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use regrow_codec::Any;
-use regrow_ids::Fence;
 use regrow_manager::leader::MemoryLeader;
-use regrow_manager::store::{Document, MemoryStore, SpecStore, StoreError, Stored, Version};
 use serde_json::json;
 
 use crate::fakes::{World, group, spec, until};
+use crate::saves::failing;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -66,46 +63,15 @@ async fn a_half_destroyed_group_can_be_freed() {
     assert_eq!(world.stored().await, Vec::<String>::new());
 }
 
-/// Saves until it is told not to save a document without specs.
-#[derive(Default)]
-struct KeepsAll {
-    inner: MemoryStore,
-    keeps: AtomicBool,
-}
-
-#[async_trait]
-impl SpecStore for KeepsAll {
-    fn place(&self, document: &Document) -> String {
-        self.inner.place(document)
-    }
-
-    async fn load(&self, document: &Document) -> Result<Stored, StoreError> {
-        self.inner.load(document).await
-    }
-
-    async fn save(
-        &self,
-        document: &Document,
-        contents: &Any,
-        expected: &Version,
-        fence: Fence,
-    ) -> Result<Version, StoreError> {
-        if self.keeps.load(Ordering::Relaxed) && contents.as_text() == "[]" {
-            let (place, reason) = ("test".into(), "disk full".into());
-            return Err(StoreError::Outside { doing: "save", place, reason });
-        }
-        self.inner.save(document, contents, expected, fence).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_group_that_cannot_be_forgotten_does_not_come_back() {
     for destroys in [true, false] {
-        let store = Arc::new(KeepsAll::default());
+        let store = failing(i64::MAX, false);
         let world = World::new(MemoryLeader::leading(), store.clone());
         let groups = world.group("mystack/groups").await;
         groups.commit_group(&group("q", 1), false).await.expect("commit");
-        store.keeps.store(true, Ordering::Relaxed);
+        // The mark that it is ending is saved, and nothing after it.
+        store.good.store(1, Ordering::Relaxed);
         let ended = if destroys {
             groups.destroy_group(&"q".into()).await
         } else {
@@ -115,7 +81,7 @@ async fn a_group_that_cannot_be_forgotten_does_not_come_back() {
         assert!(fault.contains("disk full") && fault.contains("free it again"), "{fault}");
         tokio::time::sleep(LONG).await;
         assert_eq!(world.groups.ids(), Vec::<String>::new());
-        store.keeps.store(false, Ordering::Relaxed);
+        store.good.store(i64::MAX, Ordering::Relaxed);
         groups.free_group(&"q".into()).await.expect("free again");
         assert_eq!(world.stored().await, Vec::<String>::new());
     }

@@ -15,13 +15,14 @@ use serde_json::json;
 use crate::fakes::{World, group, spec, until};
 
 /// A store whose saves fail once so many have succeeded; some of them although they are done.
-struct Failing {
+pub struct Failing {
     inner: MemoryStore,
-    good: AtomicI64,
+    /// So many more saves succeed.
+    pub good: AtomicI64,
     is_done: bool,
 }
 
-fn failing(good: i64, is_done: bool) -> Arc<Failing> {
+pub fn failing(good: i64, is_done: bool) -> Arc<Failing> {
     Arc::new(Failing { inner: MemoryStore::default(), good: AtomicI64::new(good), is_done })
 }
 
