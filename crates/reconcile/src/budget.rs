@@ -13,6 +13,11 @@ pub struct Budget {
 }
 
 /// What was destroyed lately.
+///
+/// It lives as long as the task of its object: a new process, or a new leader, begins with a full
+/// budget. The intent log forgets a destruction once a list no longer shows the instance, it has no
+/// wall clock, and it is on the disk of one machine, so that a window kept there would still be
+/// unknown to the next leader. It belongs where the next leader sees it, beside the spec.
 #[derive(Clone, Debug, Default)]
 pub struct BudgetLedger {
     spent: VecDeque<Moment>,
