@@ -49,5 +49,5 @@ pub use renewal::Renewal;
 pub use rotation::{Rotation, RotationError};
 pub use secret::Secret;
 pub use tls::{Clock, Member, joiner_config};
-pub use token::{JoinToken, TokenError, TokenFault, TokenId, TokenRecord};
+pub use token::{JoinToken, TokenError, TokenFault, TokenId, TokenRecord, secret_hash};
 pub use verify::{Expect, PeerFault, Refused, explain};

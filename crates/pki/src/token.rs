@@ -208,7 +208,7 @@ impl TokenRecord {
     pub fn new(token: &JoinToken, now: SystemTime, life: Duration, uses: u32) -> Self {
         let expires_ms =
             millis(now).saturating_add(life.as_millis().try_into().unwrap_or(u64::MAX));
-        let hash = hash(token.secret.expose());
+        let hash = secret_hash(&token.secret);
         Self { id: token.id, role: token.role, hash, expires_ms, uses_left: uses }
     }
 
@@ -224,7 +224,18 @@ impl TokenRecord {
         secret: &Secret<[u8; 16]>,
         now: SystemTime,
     ) -> Result<(), TokenFault> {
-        if !bool::from(self.hash.ct_eq(&hash(secret.expose()))) {
+        self.check_hash(&secret_hash(secret), now)?;
+        if role == self.role { Ok(()) } else { Err(TokenFault::WrongRole) }
+    }
+
+    /// As [`TokenRecord::check`], from the hash of the secret alone and for the token's own role:
+    /// for state machines, whose log must not hold the secret.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenFault`] says why not.
+    pub fn check_hash(&self, hash: &[u8; 32], now: SystemTime) -> Result<(), TokenFault> {
+        if !bool::from(self.hash.ct_eq(hash)) {
             return Err(TokenFault::Unknown);
         }
         if millis(now) >= self.expires_ms {
@@ -232,9 +243,6 @@ impl TokenRecord {
         }
         if self.uses_left == 0 {
             return Err(TokenFault::Used);
-        }
-        if role != self.role {
-            return Err(TokenFault::WrongRole);
         }
         Ok(())
     }
@@ -245,8 +253,9 @@ impl TokenRecord {
     }
 }
 
-fn hash(secret: &[u8; 16]) -> [u8; 32] {
-    Sha256::digest(secret).into()
+/// SHA-256 of a token's secret.
+pub fn secret_hash(secret: &Secret<[u8; 16]>) -> [u8; 32] {
+    Sha256::digest(secret.expose()).into()
 }
 
 fn millis(time: SystemTime) -> u64 {

@@ -8,12 +8,12 @@ use regrow_pki::{NodeNumber, Role};
 use regrow_wire::frame::{Head, Kind, VERSIONS, Versions};
 use regrow_wire::{
     CallError, Caller, Client, ClientLimits, Fault, FaultCode, Method, NotSent, Peer, Router,
-    ServerLimits, TcpDial, Unknown,
+    Server, ServerLimits, TcpDial, Unknown,
 };
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::world::{Barrier, Counter, Running, World, echo, soon, until, within};
+use crate::world::{Barrier, Counter, Memory, Switch, World, echo, soon, until, within};
 
 fn fault(result: Result<Bytes, CallError>) -> FaultCode {
     match result {
@@ -91,7 +91,9 @@ async fn dropping_a_call_cancels_its_handler() {
     let (client, peer) = (world.client(Role::Server, 2), server.peer());
     let call = tokio::spawn({
         let (client, peer) = (client.clone(), peer.clone());
-        async move { client.call(&peer, Method::Ping, Bytes::new(), soon()).await }
+        // Far beyond the test's patience: only the cancel ends the handler.
+        let far = Instant::now() + Duration::from_secs(600);
+        async move { client.call(&peer, Method::Ping, Bytes::new(), far).await }
     });
     until("the handler", || slow.entered.get() == 1).await;
     call.abort();
@@ -106,12 +108,16 @@ async fn a_lost_connection_tells_what_may_have_run() {
     let (world, slow) = (World::new(), Barrier::new());
     let limits = ServerLimits { grace: Duration::ZERO, ..ServerLimits::default() };
     let server = world.serve_with(Router::new().on(Method::Ping, slow.clone()), limits).await;
-    let (client, peer, address) = (world.client(Role::Server, 2), server.peer(), server.address);
+    let (switch, limits) = (Switch::default(), ClientLimits::default());
+    let client = Client::with(world.keys(Role::Server, 2), limits, switch.clone());
+    let peer = server.peer();
+    switch.point(Some(server.address));
     let call = tokio::spawn({
         let (client, peer) = (client.clone(), peer.clone());
         async move { client.call(&peer, Method::Ping, Bytes::new(), soon()).await }
     });
     until("the handler", || slow.entered.get() == 1).await;
+    switch.point(None);
     server.stop().await;
     let error = call.await.expect("no panic").expect_err("no reply");
     let closed = matches!(&error, CallError::Unknown { why: Unknown::Closed(_), .. });
@@ -119,10 +125,9 @@ async fn a_lost_connection_tells_what_may_have_run() {
     // Nobody listens now: dialling fails, then waits before it is tried again.
     let error = client.call(&peer, Method::Ping, Bytes::new(), soon()).await.expect_err("nobody");
     assert!(!error.may_have_run(), "{error:?}");
-    // The same address comes back: the client finds it by itself.
-    let router = Router::new().on(Method::Ping, echo);
-    let keys = world.keys(Role::Server, 1);
-    let again = Running::start(keys, router, ServerLimits::default(), address).await;
+    // The peer comes back: the client finds it by itself.
+    let again = world.serve(Router::new().on(Method::Ping, echo)).await;
+    switch.point(Some(again.address));
     within("the way back", async {
         while client.call(&peer, Method::Ping, Bytes::new(), soon()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -320,25 +325,21 @@ async fn answers_that_are_none_end_the_connection() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slow_handler_is_not_a_silent_peer() {
     let (world, slow) = (World::new(), Barrier::new());
-    let server = world.serve(Router::new().on(Method::Ping, slow.clone())).await;
-    let limits = ClientLimits {
-        quiet: Duration::from_millis(50),
-        quiet_times: 60,
-        ..ClientLimits::default()
-    };
-    let client = Client::with(world.keys(Role::Server, 2), limits, TcpDial);
-    let peer = server.peer();
-    let call =
-        tokio::spawn(
-            async move { client.call(&peer, Method::Ping, Bytes::from("late"), soon()).await },
-        );
-    until("the handler", || slow.entered.get() == 1).await;
-    // Longer than the silence that ends a connection (3 s); the server answers pings meanwhile.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let router = Router::new().on(Method::Ping, slow.clone());
+    let server = Server::new(world.keys(Role::Server, 1), router);
+    let limits = ClientLimits::default();
+    let client = Client::with(world.keys(Role::Server, 2), limits, Memory(server));
+    let far = Instant::now() + Duration::from_secs(3600);
+    let call = tokio::spawn(async move {
+        let peer = Peer::any_server("nowhere:7400");
+        client.call(&peer, Method::Ping, Bytes::from("late"), far).await
+    });
+    // Longer than the silence that ends a connection; the server answers pings meanwhile.
+    tokio::time::sleep(limits.quiet * limits.quiet_times * 10).await;
+    assert_eq!(slow.entered.get(), 1);
     slow.release(1);
     assert_eq!(call.await.expect("no panic").expect("a reply"), "late");
-    server.stop().await;
 }

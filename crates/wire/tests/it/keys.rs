@@ -9,7 +9,7 @@ use regrow_wire::{
     StreamHandler, StreamMethod,
 };
 
-use crate::world::{Barrier, Running, World, echo, soon, until, within};
+use crate::world::{Barrier, Memory, Running, World, echo, soon, until, within};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -180,22 +180,6 @@ async fn a_rotation_passes_under_live_connections() {
 
 #[tokio::test]
 async fn another_network_below_carries_calls_too() {
-    /// Connects to a server in this process, without sockets.
-    struct Memory(Server);
-
-    #[async_trait::async_trait]
-    impl regrow_wire::Dial for Memory {
-        async fn dial(&self, _: &str) -> std::io::Result<regrow_wire::BoxIo> {
-            let (near, far) = tokio::io::duplex(4096);
-            let server = self.0.clone();
-            tokio::spawn(async move {
-                let stop = tokio_util::sync::CancellationToken::new();
-                server.serve_one(Box::new(far), ([10, 0, 0, 1], 1).into(), stop).await;
-            });
-            Ok(Box::new(near))
-        }
-    }
-
     let world = World::new();
     let router = Router::new().on(Method::Ping, |caller: Caller, _, _| async move {
         Ok::<_, Fault>(Bytes::from(caller.address.to_string()))

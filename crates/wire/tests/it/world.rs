@@ -1,6 +1,7 @@
 //! A small cluster: an authority, nodes, servers on free ports of the loopback device.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,8 +15,8 @@ use regrow_pki::{
 };
 use regrow_wire::frame::{HEAD, Head, Kind, Versions};
 use regrow_wire::{
-    Caller, Client, Fault, Handler, Keys, Method, Peer, Router, Server, ServerLimits, Stream,
-    StreamHandler, StreamMethod,
+    BoxIo, Caller, Client, Dial, Fault, Handler, Keys, Method, Peer, Router, Server, ServerLimits,
+    Stream, StreamHandler, StreamMethod, TcpDial,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -272,5 +273,40 @@ impl Handler for Barrier {
         self.entered.count();
         self.open.acquire().await.expect("never closed").forget();
         Ok(body)
+    }
+}
+
+/// Connects to a server in this process, without sockets.
+pub struct Memory(pub Server);
+
+#[async_trait]
+impl Dial for Memory {
+    async fn dial(&self, _: &str) -> io::Result<BoxIo> {
+        let (near, far) = tokio::io::duplex(4096);
+        let server = self.0.clone();
+        tokio::spawn(async move {
+            let stop = CancellationToken::new();
+            server.serve_one(Box::new(far), ([10, 0, 0, 1], 1).into(), stop).await;
+        });
+        Ok(Box::new(near))
+    }
+}
+
+/// Connects to wherever it points at the moment, or nowhere.
+#[derive(Clone, Default)]
+pub struct Switch(Arc<Mutex<Option<SocketAddr>>>);
+
+impl Switch {
+    pub fn point(&self, address: Option<SocketAddr>) {
+        *self.0.lock().expect("an address") = address;
+    }
+}
+
+#[async_trait]
+impl Dial for Switch {
+    async fn dial(&self, _: &str) -> io::Result<BoxIo> {
+        let address = *self.0.lock().expect("an address");
+        let nowhere = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        TcpDial.dial(&address.ok_or_else(nowhere)?.to_string()).await
     }
 }
