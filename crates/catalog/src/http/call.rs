@@ -1,0 +1,180 @@
+//! One request on its way to its handler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, header};
+use regrow_consensus::Consistency;
+use regrow_ids::GoDuration;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::params::Params;
+use super::reply::{HttpError, JSON, Meta, Outcome, Reply};
+use super::{Acl, Shared, filter};
+use crate::agent::Agent;
+use crate::model::{Access, Resource};
+use crate::query::{self, Client, Read, ReadOptions};
+
+/// A request, read and decoded.
+pub(super) struct Call {
+    pub shared: Arc<Shared>,
+    pub method: Method,
+    /// What stands behind the route's own path, decoded.
+    pub tail: String,
+    pub params: Params,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Call {
+    pub fn client(&self) -> &Client {
+        self.shared.catalog.client()
+    }
+
+    pub fn agent(&self) -> &Agent {
+        self.shared.catalog.agent()
+    }
+
+    /// The tail, or a refusal with this text where there is none.
+    pub fn named(&self, missing: HttpError) -> Result<&str, HttpError> {
+        if self.tail.is_empty() { Err(missing) } else { Ok(&self.tail) }
+    }
+
+    /// Refuses other data centers.
+    pub fn check_datacenter(&self) -> Result<(), HttpError> {
+        let wanted = self.params.get("dc");
+        if wanted.is_empty() || wanted == self.agent().options().datacenter {
+            return Ok(());
+        }
+        Err(HttpError::internal("No path to datacenter"))
+    }
+
+    /// How the data is asked for.
+    pub fn read_options(&self) -> Result<ReadOptions, HttpError> {
+        let mut options =
+            ReadOptions { consistency: self.consistency()?, ..ReadOptions::default() };
+        let index = self.params.get("index");
+        if !index.is_empty() {
+            options.index = index.parse().map_err(|_| HttpError::bad("Invalid index"))?;
+        }
+        let wait = self.params.get("wait");
+        if !wait.is_empty() {
+            let wait: GoDuration = wait.parse().map_err(|_| HttpError::bad("Invalid wait time"))?;
+            if !wait.is_zero() {
+                options.wait = Duration::from(wait);
+            }
+        }
+        Ok(options)
+    }
+
+    pub fn consistency(&self) -> Result<Consistency, HttpError> {
+        match (self.params.has("stale"), self.params.has("consistent")) {
+            (true, true) => Err(HttpError::bad(
+                "Cannot specify ?stale with ?consistent, conflicting semantics.",
+            )),
+            (true, false) => Ok(Consistency::Stale),
+            (false, true) => Ok(Consistency::Linearizable),
+            (false, false) => Ok(Consistency::Lease),
+        }
+    }
+
+    /// Asks, as the parameters say.
+    pub async fn ask<T>(&self, read: &Read<T>) -> Result<(Meta, T), HttpError> {
+        self.check_datacenter()?;
+        let options = self.read_options()?;
+        Ok(Meta::of(self.client().ask(read, &options).await?))
+    }
+
+    /// Asks what this node has, when there is a leader or none: for the agent's own answers.
+    pub async fn ask_locally<T>(&self, read: &Read<T>) -> Result<T, HttpError> {
+        let options = ReadOptions::default();
+        match self.client().ask(read, &options).await {
+            Ok(answer) => Ok(answer.value),
+            Err(_) => Ok(self.client().ask(read, &ReadOptions::stale()).await?.value),
+        }
+    }
+
+    /// 200 with JSON; indented where asked for.
+    pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Outcome {
+        let encoded = if self.params.has("pretty") {
+            let mut text = Vec::new();
+            let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+            let mut printer = serde_json::Serializer::with_formatter(&mut text, indent);
+            value.serialize(&mut printer).map(|()| {
+                text.push(b'\n');
+                text
+            })
+        } else {
+            serde_json::to_vec(value)
+        };
+        let encoded = encoded.map_err(|error| HttpError::internal(format!("encode: {error}")))?;
+        Ok(Reply::body(JSON, encoded))
+    }
+
+    /// A list of items, those that `?filter=` picks.
+    pub fn filtered<T: Serialize>(&self, items: Vec<T>) -> Outcome {
+        let expression = self.params.get("filter");
+        if expression.is_empty() {
+            return self.json(&items);
+        }
+        let filter = filter::parse(expression)?;
+        let mut picked = Vec::new();
+        for item in &items {
+            let item = serde_json::to_value(item)
+                .map_err(|error| HttpError::internal(format!("encode: {error}")))?;
+            if filter.picks(&item)? {
+                picked.push(item);
+            }
+        }
+        self.json(&picked)
+    }
+
+    /// The token: of the query, else of `X-Consul-Token`, else a bearer's. Basic authentication is
+    /// somebody else's and no token.
+    fn token(&self) -> Option<&str> {
+        let of_query = Some(self.params.get("token")).filter(|token| !token.is_empty());
+        let header = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let of_header =
+            || header(header::HeaderName::from_static("x-consul-token")).filter(|t| !t.is_empty());
+        let bearer = || {
+            let (scheme, token) = header(header::AUTHORIZATION)?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        };
+        of_query.or_else(of_header).or_else(bearer)
+    }
+
+    /// Refuses what the token does not allow.
+    pub async fn allow(
+        &self,
+        resource: Resource,
+        name: &str,
+        wanted: Access,
+    ) -> Result<(), HttpError> {
+        let Acl::On { default } = self.shared.options.acl else { return Ok(()) };
+        let allowed = match self.token() {
+            None => default >= wanted,
+            Some(secret) => {
+                // Found by the hash of what was sent: how long that takes says nothing about the
+                // secrets that are stored.
+                let read = query::sessions::token(Sha256::digest(secret.as_bytes()).into());
+                let token = self.ask_locally(&read).await?;
+                let token = token
+                    .ok_or_else(|| HttpError::new(hyper::StatusCode::FORBIDDEN, "ACL not found"))?;
+                token.policy.allows(resource, name, wanted, default)
+            }
+        };
+        if allowed { Ok(()) } else { Err(HttpError::forbidden()) }
+    }
+
+    /// Access to a key.
+    pub async fn allow_key(&self, key: &str, wanted: Access) -> Result<(), HttpError> {
+        self.allow(Resource::Key, key, wanted).await
+    }
+
+    /// Access to something of this agent's node.
+    pub async fn allow_agent(&self, wanted: Access) -> Result<(), HttpError> {
+        self.allow(Resource::Agent, &self.agent().options().node_name, wanted).await
+    }
+}

@@ -1,0 +1,79 @@
+//! What is small: status, coordinates, tokens; and what is not carried out, with the reason.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::Acl;
+use super::call::Call;
+use super::reply::{HttpError, Outcome};
+use crate::model::{Access, Resource};
+
+/// Address of a server, by its node id in the replica.
+fn server(call: &Call, id: u64) -> String {
+    let options = call.agent().options();
+    let own = || format!("{}:{}", options.address, options.server_port.unwrap_or(8300));
+    let status = call.client().replica().status();
+    match options.servers.get(&id) {
+        Some(address) => address.clone(),
+        None if id == status.node => own(),
+        None => String::new(),
+    }
+}
+
+pub(super) async fn leader(call: &Call) -> Outcome {
+    call.check_datacenter()?;
+    let leader = call.client().replica().status().leadership.leader;
+    call.json(&leader.map(|id| server(call, id)).unwrap_or_default())
+}
+
+pub(super) async fn peers(call: &Call) -> Outcome {
+    call.check_datacenter()?;
+    let voters = call.client().replica().status().voters;
+    let peers: Vec<String> = voters.into_iter().map(|id| server(call, id)).collect();
+    call.json(&peers)
+}
+
+pub(super) async fn raft_configuration(call: &Call) -> Outcome {
+    call.allow(Resource::Operator, "", Access::Read).await?;
+    let status = call.client().replica().status();
+    let all = status.voters.iter().map(|id| (*id, true));
+    let all = all.chain(status.learners.iter().map(|id| (*id, false)));
+    let servers = all.map(|(id, voter)| {
+        json!({
+            "ID": id.to_string(),
+            "Node": if id == status.node { call.agent().options().node_name.as_str() } else { "" },
+            "Address": server(call, id),
+            "Leader": status.leadership.leader == Some(id),
+            "ProtocolVersion": "3",
+            "Voter": voter,
+        })
+    });
+    let servers: Vec<_> = servers.collect();
+    call.json(&json!({ "Servers": servers, "Index": status.applied.index }))
+}
+
+/// Nobody measures distances here: no node has coordinates.
+pub(super) async fn coordinates(call: &Call) -> Outcome {
+    let none: [u8; 0] = [];
+    call.json(&none)
+}
+
+/// Tokens are not managed over HTTP.
+pub(super) async fn acl(call: &Call) -> Outcome {
+    match call.shared.options.acl {
+        Acl::Off => Err(HttpError::new(StatusCode::UNAUTHORIZED, "ACL support disabled")),
+        Acl::On { .. } => Err(HttpError::not_done(
+            "tokens are not managed over HTTP; use the command line of the node",
+        )),
+    }
+}
+
+/// What this program does in another way, or not at all.
+pub(super) async fn not_carried_out(call: &Call) -> Outcome {
+    call.allow_agent(Access::Read).await?;
+    Err(HttpError::not_done(
+        "this request of Consul is not carried out here: snapshots are made by `regrow backup`, \
+         servers are managed by `regrow node`, figures are on /metrics, and prepared queries do \
+         not exist",
+    ))
+}
