@@ -28,16 +28,16 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::machine::Machines;
-use crate::raft::{Command, Engine, Log, Network, Store};
+use crate::raft::{Command, Engine, ImageReader, Log, Network, Store};
 use crate::replica::{
     Consistency, Leadership, Outcome, ProposeError, ReadError, Replica, Snapshot, Status,
 };
 use crate::tables::Tables;
 use crate::ticks;
-use crate::transport::{Ask, Peer, Transport, TransportError};
+use crate::transport::{Ask, Chunks, Peer, Transport, TransportError};
 
 pub use answers::AnswerError;
-pub use members::{MemberChange, MembersError};
+pub use members::{MemberChange, MemberStatus, MembersError};
 pub use options::GroupOptions;
 
 use answers::ProposeReply;
@@ -193,6 +193,17 @@ impl Group {
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+    }
+
+    /// An image of everything acknowledged before the call, for a backup: chunks that
+    /// [`offline::restore`](crate::offline::restore) reads, one behind the other.
+    ///
+    /// # Errors
+    /// Nobody leads.
+    pub async fn image(&self) -> Result<Chunks, ReadError> {
+        self.read(Consistency::Linearizable).await?;
+        let (_, view) = self.store.view()?;
+        Ok(ImageReader::new(Arc::new(view)).chunks())
     }
 
     /// This member, leading or not, executes a command if it leads.

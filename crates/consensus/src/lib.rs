@@ -16,8 +16,10 @@
 //!
 //! Start reading at [`machine`], then [`replica`].
 
+pub mod chance;
 pub mod group;
 pub mod machine;
+pub mod offline;
 pub mod replica;
 pub mod tables;
 pub mod transport;
@@ -33,4 +35,4 @@ pub use machine::{At, Change, Machine, Machines, MachinesError, Scope, Time};
 pub use replica::{
     Consistency, Leadership, Outcome, ProposeError, ReadError, Replica, Scoped, Snapshot, Status,
 };
-pub use tables::{Edit, Span, TableError, Tables, View};
+pub use tables::{Edit, MemoryFile, Span, TableError, Tables, View};

@@ -8,6 +8,7 @@ mod log;
 mod message;
 mod network;
 mod record;
+mod runtime;
 mod store;
 #[cfg(test)]
 mod suite;
@@ -18,15 +19,15 @@ use bytes::Bytes;
 
 use crate::machine::Time;
 
-pub(crate) use image::{ImageReader, Spool};
+pub(crate) use image::{ImageReader, Spool, read_image};
 pub(crate) use log::Log;
 pub(crate) use message::{
     decode_append, decode_head, decode_transfer, decode_vote, encode_append_reply,
     encode_snapshot_reply, encode_transfer_reply, encode_vote_reply,
 };
 pub(crate) use network::Network;
-pub(crate) use record::{Member, decode, encode};
-pub(crate) use store::{Image, Store, retired_key};
+pub(crate) use record::{Member, decode, encode, next_in_term};
+pub(crate) use store::{Applied, Image, Store, retired_key};
 
 /// A command as the log carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ openraft::declare_raft_types!(
         D = Command,
         R = Vec<u8>,
         Node = Member,
+        AsyncRuntime = runtime::Runtime,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
 );
 

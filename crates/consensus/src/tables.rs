@@ -3,11 +3,13 @@
 //! One ordered map from bytes to bytes; machines make tables of it by prefixes. Readers see the
 //! state after whole batches and never wait for the writer.
 
+mod memory;
 mod prefixed;
 mod store;
 
 use std::ops::ControlFlow;
 
+pub use memory::MemoryFile;
 pub use prefixed::{Prefixed, PrefixedEdit, PrefixedOwned};
 pub use store::{Batch, Flush, Tables, TablesView};
 

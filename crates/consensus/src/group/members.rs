@@ -52,6 +52,17 @@ pub enum MemberChange {
     },
 }
 
+/// A member as the group sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its id.
+    pub node: u64,
+    /// Where it answers, `HOST:PORT`.
+    pub address: String,
+    /// It has a vote.
+    pub voter: bool,
+}
+
 /// Why the members were not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MembersError {
@@ -114,6 +125,19 @@ impl Group {
             }
             self.pause(&mut changes).await;
         }
+    }
+
+    /// The members, by id, as this member knows them.
+    pub fn members(&self) -> Vec<MemberStatus> {
+        let voters = self.voters();
+        let metrics = self.engine.metrics();
+        let membership = metrics.borrow_watched().membership_config.clone();
+        let members = membership.nodes().map(|(node, member)| MemberStatus {
+            node: *node,
+            address: member.address.clone(),
+            voter: voters.contains(node),
+        });
+        members.collect()
     }
 
     pub(super) async fn change_here(&self, change: &MemberChange) -> Result<(), MembersError> {

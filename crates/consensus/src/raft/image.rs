@@ -14,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 
 use crate::tables::{Span, TableError, TablesView, View as _};
+use crate::transport::Chunks;
 
 const MAGIC: &[u8] = b"rgrow-image";
 const VERSION: u16 = 1;
@@ -68,6 +70,18 @@ impl ImageReader {
             Stage::From(span) => self.data(&span).map(Some),
             Stage::End => Ok(None),
         }
+    }
+
+    /// The chunks, made as they are asked for.
+    pub(crate) fn chunks(self) -> Chunks {
+        let chunks = stream::unfold(Some(self), |reader| async move {
+            let mut reader = reader?;
+            match reader.next() {
+                Ok(chunk) => chunk.map(|chunk| (Ok(chunk), Some(reader))),
+                Err(error) => Some((Err(io::Error::other(error)), None)),
+            }
+        });
+        chunks.boxed()
     }
 
     fn data(&mut self, span: &Span) -> Result<Bytes, TableError> {

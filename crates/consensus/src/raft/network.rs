@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -79,18 +77,10 @@ impl Connection {
 }
 
 fn chunks(image: &Image) -> Result<Chunks, io::Error> {
-    let Image::Ours(view) = image else {
-        return Err(io::Error::other("send image: it is another member's"));
-    };
-    let reader = ImageReader::new(view.clone());
-    let chunks = stream::unfold(Some(reader), |reader| async move {
-        let mut reader = reader?;
-        match reader.next() {
-            Ok(chunk) => chunk.map(|chunk| (Ok(chunk), Some(reader))),
-            Err(error) => Some((Err(io::Error::other(error)), None)),
-        }
-    });
-    Ok(chunks.boxed())
+    match image {
+        Image::Ours(view) => Ok(ImageReader::new(view.clone()).chunks()),
+        Image::Theirs(_) => Err(io::Error::other("send image: it is another member's")),
+    }
 }
 
 impl RaftNetworkV2<Types> for Connection {

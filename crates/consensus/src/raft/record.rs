@@ -35,6 +35,11 @@ pub(crate) fn log_id((term, index): Position) -> LogId {
     LogId::new(CommittedLeaderIdOf::<Types>::new(term), index)
 }
 
+/// The position behind `last`, in another term.
+pub(crate) fn next_in_term(term: u64, last: LogId) -> LogId {
+    log_id((term, last.index + 1))
+}
+
 /// Term, candidate, and whether a majority granted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VoteRecord {

@@ -172,10 +172,15 @@ impl Store {
         if tables.volatile() {
             return Ok(());
         }
+        let blocks = tables.blocks();
+        let flush = move || tables.write(Flush::Now, |_| Ok(())).map(|_| ());
         // The only place that waits for this file's disk.
-        let flushing = tokio::task::spawn_blocking(move || tables.write(Flush::Now, |_| Ok(())));
-        flushing.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        Ok(())
+        let flushed = if blocks {
+            tokio::task::spawn_blocking(flush).await.map_err(io::Error::other)?
+        } else {
+            flush()
+        };
+        flushed.map_err(io::Error::other)
     }
 
     fn apply_batch(&self, batch: Vec<Waiting>) -> io::Result<()> {
@@ -319,10 +324,10 @@ impl RaftStateMachine<Types> for Store {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
         let (store, meta) = (self.clone(), meta.clone());
         let install = move || store.install(&meta, &image);
-        let applied = if self.tables.volatile() {
-            install()?
-        } else {
+        let applied = if self.tables.blocks() {
             tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??
+        } else {
+            install()?
         };
         self.index.send_replace(applied.at().index);
         Ok(())

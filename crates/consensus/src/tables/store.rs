@@ -9,7 +9,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::machine::Change;
-use crate::tables::{Edit, Span, TableError, View, Visit};
+use crate::tables::{Edit, MemoryFile, Span, TableError, View, Visit};
 
 /// Name and layout of the one table. A new layout gets a new name.
 const DATA: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("data-1");
@@ -27,7 +27,18 @@ pub enum Flush {
 #[derive(Clone)]
 pub struct Tables {
     database: Arc<Database>,
-    volatile: bool,
+    medium: Medium,
+}
+
+/// Where tables are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    /// A file of the operating system: flushing takes time.
+    Disk,
+    /// A model of a file: flushing counts, and takes no time.
+    Model,
+    /// Memory that goes with the process.
+    Process,
 }
 
 fn store<E: Display>(doing: &'static str) -> impl FnOnce(E) -> TableError {
@@ -41,7 +52,7 @@ impl Tables {
     /// It cannot be opened, is no such file, or another process uses it.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, TableError> {
         let database = Database::builder().set_cache_size(cache_bytes).create(path);
-        Self::with(database.map_err(store("open tables"))?, false)
+        Self::with(database.map_err(store("open tables"))?, Medium::Disk)
     }
 
     /// Tables that go with the process.
@@ -50,11 +61,21 @@ impl Tables {
     /// There is no memory for them.
     pub fn memory() -> Result<Self, TableError> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new());
-        Self::with(database.map_err(store("make tables"))?, true)
+        Self::with(database.map_err(store("make tables"))?, Medium::Process)
     }
 
-    fn with(database: Database, volatile: bool) -> Result<Self, TableError> {
-        let tables = Self { database: Arc::new(database), volatile };
+    /// Opens or makes tables in a file in memory whose power can be cut: for simulated worlds, in
+    /// which a thread that flushes would bring chance in.
+    ///
+    /// # Errors
+    /// What the file holds is no tables.
+    pub fn in_memory_file(file: &MemoryFile) -> Result<Self, TableError> {
+        let database = Database::builder().create_with_backend(file.user());
+        Self::with(database.map_err(store("open tables"))?, Medium::Model)
+    }
+
+    fn with(database: Database, medium: Medium) -> Result<Self, TableError> {
+        let tables = Self { database: Arc::new(database), medium };
         // Readers expect the table to be there.
         tables.write(Flush::Now, |_| Ok(()))?;
         Ok(tables)
@@ -62,7 +83,12 @@ impl Tables {
 
     /// True for tables that go with the process.
     pub const fn volatile(&self) -> bool {
-        self.volatile
+        matches!(self.medium, Medium::Process)
+    }
+
+    /// True for tables whose flushing waits for a disk, so that an async caller must not do it.
+    pub(crate) const fn blocks(&self) -> bool {
+        matches!(self.medium, Medium::Disk)
     }
 
     /// The state after the last batch.

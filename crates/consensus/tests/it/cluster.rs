@@ -130,16 +130,21 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a node on what it kept.
-    pub async fn start(&mut self, node: u64) -> Arc<Group> {
+    /// What a node keeps, opened.
+    pub fn storage(&mut self, node: u64) -> (Journal, Storage) {
         let kept = self.machines.entry(node).or_insert_with(|| Machine {
             disk: Arc::new(MemoryDisk::new()),
             tables: Tables::memory().expect("tables"),
         });
         let inline = Options { mode: Mode::Inline, segment_bytes: 1 << 20, ..Options::default() };
         let (journal, _) = Journal::open_on(kept.disk.clone(), inline).expect("journal");
-        let storage =
-            Storage { log: journal.stream(StreamId(1)), tables: kept.tables.clone(), spool: None };
+        let log = journal.stream(StreamId(1));
+        (journal, Storage { log, tables: kept.tables.clone(), spool: None })
+    }
+
+    /// Starts a node on what it kept.
+    pub async fn start(&mut self, node: u64) -> Arc<Group> {
+        let (journal, storage) = self.storage(node);
         let machines = Machines::new().with(SCOPE, Arc::new(Tally::default())).expect("scope");
         let mut options = GroupOptions::new(1, node);
         (self.options)(&mut options);

@@ -5,5 +5,6 @@
 mod cluster;
 mod group;
 mod local;
+mod offline;
 mod tables;
 mod tally;

@@ -1,0 +1,103 @@
+//! What is done to a member's storage while it does not run: taking over a backup, and going on
+//! alone after a majority was lost for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use crate::group::{GroupError, Storage};
+use crate::raft::{
+    Applied, Entry, Log, LogId, Member, Membership, Types, Vote, next_in_term, read_image,
+};
+use crate::tables::{Edit as _, Flush, TableError};
+use openraft::impls::leader_id_std::LeaderId;
+use openraft::storage::RaftLogStorage as _;
+use openraft::type_config::TypeConfigExt as _;
+use openraft::vote::{RaftLeaderId as _, RaftVote as _};
+use openraft::{EntryPayload, RaftLogReader as _};
+
+/// Fills empty storage with an image and makes this node the only voter of what it holds.
+///
+/// # Errors
+/// The storage is not empty, the image is damaged, or the disk failed. The storage is then of no
+/// use: remove it.
+pub async fn restore(
+    storage: &Storage,
+    group: u32,
+    node: u64,
+    address: &str,
+    image: &mut (dyn Read + Send),
+) -> Result<(), GroupError> {
+    let unusable = |reason: String| GroupError::Storage { group, reason };
+    let applied =
+        Applied::load(&storage.tables.view().map_err(|error| unusable(error.to_string()))?)
+            .map_err(|error| unusable(error.to_string()))?;
+    if applied.id.is_some() || storage.log.last().is_some() || storage.log.purged().is_some() {
+        return Err(unusable("it is in use; restore into an empty folder".into()));
+    }
+    let written = storage.tables.write(Flush::Now, |tables| {
+        read_image(image, &mut |key, value| tables.put(key, value).map_err(std::io::Error::other))
+            .map_err(|error| TableError::Store { doing: "restore", reason: error.to_string() })
+    });
+    written.map_err(|error| unusable(error.to_string()))?;
+    let view = storage.tables.view().map_err(|error| unusable(error.to_string()))?;
+    let applied = Applied::load(&view).map_err(|error| unusable(error.to_string()))?;
+    let Some(last) = applied.id else {
+        return Err(unusable("the image is empty".into()));
+    };
+    let mut log = Log::new(storage.log.clone());
+    log.purge(last).await.map_err(|error| unusable(error.to_string()))?;
+    alone(&mut log, group, node, address, last).await
+}
+
+/// Makes this node the only voter of the group whose other members are lost for good.
+///
+/// Everything in its log counts as agreed from now on, also what was not acknowledged; what only the
+/// lost members had is lost. If one of them comes back, it must not be let in again: two groups
+/// would call themselves the same.
+///
+/// Returns the index of the last entry that was kept.
+///
+/// # Errors
+/// There is nothing to go on with, or the disk failed.
+pub async fn recover(
+    storage: &Storage,
+    group: u32,
+    node: u64,
+    address: &str,
+) -> Result<u64, GroupError> {
+    let unusable = |reason: String| GroupError::Storage { group, reason };
+    let mut log = Log::new(storage.log.clone());
+    let state = log.get_log_state().await.map_err(|error| unusable(error.to_string()))?;
+    let Some(last) = state.last_log_id else {
+        return Err(unusable("it holds nothing; join or restore instead".into()));
+    };
+    alone(&mut log, group, node, address, last).await?;
+    Ok(last.index)
+}
+
+/// Appends the entry that makes this node the only voter, in a term that nobody has used.
+async fn alone(
+    log: &mut Log,
+    group: u32,
+    node: u64,
+    address: &str,
+    last: LogId,
+) -> Result<(), GroupError> {
+    let unusable = |reason: String| GroupError::Storage { group, reason };
+    let failed = |error: std::io::Error| unusable(error.to_string());
+    let voted = log.read_vote().await.map_err(failed)?;
+    let term = voted.map_or(0, |vote| vote.leader_id().term()).max(last.leader_id.term) + 1;
+    let vote = Vote::from_leader_id(LeaderId::new(term, node), false);
+    log.save_vote(&vote).await.map_err(failed)?;
+    let members = BTreeMap::from([(node, Member { address: address.to_owned() })]);
+    let membership = Membership::new(vec![BTreeSet::from([node])], members)
+        .map_err(|error| unusable(error.to_string()))?;
+    let entry =
+        Entry { log_id: next_in_term(term, last), payload: EntryPayload::Membership(membership) };
+    let (told, hears) = Types::oneshot();
+    log.append([entry], openraft::storage::IOFlushed::signal(told)).await.map_err(failed)?;
+    match hears.await {
+        Ok(flushed) => flushed.map_err(failed),
+        Err(_) => Err(unusable("the log was closed".into())),
+    }
+}
