@@ -1,0 +1,11 @@
+//! The backends from outside.
+
+#![expect(clippy::expect_used, reason = "a test fails where it stands")]
+
+mod etcd;
+mod etcd_server;
+mod holders;
+mod memory;
+mod model;
+mod vectors;
+mod watches;
