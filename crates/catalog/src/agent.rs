@@ -153,10 +153,13 @@ impl Agent {
         let local = watch::Sender::new(Arc::new(local));
         let inner = Inner { client, options, changing: Mutex::new(()), local };
         let agent = Self { inner: Arc::new(inner) };
-        if let Err(error) = agent.converge().await {
-            tracing::info!(%error, "enter this node: tried again when there is a leader");
+        // Listening begins before the first look: what is lost after it is noticed.
+        let signals = sync::Signals::of(&agent.inner);
+        let entered = agent.converge().await;
+        if let Err(error) = &entered {
+            tracing::info!(%error, "enter this node: tried again soon");
         }
-        tokio::spawn(sync::run(Arc::downgrade(&agent.inner)));
+        tokio::spawn(sync::run(Arc::downgrade(&agent.inner), signals, entered.is_ok()));
         Ok(agent)
     }
 

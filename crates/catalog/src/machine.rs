@@ -19,7 +19,7 @@ mod work;
 use regrow_consensus::{At, Change, Edit, Machine, TableError, Time, View};
 
 pub use checks::OUTPUT_BYTES_MAX;
-pub use command::{Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply};
+pub use command::{Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply, TxnOutcome};
 pub use refusal::{Denial, Refusal};
 pub use topic::Topic;
 pub(crate) use topic::graves_row;

@@ -3,45 +3,59 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use regrow_consensus::Consistency;
-use tokio::time::{Instant, sleep_until};
+use regrow_consensus::{Consistency, Leadership};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{Agent, AgentError, Inner, Local};
 use crate::machine::{Command, Registration, Topic};
 use crate::model::{CheckSpec, SERF_HEALTH};
-use crate::query::ReadOptions;
 use crate::query::registry::{NodeEntry, node_entry};
+use crate::query::{ReadOptions, Subscription};
 
 /// Longest time between two comparisons.
 const EVERY: Duration = Duration::from_secs(60);
 /// Time to the next try after a comparison that failed.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Compares until the agent is gone.
-pub(super) async fn run(inner: Weak<Inner>) {
-    let Some((subscription, mut leadership, mut replaced)) = inner.upgrade().map(|inner| {
-        let topics = [Topic::Node(inner.options.node_name.clone())];
-        let client = &inner.client;
-        let hub = client.hub();
-        (hub.subscribe(&topics), client.replica().leadership(), hub.replacements())
-    }) else {
-        return;
-    };
-    let mut next = Instant::now() + EVERY;
-    loop {
+/// What can mean that the catalog differs from what is registered here.
+pub(super) struct Signals {
+    entry: Subscription,
+    replaced: watch::Receiver<u64>,
+    leadership: watch::Receiver<Leadership>,
+}
+
+impl Signals {
+    pub fn of(inner: &Inner) -> Self {
+        let hub = inner.client.hub();
+        Self {
+            entry: hub.subscribe(&[Topic::Node(inner.options.node_name.clone())]),
+            replaced: hub.replacements(),
+            leadership: inner.client.replica().leadership(),
+        }
+    }
+
+    /// Returns at a signal; false when there will be none any more.
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            () = subscription.changed() => {}
-            _ = replaced.changed() => {}
-            changed = leadership.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-            }
-            () = sleep_until(next) => {}
+            () = self.entry.changed() => true,
+            changed = self.replaced.changed() => changed.is_ok(),
+            changed = self.leadership.changed() => changed.is_ok(),
+        }
+    }
+}
+
+/// Compares until the agent is gone. `entered` says whether the first comparison succeeded.
+pub(super) async fn run(inner: Weak<Inner>, mut signals: Signals, entered: bool) {
+    let mut wait = if entered { EVERY } else { RETRY };
+    loop {
+        // Time passes, or something happened.
+        if !timeout(wait, signals.next()).await.unwrap_or(true) {
+            return;
         }
         let Some(inner) = inner.upgrade() else { return };
         let outcome = Agent { inner }.converge().await;
-        next = Instant::now() + if outcome.is_ok() { EVERY } else { RETRY };
+        wait = if outcome.is_ok() { EVERY } else { RETRY };
         if let Err(error) = outcome {
             tracing::debug!(%error, "compare registrations: tried again soon");
         }

@@ -114,14 +114,14 @@ impl Call {
     }
 
     /// A list of items, those that `?filter=` picks.
-    pub fn filtered<T: Serialize>(&self, items: Vec<T>) -> Outcome {
+    pub fn filtered<T: Serialize>(&self, items: &[T]) -> Outcome {
         let expression = self.params.get("filter");
         if expression.is_empty() {
-            return self.json(&items);
+            return self.json(items);
         }
         let filter = filter::parse(expression)?;
         let mut picked = Vec::new();
-        for item in &items {
+        for item in items {
             let item = serde_json::to_value(item)
                 .map_err(|error| HttpError::internal(format!("encode: {error}")))?;
             if filter.picks(&item)? {

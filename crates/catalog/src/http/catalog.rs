@@ -55,7 +55,7 @@ pub(super) async fn service(call: &Call) -> Outcome {
         has_tags(call, &instance.service.value.tags) && has_meta(&instance.node.value, &wanted)
     });
     let shapes: Vec<_> = instances.iter().map(shape::CatalogService::of).collect();
-    Ok(call.filtered(shapes)?.meta(meta))
+    Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 pub(super) async fn nodes(call: &Call) -> Outcome {
@@ -64,7 +64,7 @@ pub(super) async fn nodes(call: &Call) -> Outcome {
     let wanted = wanted_meta(call);
     nodes.retain(|node| has_meta(&node.value, &wanted));
     let shapes: Vec<_> = nodes.iter().map(shape::Node::of).collect();
-    Ok(call.filtered(shapes)?.meta(meta))
+    Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 pub(super) async fn node(call: &Call) -> Outcome {

@@ -142,6 +142,6 @@ mod tests {
         assert_eq!(fault(r#"{"wait":"zz"}"#), "time: invalid duration \"zz\"");
         assert_eq!(fault(r#"{"wait":"10"}"#), "time: missing unit in duration \"10\"");
         assert_eq!(fault(r#"{"wait":"1x"}"#), "time: unknown unit \"x\" in duration \"1x\"");
-        assert!(fault(r#"{"name":7}"#).starts_with("json: cannot unmarshal /name"));
+        assert!(fault(r#"{"name":7}"#).starts_with("json: cannot unmarshal /Name"));
     }
 }

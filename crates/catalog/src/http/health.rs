@@ -27,13 +27,13 @@ pub(super) async fn service(call: &Call) -> Outcome {
             && (!passing || instance.status() == Status::Passing)
     });
     let shapes: Vec<_> = instances.iter().map(shape::Health::of).collect();
-    Ok(call.filtered(shapes)?.meta(meta))
+    Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 async fn list(call: &Call, read: &Read<Vec<Indexed<Check>>>) -> Outcome {
     let (meta, checks) = call.ask(read).await?;
     let shapes: Vec<_> = checks.iter().map(shape::Check::of).collect();
-    Ok(call.filtered(shapes)?.meta(meta))
+    Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 pub(super) async fn checks(call: &Call) -> Outcome {

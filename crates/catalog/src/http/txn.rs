@@ -84,7 +84,7 @@ fn op(body: &KvBody) -> Result<KvOp, String> {
     Ok(KvOp { verb: *verb, key, value, flags: body.flags, index: body.index, session })
 }
 
-fn failed(call: &Call, errors: Vec<ErrorShape>) -> Outcome {
+fn failed(call: &Call, errors: &[ErrorShape]) -> Outcome {
     let reply = call.json(&json!({ "Results": null, "Errors": errors }))?;
     Ok(reply.status(StatusCode::CONFLICT))
 }
@@ -119,7 +119,7 @@ pub(super) async fn handle(call: &Call) -> Outcome {
         call.allow_key(&op.key, wanted).await?;
     }
     if !errors.is_empty() {
-        return failed(call, errors);
+        return failed(call, &errors);
     }
     execute(call, ops).await
 }
@@ -141,7 +141,7 @@ async fn execute(call: &Call, ops: Vec<KvOp>) -> Outcome {
                 op_index,
                 what: denial.to_string(),
             };
-            failed(call, denials.into_iter().map(shape).collect())
+            failed(call, &denials.into_iter().map(shape).collect::<Vec<_>>())
         }
         _ => Err(HttpError::internal("rpc error: the catalog answered something else")),
     }

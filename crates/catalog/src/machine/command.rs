@@ -207,6 +207,9 @@ pub enum Command {
     RemoveToken(String),
 }
 
+/// What the deeds of a transaction return, or what was denied, by position.
+pub type TxnOutcome = Result<Vec<KeyEntry>, Vec<(usize, Denial)>>;
+
 /// What became of a command that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -216,7 +219,7 @@ pub enum Reply {
     Kv(Option<Denial>),
     /// A transaction: what each deed returns, or what was denied, by position. Nothing was done in
     /// the second case.
-    Txn(Result<Vec<KeyEntry>, Vec<(usize, Denial)>>),
+    Txn(TxnOutcome),
     /// A renewed session, `None` when it is gone; with its create and modify index.
     Session(Option<crate::model::Indexed<Session>>),
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regrow_consensus::Span;
 
-use super::command::{KvOp, KvVerb};
+use super::command::{KvOp, KvVerb, TxnOutcome};
 use super::refusal::{Denial, Refusal};
 use super::rows::{self, Due, Tombstone};
 use super::topic::Topic;
@@ -223,7 +223,7 @@ impl Work<'_> {
     }
 
     /// Several deeds, all or nothing.
-    pub fn txn(&mut self, ops: &[KvOp]) -> Step<Result<Vec<KeyEntry>, Vec<(usize, Denial)>>> {
+    pub fn txn(&mut self, ops: &[KvOp]) -> Step<TxnOutcome> {
         let mut entries = Vec::new();
         let mut denials = Vec::new();
         for (at, op) in ops.iter().enumerate() {

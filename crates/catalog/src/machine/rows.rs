@@ -106,7 +106,7 @@ pub(crate) fn under(table: u8, names: &[&str]) -> Vec<u8> {
     key
 }
 
-fn damaged(what: &'static str, reason: impl ToString) -> TableError {
+fn damaged(what: &'static str, reason: &dyn ToString) -> TableError {
     TableError::Damaged { what, reason: reason.to_string() }
 }
 
@@ -119,12 +119,12 @@ pub(crate) fn pack<T: Serialize>(row: &T) -> Vec<u8> {
 pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TableError> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|error| damaged("a row of the catalog", error))
+            postcard::from_bytes(rest).map_err(|error| damaged("a row of the catalog", &error))
         }
         Some((version, _)) => {
-            Err(damaged("a row of the catalog", format!("version {version}, not {VERSION}")))
+            Err(damaged("a row of the catalog", &format!("version {version}, not {VERSION}")))
         }
-        None => Err(damaged("a row of the catalog", "it is empty")),
+        None => Err(damaged("a row of the catalog", &"it is empty")),
     }
 }
 
@@ -193,5 +193,5 @@ pub(crate) fn time_of(bytes: &[u8]) -> Option<(Time, &[u8])> {
 
 /// The text of a part of a key.
 pub(crate) fn text(bytes: &[u8]) -> Result<String, TableError> {
-    String::from_utf8(bytes.to_vec()).map_err(|error| damaged("a key of the catalog", error))
+    String::from_utf8(bytes.to_vec()).map_err(|error| damaged("a key of the catalog", &error))
 }

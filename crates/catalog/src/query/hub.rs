@@ -10,11 +10,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::machine::{Topic, rows};
 
+type Readers = HashMap<Vec<u8>, Vec<Weak<Notify>>>;
+
 /// Readers by the row whose change wakes them.
 #[derive(Default)]
 struct Places {
-    exact: HashMap<Vec<u8>, Vec<Weak<Notify>>>,
-    prefix: HashMap<Vec<u8>, Vec<Weak<Notify>>>,
+    exact: Readers,
+    prefix: Readers,
 }
 
 #[derive(Default)]
@@ -97,10 +99,7 @@ enum Place {
 }
 
 impl Place {
-    fn of<'p>(
-        &self,
-        places: &'p mut Places,
-    ) -> (&'p mut HashMap<Vec<u8>, Vec<Weak<Notify>>>, &Vec<u8>) {
+    fn of<'p>(&self, places: &'p mut Places) -> (&'p mut Readers, &Vec<u8>) {
         match self {
             Self::Exact(row) => (&mut places.exact, row),
             Self::Prefix(row) => (&mut places.prefix, row),

@@ -1,0 +1,15 @@
+//! Tests of the catalog from outside: over HTTP on a loopback port, and of the machine alone.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
+mod agent;
+mod blocking;
+mod client;
+mod golden;
+mod limits;
+mod lone;
+mod machine;
+mod model;
+mod samples;
+mod sessions;
+mod tokens;
+mod world;
