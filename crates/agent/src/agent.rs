@@ -1,0 +1,516 @@
+//! The agent: everything that runs on a node, put together.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use regrow_consensus::wired::{Admit, Groups, WireTransport};
+use regrow_consensus::{
+    Group, GroupOptions, Machine, Machines, Replica, Scope, Scoped, Storage, Tables,
+};
+use regrow_journal::{Journal, Options, StreamId};
+use regrow_pki::{
+    Certificates, Clock, Credential, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Role, Validity,
+};
+use regrow_wire::{Caller, CallerKind, Client, Fault, Keys, Method, Peer, Router, Server};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admit::{Admission, Admitting};
+use crate::error::AgentError;
+use crate::folder::{Folder, Identity};
+use crate::heartbeat::{self, Heard};
+use crate::messages::BeatReply;
+use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
+use crate::plan::{Seen, Wishes};
+use crate::{door, founding, join, lead, renew};
+
+/// Number of the control group.
+pub const CONTROL: u32 = 1;
+/// Pages of the control group's tables kept in memory, in bytes.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// How a node without an identity gets one. A node that has one goes on with it.
+pub enum Start {
+    /// It does not.
+    Resume,
+    /// It founds a cluster.
+    Bootstrap,
+    /// It joins one.
+    Join {
+        /// The token.
+        token: JoinToken,
+        /// A server, `HOST:PORT`.
+        server: String,
+    },
+}
+
+/// Told by the leader how the nodes are, each time that one changed and every few seconds.
+#[async_trait]
+pub trait Observer: Send + Sync + 'static {
+    /// Which nodes there are, removed ones too. May be told the same again.
+    async fn nodes(&self, nodes: &[NodeRecord]);
+}
+
+/// How an agent runs.
+pub struct AgentOptions {
+    /// Its state folder.
+    pub state: PathBuf,
+    /// How it gets an identity.
+    pub start: Start,
+    /// Its name in the cluster.
+    pub name: String,
+    /// Where it listens, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// Where the others reach it, `HOST:PORT`; found out where it is not given.
+    pub advertise: Option<String>,
+    /// How many voters there should be, and when a lost one is replaced.
+    pub wishes: Wishes,
+    /// Life of the certificates that this node signs. Default 24 h.
+    pub life: Duration,
+    /// Machines that share the control group with the nodes, each under its scope.
+    pub machines: Vec<(Scope, Arc<dyn Machine>)>,
+    /// Scopes to which workers may send commands; servers may to all.
+    pub worker_scopes: Vec<Scope>,
+    /// Told how the nodes are.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl AgentOptions {
+    /// The defaults for a folder and a name: goes on with what the folder holds, on port 7400.
+    pub fn new(state: PathBuf, name: String) -> Self {
+        Self {
+            state,
+            start: Start::Resume,
+            name,
+            listen: "0.0.0.0:7400".into(),
+            advertise: None,
+            wishes: Wishes::default(),
+            life: DEFAULT_LIFE,
+            machines: Vec::new(),
+            worker_scopes: Vec::new(),
+            observer: None,
+        }
+    }
+}
+
+/// What the node shows its peers.
+struct Papers {
+    role: Role,
+    validity: Validity,
+    edition: u64,
+}
+
+/// A node of the cluster, running.
+pub struct Agent {
+    identity: Identity,
+    address: String,
+    folder: Folder,
+    keys: Keys,
+    papers: Mutex<Papers>,
+    wanted: Mutex<Option<BeatReply>>,
+    client: Client,
+    group: Arc<Group>,
+    nodes: Nodes,
+    admission: Admitting,
+    heard: Heard,
+    told: Mutex<(Vec<NodeRecord>, Instant)>,
+    removed: nodes::Removed,
+    wishes: Wishes,
+    clock: Clock,
+    observer: Option<Arc<dyn Observer>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _journal: Journal,
+}
+
+impl Agent {
+    /// Starts the agent: with the identity in its folder, or with a new one.
+    ///
+    /// # Errors
+    /// The folder, the port, the keys, the join or the control group do not work; what was begun is
+    /// undone or is taken up by the next start.
+    pub async fn start(options: AgentOptions) -> Result<Arc<Self>, AgentError> {
+        let clock = Clock::new(SystemTime::now);
+        let folder = Folder::open(&options.state)?;
+        let (listener, listening) = listen(&options.listen).await?;
+        let identity = identify(&folder, &options, listening, &clock).await?;
+        let address = match &options.advertise {
+            Some(address) => address.clone(),
+            None => with_port(&identity.address, listening.port()),
+        };
+        let (credential, roots) = folder.keys()?;
+        let removed = nodes::Removed::default();
+        let papers = papers_of(&credential, 0);
+        let member = member(credential, roots, &removed, &clock);
+        let keys = Keys::new(member).map_err(|error| AgentError::keys("use the keys", error))?;
+        let client = Client::new(keys.clone());
+        let (journal, storage) = storage(&folder)?;
+        let machine = nodes::Machine::new(removed.clone());
+        let machines = together(machine, &options.machines)?;
+        let group_options = GroupOptions::new(CONTROL, identity.number.get());
+        let transport = Arc::new(WireTransport::new(client.clone()));
+        let group = Group::start(group_options, storage, machines, transport).await;
+        let group = group.map_err(|error| AgentError::control("start the control group", error))?;
+        let nodes = Nodes::new(Arc::new(Scoped::new(group.clone(), SCOPE)));
+        let seal = RwLock::new(folder.seal_key()?);
+        let admission = Arc::new(Admission {
+            nodes: nodes.clone(),
+            seal,
+            clock: clock.clone(),
+            life: options.life,
+        });
+        let agent = Arc::new(Self {
+            address,
+            identity,
+            folder,
+            keys: keys.clone(),
+            papers: Mutex::new(papers),
+            wanted: Mutex::default(),
+            client,
+            group: group.clone(),
+            nodes,
+            admission,
+            heard: Heard::default(),
+            told: Mutex::new((Vec::new(), Instant::now())),
+            removed,
+            wishes: options.wishes,
+            clock,
+            observer: options.observer,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            _journal: journal,
+        });
+        agent.serve(listener, keys, options.worker_scopes);
+        founding::finish(&agent).await?;
+        agent.begin()?;
+        Ok(agent)
+    }
+
+    fn serve(self: &Arc<Self>, listener: TcpListener, keys: Keys, worker_scopes: Vec<Scope>) {
+        let groups = Groups::new();
+        groups.insert(CONTROL, self.group.clone());
+        let admit: Admit = Arc::new(move |caller: &Caller, _, command: &[u8]| {
+            let scope = command.first().copied().unwrap_or_default();
+            caller.kind() == CallerKind::Server
+                || worker_scopes.iter().any(|allowed| allowed.byte() == scope)
+        });
+        let router = groups.route(Router::new(), &admit);
+        let admission = self.admission.clone();
+        let router = router.on(Method::Join, move |caller: Caller, body: Bytes, _: Instant| {
+            let admission = admission.clone();
+            async move { admission.join(caller, body).await }
+        });
+        let admission = self.admission.clone();
+        let router = router.on(Method::Renew, move |caller: Caller, body: Bytes, _: Instant| {
+            let admission = admission.clone();
+            async move { admission.renew(caller, body).await }
+        });
+        let agent = Arc::downgrade(self);
+        let router =
+            router.on(Method::Heartbeat, move |caller: Caller, body: Bytes, _: Instant| {
+                let agent = agent.upgrade();
+                async move {
+                    match agent {
+                        Some(agent) => agent.hear(caller, body).await,
+                        None => Err(Fault::new(regrow_wire::FaultCode::Unavailable, "stopping")),
+                    }
+                }
+            });
+        let (server, stop) = (Server::new(keys, router), self.stop.clone());
+        self.tasks.spawn(async move { server.serve(listener, stop).await });
+    }
+
+    fn begin(self: &Arc<Self>) -> Result<(), AgentError> {
+        let until = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                let _ = stop.run_until_cancelled(task).await;
+            });
+        };
+        until(Box::pin(heartbeat::run(Arc::downgrade(self))));
+        until(Box::pin(renew::run(Arc::downgrade(self))));
+        until(Box::pin(lead::run(Arc::downgrade(self))));
+        let door = door::open(&self.folder)?;
+        until(Box::pin(door::serve(Arc::downgrade(self), door)));
+        Ok(())
+    }
+
+    /// Stops: hands the lead over if it can, answers nobody any more, and makes everything durable.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.group.shutdown().await;
+    }
+
+    /// Who this node is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its number.
+    pub const fn number(&self) -> NodeNumber {
+        self.identity.number
+    }
+
+    /// Where the others reach it, `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Its state folder.
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The control group.
+    pub const fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// The part of the control group that a machine given at the start has.
+    pub fn scoped(&self, scope: Scope) -> Arc<dyn Replica> {
+        Arc::new(Scoped::new(self.group.clone(), scope))
+    }
+
+    /// The nodes of the cluster.
+    pub const fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// What the node may do, as its certificate says.
+    pub fn role(&self) -> Role {
+        self.lock_papers().role
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) const fn admission(&self) -> &Admitting {
+        &self.admission
+    }
+
+    pub(crate) const fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    pub(crate) const fn wishes(&self) -> Wishes {
+        self.wishes
+    }
+
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn life(&self) -> Duration {
+        self.admission.life
+    }
+
+    pub(crate) fn has_seal(&self) -> bool {
+        self.admission.seal.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn lock_papers(&self) -> std::sync::MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn certificate(&self) -> (Validity, Role) {
+        let papers = self.lock_papers();
+        (papers.validity, papers.role)
+    }
+
+    /// Edition of the authority whose roots this node trusts; zero before it was told.
+    pub(crate) fn trusts(&self) -> u64 {
+        self.lock_papers().edition
+    }
+
+    pub(crate) fn use_papers(
+        &self,
+        credential: Credential,
+        roots: Certificates,
+        edition: u64,
+    ) -> Result<(), AgentError> {
+        let papers = papers_of(&credential, edition);
+        let member = member(credential, roots, &self.removed, &self.clock);
+        self.keys
+            .replace(member)
+            .map_err(|error| AgentError::keys("use the new certificate", error))?;
+        tracing::info!(role = %papers.role, edition, "this node has a new certificate");
+        *self.lock_papers() = papers;
+        Ok(())
+    }
+
+    /// What the leader said of this node.
+    pub(crate) fn want(&self, reply: BeatReply) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply);
+    }
+
+    pub(crate) fn wanted(&self) -> Option<BeatReply> {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to ask, the leader first: the voters as this node knows them, then the servers that it
+    /// was told of when it joined.
+    pub(crate) fn servers(&self) -> Vec<Peer> {
+        let leader = self.group.leadership().borrow().leader;
+        let mut members = self.group.members();
+        members.retain(|member| member.voter);
+        members.sort_by_key(|member| Some(member.node) != leader);
+        let mut peers: Vec<Peer> = members
+            .into_iter()
+            .map(|member| Peer::server(member.address, NodeNumber::new(member.node)))
+            .collect();
+        let known =
+            |address: &str, peers: &[Peer]| peers.iter().any(|peer| peer.address() == address);
+        for server in &self.identity.servers {
+            if !known(server, &peers) {
+                peers.push(Peer::any_server(server.as_str()));
+            }
+        }
+        peers
+    }
+
+    /// Tells the observer, when something changed or some time passed.
+    pub(crate) async fn tell(&self, seen: &[Seen]) {
+        let Some(observer) = &self.observer else { return };
+        let nodes: Vec<NodeRecord> = seen.iter().map(|seen| seen.record.clone()).collect();
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.0 == nodes && told.1.elapsed() < TELL_EVERY {
+                return;
+            }
+            *told = (nodes.clone(), Instant::now());
+        }
+        observer.nodes(&nodes).await;
+    }
+}
+
+/// How often the observer is told although nothing changed.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+fn papers_of(credential: &Credential, edition: u64) -> Papers {
+    Papers { role: credential.identity().role, validity: credential.validity(), edition }
+}
+
+fn member(
+    credential: Credential,
+    roots: Certificates,
+    removed: &nodes::Removed,
+    clock: &Clock,
+) -> Member {
+    let removed = removed.clone();
+    let refused = Arc::new(move |number: NodeNumber| removed.contains(number));
+    Member { credential, roots, refused, clock: clock.clone() }
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), AgentError> {
+    let failed = |source| AgentError::Listen { address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// The address with another port, where it has one.
+fn with_port(address: &str, port: u16) -> String {
+    match address.rsplit_once(':') {
+        Some((host, _)) => format!("{host}:{port}"),
+        None => format!("{address}:{port}"),
+    }
+}
+
+async fn identify(
+    folder: &Folder,
+    options: &AgentOptions,
+    listening: SocketAddr,
+    clock: &Clock,
+) -> Result<Identity, AgentError> {
+    if let Some(identity) = folder.identity()? {
+        if let Start::Join { token, .. } = &options.start {
+            let (_, roots) = folder.keys()?;
+            let ours = roots.iter().any(|root| regrow_pki::RootDigest::of(root) == token.root);
+            if !ours {
+                return Err(AgentError::OtherCluster { ours: identity.cluster });
+            }
+        }
+        return Ok(identity);
+    }
+    match &options.start {
+        Start::Resume => Err(AgentError::NoIdentity { path: folder.path().to_owned() }),
+        Start::Bootstrap => {
+            let address = advertised(options, listening, None)?;
+            founding::begin(folder, &options.name, &address, clock, options.life)
+        }
+        Start::Join { token, server } => {
+            let address = advertised(options, listening, Some(server))?;
+            join::join(folder, token, server, &options.name, &address, clock).await
+        }
+    }
+}
+
+/// Where the others reach this node: as told, as it listens, or as it would go to `server`.
+fn advertised(
+    options: &AgentOptions,
+    listening: SocketAddr,
+    server: Option<&str>,
+) -> Result<String, AgentError> {
+    if let Some(address) = &options.advertise {
+        return Ok(address.clone());
+    }
+    if !listening.ip().is_unspecified() {
+        return Ok(listening.to_string());
+    }
+    let unknown = AgentError::keys(
+        "find out where the others reach this node",
+        "no network tells; give --advertise HOST:PORT",
+    );
+    // Nothing is sent: connecting only chooses the way.
+    let own = |to: &str| -> Option<IpAddr> {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let ip = own(server.unwrap_or("192.0.2.1:9")).ok_or(unknown)?;
+    Ok(SocketAddr::new(ip, listening.port()).to_string())
+}
+
+/// The control group's log and tables in the state folder.
+pub(crate) fn storage(folder: &Folder) -> Result<(Journal, Storage), AgentError> {
+    let path = folder.file("journal");
+    let (journal, report) = Journal::open(&path, Options::default())
+        .map_err(|error| AgentError::control("open the journal", error))?;
+    tracing::debug!(?report, "opened the journal");
+    let tables = Tables::open(&folder.file("tables"), CACHE_BYTES)
+        .map_err(|error| AgentError::control("open the tables", error))?;
+    let log = journal.stream(StreamId(CONTROL));
+    let spool = Some(folder.path().to_owned());
+    Ok((journal, Storage { log, tables, spool }))
+}
+
+fn together(
+    machine: nodes::Machine,
+    others: &[(Scope, Arc<dyn Machine>)],
+) -> Result<Machines, AgentError> {
+    let mut machines = Machines::new().with(SCOPE, Arc::new(machine));
+    for (scope, machine) in others {
+        machines = machines.and_then(|machines| machines.with(*scope, machine.clone()));
+    }
+    machines.map_err(|error| AgentError::control("put the control group together", error))
+}
+
+/// Waits until `group` leads or somebody else does.
+pub(crate) async fn led(group: &Group, within: Duration) -> Result<(), AgentError> {
+    let mut leadership = group.leadership();
+    let led = leadership.wait_for(|now| now.leading || now.leader.is_some());
+    let led = tokio::time::timeout(within, led).await;
+    match led {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(AgentError::control("wait for a leader", format!("none within {within:?}"))),
+    }
+}

@@ -1,0 +1,71 @@
+//! The newcomer's side of joining.
+
+use std::time::Duration;
+
+use regrow_pki::{Certificates, Clock, Credential, JoinToken, NodeIdentity, NodeKey};
+use regrow_wire::{Client, Method, Peer};
+use tokio::time::Instant;
+
+use crate::error::AgentError;
+use crate::folder::{Folder, Identity};
+use crate::messages::{JoinReply, JoinRequest, decode, encode};
+use crate::seal::SealKey;
+
+/// Longest time for one try.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Joins by way of `server` and writes into the folder who this node is from now on.
+///
+/// The server is verified by the token's digest before the secret is sent. The identity is written
+/// last: a crash before leaves a folder that joins again, with one use of the token less.
+pub(crate) async fn join(
+    folder: &Folder,
+    token: &JoinToken,
+    server: &str,
+    name: &str,
+    address: &str,
+    clock: &Clock,
+) -> Result<Identity, AgentError> {
+    let refused = |reason: String| AgentError::Join { server: server.to_owned(), reason };
+    let key = NodeKey::generate().map_err(|error| AgentError::keys("make a key", error))?;
+    let request =
+        key.request().map_err(|error| AgentError::keys("ask for a certificate", error))?;
+    let asked = JoinRequest {
+        token: token.id,
+        secret: *token.secret.expose(),
+        request,
+        name: name.to_owned(),
+        address: address.to_owned(),
+    };
+    let body = encode(&asked).map_err(|fault| refused(fault.text))?;
+    let client = Client::joiner(token.root, clock).map_err(|e| AgentError::keys("join", e))?;
+    let peer = Peer::any_server(server);
+    let called = client.call(&peer, Method::Join, body, Instant::now() + WITHIN).await;
+    let reply = called.map_err(|error| match error.fault() {
+        Some(fault) => refused(fault.text.clone()),
+        None => refused(error.to_string()),
+    })?;
+    let reply: JoinReply = decode(&reply).map_err(|fault| refused(fault.text))?;
+    let pem = |text: &str| Certificates::from_pem(text).map_err(|error| refused(error.to_string()));
+    let (chain, roots) = (pem(&reply.papers.chain)?, pem(&reply.papers.roots)?);
+    folder.set_key(&key)?;
+    let credential =
+        Credential::new(key, chain.clone()).map_err(|error| refused(error.to_string()))?;
+    let expected = NodeIdentity { cluster: reply.cluster, role: reply.role, node: reply.number };
+    if *credential.identity() != expected || reply.role != token.role {
+        return Err(refused("it sent papers of another node; nothing was kept".into()));
+    }
+    folder.set_certificates(&chain, &roots)?;
+    if let Some(text) = &reply.seal {
+        let seal = SealKey::parse(text).map_err(|error| refused(error.to_string()))?;
+        folder.set_seal_key(&seal)?;
+    }
+    let mut servers = reply.servers;
+    if !servers.iter().any(|known| known == server) {
+        servers.push(server.to_owned());
+    }
+    let identity =
+        Identity::new(reply.cluster, reply.number, name.to_owned(), address.to_owned(), servers);
+    folder.set_identity(&identity)?;
+    Ok(identity)
+}

@@ -1,0 +1,160 @@
+//! Records of the cluster and its nodes, and where they lie in the tables.
+
+use std::ops::ControlFlow;
+
+use regrow_consensus::{Edit, Span, TableError, Time, View};
+use regrow_pki::{ClusterId, NodeNumber, Role, TokenId, TokenRecord};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Version of every record here.
+const VERSION: u8 = 1;
+const CLUSTER: &[u8] = b"cluster";
+const NEXT: &[u8] = b"next";
+const NODE: &[u8] = b"node/";
+const TOKEN: &[u8] = b"token/";
+
+/// What the cluster knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// Its id.
+    pub id: ClusterId,
+    /// When it was founded, milliseconds since 1970 by the founder's clock.
+    pub founded_ms: u64,
+    /// The authority's record, sealed for servers.
+    pub authority: Vec<u8>,
+    /// Grows with each change of the authority.
+    pub edition: u64,
+}
+
+/// What the cluster knows of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its number, given once.
+    pub number: NodeNumber,
+    /// Its name, no other living node's.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where it answers, `HOST:PORT`.
+    pub address: String,
+    /// The leader hears it.
+    pub alive: bool,
+    /// Since when it is so.
+    pub since: Time,
+    /// Nothing new is put on it, and its vote goes to another.
+    pub draining: bool,
+    /// It was removed for ever.
+    pub removed: bool,
+    /// Edition of the authority whose roots it trusts.
+    pub trusts: u64,
+}
+
+pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, TableError> {
+    postcard::to_extend(value, vec![VERSION])
+        .map_err(|error| TableError::Damaged { what, reason: error.to_string() })
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, TableError> {
+    let damaged = |reason: String| TableError::Damaged { what, reason };
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((value, [])) => Ok(value),
+            Ok((_, rest)) => Err(damaged(format!("{} bytes too many", rest.len()))),
+            Err(error) => Err(damaged(error.to_string())),
+        },
+        Some((version, _)) => Err(damaged(format!("version {version} is not known here"))),
+        None => Err(damaged("it is empty".into())),
+    }
+}
+
+fn get<T: DeserializeOwned>(
+    view: &dyn View,
+    what: &'static str,
+    key: &[u8],
+) -> Result<Option<T>, TableError> {
+    view.get(key)?.map(|bytes| decode(what, &bytes)).transpose()
+}
+
+fn node_key(number: NodeNumber) -> Vec<u8> {
+    [NODE, &number.get().to_be_bytes()].concat()
+}
+
+fn token_key(id: TokenId) -> Vec<u8> {
+    [TOKEN, &id.get().to_be_bytes()].concat()
+}
+
+pub(crate) fn cluster(view: &dyn View) -> Result<Option<ClusterRecord>, TableError> {
+    get(view, "cluster", CLUSTER)
+}
+
+pub(crate) fn node(view: &dyn View, number: NodeNumber) -> Result<Option<NodeRecord>, TableError> {
+    get(view, "node", &node_key(number))
+}
+
+pub(crate) fn token(view: &dyn View, id: TokenId) -> Result<Option<TokenRecord>, TableError> {
+    get(view, "token", &token_key(id))
+}
+
+pub(crate) fn nodes(view: &dyn View) -> Result<Vec<NodeRecord>, TableError> {
+    collect(view, "node", NODE)
+}
+
+pub(crate) fn tokens(view: &dyn View) -> Result<Vec<TokenRecord>, TableError> {
+    collect(view, "token", TOKEN)
+}
+
+fn collect<T: DeserializeOwned>(
+    view: &dyn View,
+    what: &'static str,
+    prefix: &[u8],
+) -> Result<Vec<T>, TableError> {
+    let mut found = Ok(Vec::new());
+    view.scan(&Span::prefix(prefix), &mut |_, bytes| {
+        match (decode(what, bytes), &mut found) {
+            (Ok(value), Ok(values)) => values.push(value),
+            (Err(error), _) => found = Err(error),
+            (Ok(_), Err(_)) => {}
+        }
+        if found.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    found
+}
+
+pub(crate) fn put_cluster(edit: &mut dyn Edit, record: &ClusterRecord) -> Result<(), TableError> {
+    edit.put(CLUSTER, &encode("cluster", record)?)
+}
+
+pub(crate) fn put_node(edit: &mut dyn Edit, record: &NodeRecord) -> Result<(), TableError> {
+    edit.put(&node_key(record.number), &encode("node", record)?)
+}
+
+pub(crate) fn put_token(edit: &mut dyn Edit, record: &TokenRecord) -> Result<(), TableError> {
+    edit.put(&token_key(record.id), &encode("token", record)?)
+}
+
+pub(crate) fn delete_token(edit: &mut dyn Edit, id: TokenId) -> Result<bool, TableError> {
+    edit.delete(&token_key(id))
+}
+
+/// The number that is given out next.
+pub(crate) fn next_number(view: &dyn View) -> Result<NodeNumber, TableError> {
+    let next = view.get(NEXT)?.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+    Ok(NodeNumber::new(next.map_or(1, u64::from_be_bytes)))
+}
+
+/// Gives out the next number.
+pub(crate) fn take_number(edit: &mut dyn Edit) -> Result<NodeNumber, TableError> {
+    let number = next_number(&*edit)?;
+    edit.put(NEXT, &(number.get() + 1).to_be_bytes())?;
+    Ok(number)
+}
+
+/// The node of a changed key, if it is one.
+pub(crate) fn changed_node(key: &[u8], value: Option<&[u8]>) -> Option<NodeRecord> {
+    key.strip_prefix(NODE)?;
+    decode("node", value?).ok()
+}

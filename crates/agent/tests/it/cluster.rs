@@ -1,0 +1,166 @@
+//! What a cluster of agents does when its nodes come, go and are lost.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use regrow_agent::door::{Reply, Request, ask};
+use regrow_agent::{RestoreOptions, Start, recover, restore};
+use regrow_consensus::{Consistency, Replica as _};
+use regrow_pki::Role;
+use tokio::io::AsyncReadExt as _;
+
+use crate::world::{World, done, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_servers_lose_their_leader_and_go_on() {
+    let world = World::new();
+    let mut agents = world.three().await;
+    let leader = agents[0].group().leadership().borrow().leader.expect("a leader");
+    let at = agents.iter().position(|agent| agent.number().get() == leader).expect("it");
+    let lost = agents.remove(at);
+    lost.stop().await;
+    let rest = &agents[0];
+    until("another leader", async || {
+        rest.group().leadership().borrow().leader.is_some_and(|now| now != leader)
+    })
+    .await;
+    until("the lost one is dead", async || {
+        let nodes = rest.nodes().list(Consistency::Stale).await.unwrap_or_default();
+        nodes.iter().any(|node| node.number.get() == leader && !node.alive)
+    })
+    .await;
+    let name = lost.identity().name.clone();
+    drop(lost);
+    let back = world.start(&name, Start::Resume).await.expect("resume");
+    until("it is back", async || {
+        let nodes = rest.nodes().list(Consistency::Stale).await.unwrap_or_default();
+        nodes.iter().all(|node| node.alive)
+    })
+    .await;
+    for agent in agents.into_iter().chain([back]) {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_is_refused_at_once_and_its_number_is_not_used_again() {
+    let world = World::new();
+    let agents = world.three().await;
+    let state = agents[0].folder().path();
+    done(state, Request::Remove { node: "c".into() }).await;
+    until("it lost its vote", async || agents[0].group().status().voters == [1, 2]).await;
+    until("it hears nobody", async || {
+        agents[2].nodes().list(Consistency::Linearizable).await.is_err()
+    })
+    .await;
+    let next = world.join("d", &agents[0], Role::Worker).await;
+    assert_eq!(next.number().get(), 4);
+    let Reply::Nodes(nodes) = ask(state, &Request::Nodes).await.expect("nodes").reply else {
+        panic!("no nodes");
+    };
+    let states: Vec<_> = nodes.iter().map(|node| node.state.as_str()).collect();
+    assert_eq!(states, ["alive", "alive", "removed", "alive"]);
+    for agent in agents.into_iter().chain([next]) {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_promoted_becomes_a_server_with_papers_and_a_vote() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let worker = world.join("b", &first, Role::Worker).await;
+    done(first.folder().path(), Request::Promote { node: "b".into() }).await;
+    until("its papers say so", async || worker.role() == Role::Server).await;
+    until("it has a vote", async || first.group().status().voters == [1, 2]).await;
+    until("it can sign", async || {
+        let request = Request::CreateToken { role: Role::Worker, ttl_seconds: None, uses: None };
+        ask(worker.folder().path(), &request).await.is_ok()
+    })
+    .await;
+    done(first.folder().path(), Request::Demote { node: "b".into() }).await;
+    until("it lost its vote", async || first.group().status().voters == [1]).await;
+    worker.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_reaches_every_node_and_new_tokens_pin_the_new_root() {
+    let world = World::new();
+    let agents = world.three().await;
+    let old = crate::world::token(agents[0].folder().path(), Role::Worker).await.root;
+    done(agents[0].folder().path(), Request::RotateAuthority).await;
+    until("the new authority signs", async || {
+        crate::world::token(agents[1].folder().path(), Role::Worker).await.root != old
+    })
+    .await;
+    let newcomer = world.join("d", &agents[1], Role::Worker).await;
+    until("all are alive", async || {
+        let nodes = newcomer.nodes().list(Consistency::Linearizable).await.unwrap_or_default();
+        nodes.len() == 4 && nodes.iter().all(|node| node.alive)
+    })
+    .await;
+    for agent in agents.into_iter().chain([newcomer]) {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_makes_a_cluster_again_after_everything_is_lost() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let cluster = first.identity().cluster;
+    let mut answer = ask(first.folder().path(), &Request::Backup).await.expect("backup");
+    let mut bytes = Vec::new();
+    answer.rest.read_to_end(&mut bytes).await.expect("bytes");
+    first.stop().await;
+    drop(first);
+    let file = world.folder("backup");
+    std::fs::File::create(&file).and_then(|mut file| file.write_all(&bytes)).expect("file");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("address").to_string();
+    drop(listener);
+    let options = RestoreOptions {
+        state: world.folder("r"),
+        name: "r".into(),
+        address: address.clone(),
+        life: Duration::from_secs(3_600),
+    };
+    restore(&file, &options).await.expect("restore");
+    assert!(restore(&file, &options).await.is_err(), "it is in use");
+    let mut start = world.options("r", Start::Resume);
+    start.listen = address;
+    let again = regrow_agent::Agent::start(start).await.expect("start");
+    assert_eq!((again.identity().cluster, again.number().get()), (cluster, 2));
+    let nodes = again.nodes().list(Consistency::Linearizable).await.expect("nodes");
+    assert_eq!(nodes.iter().map(|node| node.removed).collect::<Vec<_>>(), [true, false]);
+    let second = world.join("s", &again, Role::Server).await;
+    until("two voters", async || again.group().status().voters == [2, 3]).await;
+    second.stop().await;
+    again.stop().await;
+    let half = bytes.len() / 2;
+    for end in [0, 5, 20, half, bytes.len() - 1] {
+        std::fs::write(&file, &bytes[..end]).expect("write");
+        let options =
+            RestoreOptions { state: world.folder(&format!("cut-{end}")), ..options.clone() };
+        assert!(restore(&file, &options).await.is_err(), "cut at {end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_goes_on_after_the_others_are_lost_for_good() {
+    let world = World::new();
+    let agents = world.three().await;
+    for agent in &agents {
+        agent.stop().await;
+    }
+    drop(agents);
+    let (identity, _) = recover(&world.folder("b")).await.expect("recover");
+    assert_eq!(identity.name, "b");
+    let alone = world.start("b", Start::Resume).await.expect("start");
+    let nodes = alone.nodes().list(Consistency::Linearizable).await.expect("nodes");
+    assert_eq!(nodes.len(), 3);
+    assert_eq!(alone.group().status().voters, [2]);
+    assert!(world.folder("b").join("recoveries").exists());
+    alone.stop().await;
+}
