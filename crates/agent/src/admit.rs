@@ -140,7 +140,13 @@ impl Admission {
         uses: u32,
     ) -> Result<Secret<String>, AgentError> {
         let (_, rotation) = self.authority().await?;
-        let token = JoinToken::new(rotation.issuer().digest(), role);
+        // While a rotation is under way some servers still show what the old authority signed, and
+        // what the new one signed leads to the old root as well.
+        let root = match &rotation {
+            Rotation::Steady { authority } => authority,
+            Rotation::CrossSigned { old, .. } | Rotation::NewIssuing { old, .. } => old,
+        };
+        let token = JoinToken::new(root.digest(), role);
         let record = regrow_pki::TokenRecord::new(&token, self.clock.now(), life, uses);
         let kept = self.nodes.change(&Command::PutToken(record)).await;
         kept.map_err(|error| AgentError::control("create a token", error))?;
