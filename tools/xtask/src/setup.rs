@@ -32,6 +32,12 @@ const NEEDS: &[Need] = &[
         tests: "the Python example plugin; plugin conformance from outside",
     },
     Need {
+        package: "python3-pip",
+        program: "pip3",
+        reason: "fetches the Consul clients that tests run, into `target/clients`",
+        tests: "py-consul and python-consul against the catalog",
+    },
+    Need {
         package: "curl",
         program: "curl",
         reason: "an HTTP client that is not ours, over unix sockets too",
@@ -56,12 +62,22 @@ const NEEDS: &[Need] = &[
         tests: "multi-process scenarios with partitions",
     },
     Need {
+        package: "etcd-server",
+        program: "etcd",
+        reason: "the coordinator that others run already, and the one we compare ourselves with",
+        tests: "the conformance kit on a real etcd; the manager on etcd",
+    },
+    Need {
         package: "fuse3",
         program: "fusermount3",
         reason: "mounting and unmounting volumes",
         tests: "every test that mounts",
     },
 ];
+
+/// Consul's clients in Python, at the versions that the tests were written for. Both are called
+/// `consul`, so each has a folder of its own under `target/clients`.
+const CLIENTS: &[(&str, &str)] = &[("py-consul", "1.8.0"), ("python-consul", "1.1.0")];
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = args.first() {
@@ -70,6 +86,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let root = process::root()?;
     let packages = ensure_packages(&root);
     let nextest = ensure_nextest(&root);
+    ensure_clients(&root)?;
     print!("{}", missing_report());
     packages?;
     nextest?;
@@ -136,6 +153,29 @@ fn ensure_nextest(root: &Path) -> Result<()> {
         bail!(
             "cargo install ended with {status}; install cargo-nextest by hand and run setup again"
         );
+    }
+    Ok(())
+}
+
+/// Without the network, or without pip, the tests of these clients report themselves as not run.
+fn ensure_clients(root: &Path) -> Result<()> {
+    for (package, version) in CLIENTS {
+        let folder = root.join("target/clients").join(package);
+        if folder.join("consul").is_dir() {
+            println!("setup: {package} is there");
+            continue;
+        }
+        if !process::has_program("python3") {
+            println!("setup: {package} is missing, and there is no python3 to fetch it with");
+            continue;
+        }
+        let wanted = format!("{package}=={version}");
+        let target = folder.to_string_lossy();
+        let pip = ["-m", "pip", "install", "--quiet", "--target", &target, &wanted];
+        let status = process::show_and_run(&mut process::program(root, "python3", pip))?;
+        if !status.success() {
+            println!("setup: pip ended with {status}; the tests of {package} will not run");
+        }
     }
     Ok(())
 }

@@ -157,7 +157,7 @@ async fn a_wait_ends_after_its_time_with_the_same_index() {
     }
 }
 
-/// Not a promise of this test, which runs anywhere: the figure for the record.
+/// The bound is loose, for any machine may run this; the figure that it prints is for the record.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_soon_a_blocked_read_wakes() {
     let catalog = catalog().await;
@@ -183,4 +183,5 @@ async fn how_soon_a_blocked_read_wakes() {
     }
     laps.sort();
     println!("wake-up: p50 {:?}, p95 {:?}, max {:?}", laps[100], laps[190], laps[199]);
+    assert!(laps[100] < Duration::from_secs(1), "a wake-up is a wait: {:?}", laps[100]);
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod blocking;
 mod client;
+mod clients;
 mod golden;
 mod limits;
 mod lone;
