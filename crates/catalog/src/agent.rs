@@ -15,7 +15,7 @@ mod sync;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
@@ -136,6 +136,8 @@ struct Inner {
     /// happen in one order.
     changing: Mutex<()>,
     local: watch::Sender<Arc<Local>>,
+    /// What checks were last said to be, by id: for a catalog that lost it.
+    found: std::sync::Mutex<BTreeMap<String, (Status, String)>>,
 }
 
 impl Agent {
@@ -151,7 +153,8 @@ impl Agent {
             None => Local::default(),
         };
         let local = watch::Sender::new(Arc::new(local));
-        let inner = Inner { client, options, changing: Mutex::new(()), local };
+        let inner =
+            Inner { client, options, changing: Mutex::new(()), local, found: Default::default() };
         let agent = Self { inner: Arc::new(inner) };
         // Listening begins before the first look: what is lost after it is noticed.
         let signals = sync::Signals::of(&agent.inner);
@@ -183,16 +186,10 @@ impl Agent {
     /// # Errors
     /// The check is not registered here, or the catalog did not take it.
     pub async fn report(&self, id: &str, status: Status, output: &str) -> Result<(), AgentError> {
-        let _changing = self.inner.changing.lock().await;
         if !self.local().checks.contains_key(id) {
             return Err(AgentError::UnknownCheck(id.to_owned()));
         }
-        self.inner.local.send_if_modified(|local| {
-            if let Some(check) = Arc::make_mut(local).checks.get_mut(id) {
-                check.last = Some((status, output.to_owned()));
-            }
-            false // definitions are as they were
-        });
+        self.found().insert(id.to_owned(), (status, output.to_owned()));
         let update = Command::UpdateCheck {
             node: self.inner.options.node_name.clone(),
             id: id.to_owned(),
@@ -202,8 +199,12 @@ impl Agent {
         match self.inner.client.execute(&update).await {
             // The catalog lost it: what is entered again has this status.
             Err(ExecuteError::Refused(_)) => self.enter_check(id).await,
-            outcome => outcome.map(drop).map_err(AgentError::from),
+            outcome => Ok(outcome.map(drop)?),
         }
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeMap<String, (Status, String)>> {
+        self.inner.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A registration of the node itself, to be filled.

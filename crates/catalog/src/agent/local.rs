@@ -11,14 +11,14 @@ use crate::model::{CheckSpec, Service, Status};
 pub struct LocalCheck {
     /// As registered, without status and output.
     pub spec: CheckSpec,
-    /// What it last found, as far as known here.
-    pub last: Option<(Status, String)>,
+    /// What it began with, where the registration said so.
+    pub begins: Option<(Status, String)>,
 }
 
 impl LocalCheck {
-    /// As it is entered in a catalog that does not have it.
-    pub fn entering(&self) -> CheckSpec {
-        let (status, output) = self.last.clone().unzip();
+    /// As it is entered in a catalog that does not have it: as last found, else as it began.
+    pub fn entering(&self, found: Option<&(Status, String)>) -> CheckSpec {
+        let (status, output) = found.or(self.begins.as_ref()).cloned().unzip();
         CheckSpec { status, output, ..self.spec.clone() }
     }
 }
@@ -64,16 +64,16 @@ impl Local {
         checks.iter().for_each(|check| self.add_check(check));
     }
 
-    /// Takes a check in. One without a status keeps what was last found.
+    /// Takes a check in. One without a status keeps what it began with.
     pub fn add_check(&mut self, check: &CheckSpec) {
-        let before = self.checks.remove(&check.id).and_then(|before| before.last);
-        let last = match check.status {
+        let before = self.checks.remove(&check.id).and_then(|before| before.begins);
+        let begins = match check.status {
             Some(status) => Some((status, check.output.clone().unwrap_or_default())),
             None => before,
         };
         self.leaving.remove(&Leaving::Check(check.id.clone()));
         let spec = CheckSpec { status: None, output: None, ..check.clone() };
-        self.checks.insert(spec.id.clone(), LocalCheck { spec, last });
+        self.checks.insert(spec.id.clone(), LocalCheck { spec, begins });
     }
 
     /// Takes a service and its checks out.

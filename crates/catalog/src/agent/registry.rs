@@ -146,6 +146,7 @@ impl Agent {
         if let Some(folder) = &self.inner.options.state {
             file::save(folder, &local).await?;
         }
+        self.found().retain(|id, _| local.checks.contains_key(id));
         self.inner.local.send_replace(Arc::new(local));
         Ok(())
     }
@@ -156,6 +157,9 @@ impl Agent {
         registration: Registration,
         before: Arc<Local>,
     ) -> Result<(), AgentError> {
+        let begun = registration.checks.iter().filter(|check| check.status.is_some());
+        let begun: Vec<String> = begun.map(|check| check.id.clone()).collect();
+        self.found().retain(|id, _| !begun.contains(id));
         match self.inner.client.execute(&Command::Register(registration)).await {
             Err(refused @ ExecuteError::Refused(_)) => {
                 self.change(|local| *local = Local::clone(&before)).await?;

@@ -15,6 +15,8 @@ use crate::query::{ReadOptions, Subscription};
 
 /// Longest time between two comparisons.
 const EVERY: Duration = Duration::from_secs(60);
+/// Time between a signal and the comparison: many changes at once are one comparison.
+const SETTLE: Duration = Duration::from_millis(200);
 /// Time to the next try after a comparison that failed.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -49,9 +51,10 @@ impl Signals {
 pub(super) async fn run(inner: Weak<Inner>, mut signals: Signals, entered: bool) {
     let mut wait = if entered { EVERY } else { RETRY };
     loop {
-        // Time passes, or something happened.
-        if !timeout(wait, signals.next()).await.unwrap_or(true) {
-            return;
+        match timeout(wait, signals.next()).await {
+            Ok(false) => return,
+            Ok(true) => tokio::time::sleep(SETTLE).await,
+            Err(_) => {}
         }
         let Some(inner) = inner.upgrade() else { return };
         let outcome = Agent { inner }.converge().await;
@@ -80,7 +83,7 @@ impl Agent {
         for leaving in self.local().leaving.clone() {
             self.forget(leaving).await?;
         }
-        for registration in self.missing(&self.local(), &entry) {
+        for registration in self.missing(&entry) {
             self.inner.client.execute(&Command::Register(registration)).await?;
         }
         if !entry.checks.contains_key(SERF_HEALTH) {
@@ -91,7 +94,8 @@ impl Agent {
     }
 
     /// The registrations that the catalog lacks or has otherwise.
-    fn missing(&self, local: &Local, entry: &NodeEntry) -> Vec<Registration> {
+    fn missing(&self, entry: &NodeEntry) -> Vec<Registration> {
+        let local = self.local();
         let mut missing = Vec::new();
         let server = self.inner.options.server();
         if entry.node.as_ref() != Some(&self.inner.options.node())
@@ -100,50 +104,50 @@ impl Agent {
             missing.push(Registration { service: server, ..self.registration() });
         }
         for service in local.services.values() {
-            let checks = missing_checks(local, entry, &service.id);
+            let checks = self.missing_checks(&local, entry, &service.id);
             if entry.services.get(&service.id) != Some(service) || !checks.is_empty() {
                 let service = Some(service.clone());
                 missing.push(Registration { service, checks, ..self.registration() });
             }
         }
-        let checks = missing_checks(local, entry, "");
+        let checks = self.missing_checks(&local, entry, "");
         if !checks.is_empty() {
             missing.push(Registration { checks, ..self.registration() });
         }
         missing
     }
 
-    /// Enters a check that the catalog lost, with what it last found. Called while `changing` is
-    /// held.
+    /// The checks of a service that the catalog lacks or defines otherwise. What a check found is
+    /// the catalog's to know, where it has the check.
+    fn missing_checks(&self, local: &Local, entry: &NodeEntry, service: &str) -> Vec<CheckSpec> {
+        let mut missing = Vec::new();
+        for check in local.checks.values().filter(|check| check.spec.service_id == service) {
+            let spec = &check.spec;
+            match entry.checks.get(&spec.id) {
+                None => missing.push(check.entering(self.found().get(&spec.id))),
+                Some(found) => {
+                    let same = found.name == spec.name
+                        && found.notes == spec.notes
+                        && found.service_id == spec.service_id
+                        && found.definition == spec.definition;
+                    if !same {
+                        missing.push(spec.clone());
+                    }
+                }
+            }
+        }
+        missing
+    }
+
+    /// Enters a check that the catalog lost, with what it last found.
     pub(super) async fn enter_check(&self, id: &str) -> Result<(), AgentError> {
+        let _changing = self.inner.changing.lock().await;
         let local = self.local();
-        let check = local.checks.get(id).map(super::LocalCheck::entering);
+        let check = local.checks.get(id).map(|check| check.entering(self.found().get(id)));
         let check = check.ok_or_else(|| AgentError::UnknownCheck(id.to_owned()))?;
         let service = local.services.get(&check.service_id).cloned();
         let registration = Registration { service, checks: vec![check], ..self.registration() };
         self.inner.client.execute(&Command::Register(registration)).await?;
         Ok(())
     }
-}
-
-/// The checks of a service that the catalog lacks or defines otherwise. What a check found is the
-/// catalog's to know, where it has the check.
-fn missing_checks(local: &Local, entry: &NodeEntry, service: &str) -> Vec<CheckSpec> {
-    let mut missing = Vec::new();
-    for check in local.checks.values().filter(|check| check.spec.service_id == service) {
-        let spec = &check.spec;
-        match entry.checks.get(&spec.id) {
-            None => missing.push(check.entering()),
-            Some(found) => {
-                let same = found.name == spec.name
-                    && found.notes == spec.notes
-                    && found.service_id == spec.service_id
-                    && found.definition == spec.definition;
-                if !same {
-                    missing.push(spec.clone());
-                }
-            }
-        }
-    }
-    missing
 }

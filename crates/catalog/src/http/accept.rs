@@ -17,8 +17,9 @@ use super::{Shared, route};
 
 /// Pause after the system refused to hand out a connection, as when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Longest time between the first byte of a request and the end of its head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time to the end of a request's head. An idle connection ends after it as well: much
+/// later than clients that keep connections let them rest, so that none meets a closing one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Largest head of a request: a key of the longest allowed, each byte as three, and headers.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 

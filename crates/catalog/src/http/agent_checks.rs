@@ -98,7 +98,7 @@ pub(super) async fn own_checks(call: &Call) -> Result<Vec<Check>, HttpError> {
     let own = local.checks.values().map(|check| {
         let service = local.services.get(&check.spec.service_id);
         entry.checks.get(&check.spec.id).cloned().unwrap_or_else(|| {
-            let spec = check.entering();
+            let spec = check.entering(None);
             Check {
                 node: agent.options().node_name.clone(),
                 id: spec.id,
