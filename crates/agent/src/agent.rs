@@ -1,6 +1,5 @@
 //! The agent: everything that runs on a node, put together.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -28,7 +27,8 @@ use crate::heartbeat::{self, Heard};
 use crate::messages::BeatReply;
 use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
 use crate::plan::{Seen, Wishes};
-use crate::{door, founding, join, lead, renew};
+use crate::starting::{identify, listen, with_port};
+use crate::{door, founding, lead, renew};
 
 /// Number of the control group.
 pub const CONTROL: u32 = 1;
@@ -408,76 +408,6 @@ fn member(
     let removed = removed.clone();
     let refused = Arc::new(move |number: NodeNumber| removed.contains(number));
     Member { credential, roots, refused, clock: clock.clone() }
-}
-
-async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), AgentError> {
-    let failed = |source| AgentError::Listen { address: address.to_owned(), source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    Ok((listener, local))
-}
-
-/// The address with another port, where it has one.
-fn with_port(address: &str, port: u16) -> String {
-    match address.rsplit_once(':') {
-        Some((host, _)) => format!("{host}:{port}"),
-        None => format!("{address}:{port}"),
-    }
-}
-
-async fn identify(
-    folder: &Folder,
-    options: &AgentOptions,
-    listening: SocketAddr,
-    clock: &Clock,
-) -> Result<Identity, AgentError> {
-    if let Some(identity) = folder.identity()? {
-        if let Start::Join { token, .. } = &options.start {
-            let (_, roots) = folder.keys()?;
-            let ours = roots.iter().any(|root| regrow_pki::RootDigest::of(root) == token.root);
-            if !ours {
-                return Err(AgentError::OtherCluster { ours: identity.cluster });
-            }
-        }
-        return Ok(identity);
-    }
-    match &options.start {
-        Start::Resume => Err(AgentError::NoIdentity { path: folder.path().to_owned() }),
-        Start::Bootstrap => {
-            let address = advertised(options, listening, None)?;
-            founding::begin(folder, &options.name, &address, clock, options.life)
-        }
-        Start::Join { token, server } => {
-            let address = advertised(options, listening, Some(server))?;
-            join::join(folder, token, server, &options.name, &address, clock).await
-        }
-    }
-}
-
-/// Where the others reach this node: as told, as it listens, or as it would go to `server`.
-fn advertised(
-    options: &AgentOptions,
-    listening: SocketAddr,
-    server: Option<&str>,
-) -> Result<String, AgentError> {
-    if let Some(address) = &options.advertise {
-        return Ok(address.clone());
-    }
-    if !listening.ip().is_unspecified() {
-        return Ok(listening.to_string());
-    }
-    let unknown = AgentError::keys(
-        "find out where the others reach this node",
-        "no network tells; give --advertise HOST:PORT",
-    );
-    // Nothing is sent: connecting only chooses the way.
-    let own = |to: &str| -> Option<IpAddr> {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    let ip = own(server.unwrap_or("192.0.2.1:9")).ok_or(unknown)?;
-    Ok(SocketAddr::new(ip, listening.port()).to_string())
 }
 
 /// The control group's log and tables in the state folder.

@@ -34,6 +34,7 @@ mod join;
 mod lead;
 mod messages;
 mod renew;
+mod starting;
 
 pub use agent::{Agent, AgentOptions, CONTROL, Observer, Start};
 pub use backup::{BackupHead, RestoreOptions, recover, restore};

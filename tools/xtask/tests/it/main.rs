@@ -80,7 +80,7 @@ fn faults() -> Vec<Fault> {
         fault(
             "crates/ids/Cargo.toml",
             manifest("ids", "regrow-plugin.workspace = true\n"),
-            "crates/ids/Cargo.toml:11: `ids` (floor 0) imports `plugin` (floor 2)",
+            "crates/ids/Cargo.toml:11: `ids` (floor 0) imports `plugin` (floor 3)",
         ),
         fault(
             "crates/plugin/Cargo.toml",
