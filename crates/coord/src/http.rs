@@ -229,7 +229,7 @@ mod tests {
     async fn a_server_that_says_nothing_may_have_done_it() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let server = format!("http://{}", silent.local_addr().expect("address"));
-        let limit = Duration::from_millis(200);
+        let limit = Duration::from_secs(1);
         let http = Http::new("etcd", &[server], None, limit).expect("settings");
         let failed = http.ask(|client: &Client, url: &str| client.get(url)).await;
         assert!(matches!(failed, Err(Failure::NoAnswer(_))), "{failed:?}");

@@ -126,7 +126,9 @@ impl Keeper {
                 return;
             }
             let renewal = self.coordinator.keep_alive(self.lease.id);
-            match tokio::time::timeout_at(until, renewal).await {
+            // One that hangs must not take the time of those after it.
+            let patience = until.min(asked + self.lease.ttl / RENEWALS);
+            match tokio::time::timeout_at(patience, renewal).await {
                 Ok(Ok(lease)) => {
                     self.asked = asked;
                     due = asked + lease.ttl / RENEWALS;
@@ -141,7 +143,7 @@ impl Keeper {
                     tracing::warn!(%error, lease = %self.lease.id, "lease lost");
                     return;
                 }
-                Err(_) => return,
+                Err(_) => due = Instant::now(),
             }
         }
     }

@@ -2,6 +2,7 @@
 //! watches, leases, and elections with a fence that only grows.
 //!
 //! One trait, [`Coordinator`], with four backends: [`Quorum`] on our own consensus, the same alone
+//! in memory ([`Quorum::memory`]), [`Etcd`] and [`Consul`]. One conformance kit,
 //! [`conformance`], holds them to the same behaviour; where one cannot, its [`Capabilities`] say so.
 //! [`Election`] is made of keys and leases and so the same on all of them.
 //!
@@ -12,6 +13,7 @@
 
 pub mod conformance;
 
+mod consul;
 mod coordinator;
 mod election;
 mod entry;
@@ -26,6 +28,7 @@ mod retry;
 mod txn;
 mod watch;
 
+pub use consul::{Consul, ConsulSettings};
 pub use coordinator::{Capabilities, Coordinator, Events, Limits};
 pub use election::{Candidacy, Election, Leader, Leading, Standing};
 pub use entry::{Entry, Got, Listing, Query};

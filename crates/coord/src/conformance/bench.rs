@@ -38,6 +38,7 @@ pub(super) fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Checked {
 }
 
 /// Fails unless two things are equal.
+#[expect(clippy::needless_pass_by_value, reason = "what is compared is made for the comparison")]
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Checked {
     ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
 }

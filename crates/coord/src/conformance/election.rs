@@ -67,8 +67,9 @@ async fn candidates_lead_in_the_order_in_which_they_came(bench: Bench) -> Checke
     let mut order = Vec::new();
     let first = bench.lead("0").await?;
     let (sender, mut turns) = tokio::sync::mpsc::unbounded_channel();
-    for number in 1..4 {
-        let election = bench.election(if number % 2 == 0 { &bench.a } else { &bench.b })?;
+    for number in 1..4_usize {
+        let election =
+            bench.election(if number.is_multiple_of(2) { &bench.a } else { &bench.b })?;
         let sender = sender.clone();
         tokio::spawn(async move {
             let led = election.campaign(text(number), term).await;

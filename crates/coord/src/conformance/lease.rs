@@ -139,8 +139,8 @@ async fn a_lease_without_keys_ends_too(bench: Bench) -> Checked {
 
 async fn leases_have_names_of_their_own(bench: Bench) -> Checked {
     let mut names = BTreeSet::new();
-    for number in 0..20 {
-        let client = if number % 2 == 0 { &bench.a } else { &bench.b };
+    for number in 0..20_usize {
+        let client = if number.is_multiple_of(2) { &bench.a } else { &bench.b };
         let lease = client.grant(bench.ttl()).await?.id;
         client.revoke(lease).await?;
         ensure(names.insert(lease), || format!("{lease} was given twice"))?;

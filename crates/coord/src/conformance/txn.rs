@@ -218,7 +218,7 @@ async fn a_counter_of_two_clients_loses_nothing(bench: Bench) -> Checked {
 
 async fn one_of_many_makes_a_key(bench: Bench) -> Checked {
     let make = async |number: usize| -> Checked<bool> {
-        let client = if number % 2 == 0 { &bench.a } else { &bench.b };
+        let client = if number.is_multiple_of(2) { &bench.a } else { &bench.b };
         let key = bench.key("k")?;
         let txn = Txn::new().when(Compare::Absent(key.clone())).put(key, text(number));
         Ok(client.transact(&txn).await?.succeeded)

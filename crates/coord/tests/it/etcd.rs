@@ -28,7 +28,7 @@ async fn a_real_etcd_passes_every_check() {
 
 fn impatient(endpoints: Vec<String>) -> Etcd {
     let prefix = Prefix::new("regrow/").expect("prefix");
-    let deadline = Duration::from_millis(500);
+    let deadline = Duration::from_secs(1);
     Etcd::new(EtcdSettings { endpoints, prefix, deadline, tls: None }).expect("settings")
 }
 

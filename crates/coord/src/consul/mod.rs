@@ -1,0 +1,254 @@
+//! The backend on Consul's HTTP API: Consul itself from 1.9 on, or our own catalog.
+//!
+//! What Consul cannot do, and what follows from it:
+//! - *Changes between two looks are not kept.* Watches are blocking queries, so they are
+//!   [`Events::Coalesced`], and one from the past is compacted at once.
+//! - *A deletion has no revision of its own in an answer.* The revision of a transaction that only
+//!   deletes is one not before it, so a watch from behind it may leave out what others did in
+//!   between; a watch from behind a list does not.
+//! - *Transactions have no second branch and compare less.* They are read, decided here, and sent
+//!   with checks that nothing changed; see [`plan`]. Under contention they are tried again until the
+//!   deadline.
+//! - *Sessions last 10 s at least and end up to twice their time late.*
+//!
+//! Leases are sessions with behaviour `delete`, without checks and without lock-delay: holders give
+//! up by their own clock, and what must be safe compares the fence. The fence is the creation index
+//! of the leader's key, as on the other backends; Consul's `LockIndex` is not used, since it counts
+//! for one key only and restarts with it.
+
+mod plan;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use regrow_consensus::Consistency;
+use regrow_ids::Revision;
+use tokio::time::Instant;
+
+use crate::consul::plan::{Fate, Names, Seen, differences};
+use crate::consul::requests::Requests;
+use crate::coordinator::{Capabilities, Coordinator, Events, Limits};
+use crate::entry::{Entry, Listing, Query};
+use crate::error::{CoordError, Invalid, WatchError};
+use crate::key::{Key, Prefix, Span};
+use crate::lease::{Lease, LeaseId};
+use crate::retry::Retry;
+use crate::txn::{Txn, TxnReply};
+use crate::watch::{Batch, Change, Watch};
+
+/// What Consul accepts: transactions of 64 operations, of which each of ours may need three, in
+/// bodies of 512 KiB, in which values grow by a third.
+const LIMITS: Limits = Limits {
+    value_bytes: 256 << 10,
+    transaction_bytes: 320 << 10,
+    operations: 20,
+    shortest_ttl: Duration::from_secs(10),
+    longest_ttl: Duration::from_secs(24 * 60 * 60),
+};
+
+/// How long Consul holds a question whose answer has not changed.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// What a Consul backend needs to know.
+#[derive(Clone, Debug)]
+pub struct ConsulSettings {
+    /// Base URLs of agents, as `http://127.0.0.1:8500`. They are tried in turn.
+    pub endpoints: Vec<String>,
+    /// What all keys begin with in Consul.
+    pub prefix: Prefix,
+    /// The ACL token, where one is needed.
+    pub token: Option<String>,
+    /// How long a call may take.
+    pub deadline: Duration,
+    /// Whom to trust and as whom to come, for `https` agents.
+    pub tls: Option<rustls::ClientConfig>,
+}
+
+/// A coordinator on Consul.
+pub struct Consul {
+    requests: Arc<Requests>,
+    deadline: Duration,
+}
+
+impl Consul {
+    /// A coordinator on the cluster of some agents. Sends nothing yet.
+    ///
+    /// # Errors
+    /// The settings are wrong.
+    pub fn new(settings: ConsulSettings) -> Result<Self, Invalid> {
+        let deadline = settings.deadline;
+        Ok(Self { requests: Arc::new(Requests::new(settings)?), deadline })
+    }
+
+    fn names(&self) -> &Names {
+        self.requests.names()
+    }
+
+    /// Reads the keys that a transaction looks at.
+    async fn look(&self, txn: &Txn) -> Result<Seen, CoordError> {
+        let look = async |key: Key| {
+            let span = Span::One(key.clone());
+            let state = self.requests.read(&span, Consistency::Linearizable, None).await?;
+            Ok::<_, CoordError>((key, state.entries.into_iter().next()))
+        };
+        // Few at a time: an agent bounds the connections of a client.
+        stream::iter(plan::looked_at(txn))
+            .map(look)
+            .buffered(4)
+            .collect::<Vec<_>>()
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    /// The revision after a transaction that wrote nothing which has one.
+    async fn revision_now(&self) -> Result<Revision, CoordError> {
+        let all = Span::all();
+        Ok(self.requests.read(&all, Consistency::Linearizable, None).await?.revision)
+    }
+
+    async fn try_transact(&self, txn: &Txn) -> Result<Option<TxnReply>, CoordError> {
+        const DOING: &str = "execute transaction";
+        let seen = self.look(txn).await?;
+        let plan = plan::plan(self.names(), txn, &seen, rand::random());
+        let answer = self.requests.transact(&plan).await?;
+        let revision = match plan::fate(&plan, answer) {
+            Fate::Done(Some(revision)) => revision,
+            Fate::Done(None) => self.after(DOING, plan.operations.len() > plan.checks).await?,
+            Fate::Changed => return Ok(None),
+            Fate::NoLease(lease) => return Err(CoordError::UnknownLease { doing: DOING, lease }),
+            Fate::Refused(reason) => return Err(CoordError::Refused { doing: DOING, reason }),
+        };
+        Ok(Some(TxnReply { succeeded: plan.succeeded, revision, found: plan.found }))
+    }
+
+    /// The revision to tell where the answer has none. When that fails after a deletion, the
+    /// deletion was executed all the same.
+    async fn after(&self, doing: &'static str, wrote: bool) -> Result<Revision, CoordError> {
+        let told = self.revision_now().await;
+        told.map_err(|error| match wrote {
+            true => CoordError::Unknown { doing, reason: error.to_string() },
+            false => error,
+        })
+    }
+}
+
+#[async_trait]
+impl Coordinator for Consul {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "consul", limits: LIMITS, events: Events::Coalesced, lease_tenths: 20 }
+    }
+
+    async fn range(&self, query: &Query) -> Result<Listing, CoordError> {
+        query.check()?;
+        let state = self.requests.read(&query.span, query.consistency, None).await?;
+        let behind = |entry: &Entry| query.after.as_ref().is_none_or(|after| entry.key > *after);
+        let mut entries: Vec<_> = state.entries.into_iter().filter(behind).collect();
+        let more = entries.len() > query.limit;
+        entries.truncate(query.limit);
+        Ok(Listing { entries, more, revision: state.revision })
+    }
+
+    async fn transact(&self, txn: &Txn) -> Result<TxnReply, CoordError> {
+        txn.check(&LIMITS)?;
+        let until = Instant::now() + self.deadline;
+        let mut retry = Retry::default();
+        loop {
+            if let Some(reply) = self.try_transact(txn).await? {
+                return Ok(reply);
+            }
+            if Instant::now() >= until {
+                let reason = "others changed its keys again and again".into();
+                return Err(CoordError::Unavailable { doing: "execute transaction", reason });
+            }
+            retry.wait().await;
+        }
+    }
+
+    async fn watch(&self, span: &Span, from: Revision) -> Result<Watch, CoordError> {
+        let state = self.requests.read(span, Consistency::Linearizable, None).await?;
+        if from <= state.revision {
+            let oldest = state.revision.next();
+            let compacted = Err(WatchError::Compacted { oldest });
+            return Ok(Watch::new(stream::iter([compacted]).boxed()));
+        }
+        let modified = |entry: &Entry| (entry.key.clone(), entry.modified);
+        let place = Place {
+            requests: self.requests.clone(),
+            span: span.clone(),
+            from,
+            at: state.revision,
+            known: state.entries.iter().map(modified).collect(),
+        };
+        let batches = stream::unfold(Some(place), async |place| {
+            let mut place = place?;
+            match place.next().await {
+                Ok(batch) => Some((Ok(batch), Some(place))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(Watch::new(batches.boxed()))
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease, CoordError> {
+        LIMITS.check_ttl(ttl)?;
+        // Consul keeps nanoseconds; whole milliseconds are what all backends keep.
+        let millis = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let ttl = Duration::from_millis(millis);
+        let id = self.requests.create_session(ttl).await?;
+        Ok(Lease { id, ttl })
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<Lease, CoordError> {
+        let ttl = self.requests.renew_session(lease).await?;
+        Ok(Lease { id: lease, ttl })
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), CoordError> {
+        self.requests.destroy_session(lease).await
+    }
+}
+
+/// Where a watcher is.
+struct Place {
+    requests: Arc<Requests>,
+    span: Span,
+    /// Changes before this revision are not wanted.
+    from: Revision,
+    /// What was seen last, and up to where.
+    at: Revision,
+    known: BTreeMap<Key, Revision>,
+}
+
+impl Place {
+    async fn next(&mut self) -> Result<Batch, WatchError> {
+        let lost = |reason: String| WatchError::Lost { reason };
+        loop {
+            let wait = Some((self.at, WAIT));
+            let read = self.requests.read(&self.span, Consistency::Linearizable, wait).await;
+            let state = read.map_err(|error| lost(error.to_string()))?;
+            if state.revision < self.at {
+                return Err(lost(format!("Consul's index fell back to {}", state.revision)));
+            }
+            let moved = state.revision > self.at;
+            let mut changes = differences(&self.known, &state.entries);
+            self.at = state.revision;
+            self.known =
+                state.entries.into_iter().map(|entry| (entry.key, entry.modified)).collect();
+            if state.revision < self.from {
+                continue;
+            }
+            changes.retain(|change| match change {
+                Change::Put(entry) => entry.modified >= self.from,
+                Change::Delete(_) => true,
+            });
+            if moved || !changes.is_empty() {
+                return Ok(Batch { revision: self.at, changes });
+            }
+        }
+    }
+}
