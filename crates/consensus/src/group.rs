@@ -20,15 +20,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use openraft::RaftState;
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use regrow_journal::Stream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::machine::Machines;
-use crate::raft::{Command, Engine, ImageReader, Log, Network, Store};
+use crate::raft::{Command, Engine, ImageReader, Log, Network, Store, Types};
 use crate::replica::{
     Consistency, Leadership, Outcome, ProposeError, ReadError, Replica, Snapshot, Status,
 };
@@ -127,6 +128,7 @@ impl Group {
         let started =
             Engine::new(options.node, Arc::new(config), network, Log::new(log), store.clone());
         let engine = started.await.map_err(|error| unusable(error.to_string()))?;
+        stand_if_alone(&engine, options.node).await.map_err(|error| unusable(error.to_string()))?;
         let this = Arc::new(Self {
             reads: Reads::start(&engine),
             clock: Clock::default(),
@@ -196,7 +198,7 @@ impl Group {
     }
 
     /// An image of everything acknowledged before the call, for a backup: chunks that
-    /// [`offline::restore`](crate::offline::restore) reads, one behind the other.
+    /// [`offline::fill`](crate::offline::fill) reads, one behind the other.
     ///
     /// # Errors
     /// Nobody leads.
@@ -262,6 +264,17 @@ impl Group {
         // The sender lives as long as this does.
         let _ = timeout(AGAIN, changes.changed()).await;
     }
+}
+
+/// Nobody else can lead, so there is nobody to wait for.
+async fn stand_if_alone(engine: &Engine, node: u64) -> Result<(), Fatal<Types>> {
+    let alone = move |state: &RaftState<Types>| {
+        state.membership_state.effective().voter_ids().eq(std::iter::once(node))
+    };
+    if engine.with_raft_state(alone).await? {
+        engine.trigger().elect(false).await?;
+    }
+    Ok(())
 }
 
 impl Drop for Group {

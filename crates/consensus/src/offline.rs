@@ -1,5 +1,5 @@
-//! What is done to a member's storage while it does not run: taking over a backup, and going on
-//! alone after a majority was lost for good.
+//! What is done to a member's storage while it does not run: taking over a backup, and going on alone
+//! after a majority was lost for good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -8,30 +8,29 @@ use crate::group::{GroupError, Storage};
 use crate::raft::{
     Applied, Entry, Log, LogId, Member, Membership, Types, Vote, next_in_term, read_image,
 };
-use crate::tables::{Edit as _, Flush, TableError};
+use crate::tables::{Edit as _, Flush, TableError, View};
 use openraft::impls::leader_id_std::LeaderId;
 use openraft::storage::RaftLogStorage as _;
 use openraft::type_config::TypeConfigExt as _;
 use openraft::vote::{RaftLeaderId as _, RaftVote as _};
 use openraft::{EntryPayload, RaftLogReader as _};
 
-/// Fills empty storage with an image and makes this node the only voter of what it holds.
+/// Fills empty storage with an image. [`recover`] then makes a node the only voter of what it holds.
 ///
 /// # Errors
 /// The storage is not empty, the image is damaged, or the disk failed. The storage is then of no
 /// use: remove it.
-pub async fn restore(
+pub async fn fill(
     storage: &Storage,
     group: u32,
-    node: u64,
-    address: &str,
     image: &mut (dyn Read + Send),
 ) -> Result<(), GroupError> {
     let unusable = |reason: String| GroupError::Storage { group, reason };
     let applied =
-        Applied::load(&storage.tables.view().map_err(|error| unusable(error.to_string()))?)
-            .map_err(|error| unusable(error.to_string()))?;
-    if applied.id.is_some() || storage.log.last().is_some() || storage.log.purged().is_some() {
+        |view: &dyn View| Applied::load(view).map_err(|error| unusable(error.to_string()));
+    let view = || storage.tables.view().map_err(|error| unusable(error.to_string()));
+    let log = &storage.log;
+    if applied(&view()?)?.id.is_some() || log.last().is_some() || log.purged().is_some() {
         return Err(unusable("it is in use; restore into an empty folder".into()));
     }
     let written = storage.tables.write(Flush::Now, |tables| {
@@ -39,14 +38,11 @@ pub async fn restore(
             .map_err(|error| TableError::Store { doing: "restore", reason: error.to_string() })
     });
     written.map_err(|error| unusable(error.to_string()))?;
-    let view = storage.tables.view().map_err(|error| unusable(error.to_string()))?;
-    let applied = Applied::load(&view).map_err(|error| unusable(error.to_string()))?;
-    let Some(last) = applied.id else {
+    let Some(last) = applied(&view()?)?.id else {
         return Err(unusable("the image is empty".into()));
     };
-    let mut log = Log::new(storage.log.clone());
-    log.purge(last).await.map_err(|error| unusable(error.to_string()))?;
-    alone(&mut log, group, node, address, last).await
+    let purged = Log::new(storage.log.clone()).purge(last).await;
+    purged.map_err(|error| unusable(error.to_string()))
 }
 
 /// Makes this node the only voter of the group whose other members are lost for good.

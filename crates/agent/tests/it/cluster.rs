@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use regrow_agent::door::{Reply, Request, ask};
-use regrow_agent::{RestoreOptions, Start, recover, restore};
+use regrow_agent::{Agent, AgentOptions, RestoreOptions, Start, recover, restore};
 use regrow_consensus::{Consistency, Replica as _};
 use regrow_pki::Role;
 use tokio::io::AsyncReadExt as _;
@@ -85,6 +85,31 @@ async fn a_worker_that_is_promoted_becomes_a_server_with_papers_and_a_vote() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_lost_for_good_is_replaced_by_a_worker() {
+    let world = World::new();
+    let patience = |options: &mut AgentOptions| {
+        options.wishes.replace_after = Some(Duration::from_secs(7));
+    };
+    let mut first = world.options("a", Start::Bootstrap);
+    patience(&mut first);
+    let first = Agent::start(first).await.expect("bootstrap");
+    let mut others = Vec::new();
+    for (name, role) in [("b", Role::Server), ("c", Role::Server), ("w", Role::Worker)] {
+        let token = crate::world::token(first.folder().path(), role).await;
+        let mut options = world.options(name, Start::Join { token, server: first.address() });
+        patience(&mut options);
+        others.push(Agent::start(options).await.expect("join"));
+    }
+    until("three voters", async || first.group().status().voters == [1, 2, 3]).await;
+    others.remove(1).stop().await;
+    until("the worker has its vote", async || first.group().status().voters == [1, 2, 4]).await;
+    assert_eq!(others[1].role(), Role::Server);
+    for agent in others.into_iter().chain([first]) {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_reaches_every_node_and_newcomers_still_get_in() {
     let world = World::new();
     let agents = world.three().await;
@@ -139,7 +164,7 @@ async fn a_backup_makes_a_cluster_again_after_everything_is_lost() {
     assert!(restore(&file, &options).await.is_err(), "it is in use");
     let mut start = world.options("r", Start::Resume);
     start.listen = address;
-    let again = regrow_agent::Agent::start(start).await.expect("start");
+    let again = Agent::start(start).await.expect("start");
     assert_eq!((again.identity().cluster, again.number().get()), (cluster, 2));
     let nodes = again.nodes().list(Consistency::Linearizable).await.expect("nodes");
     assert_eq!(nodes.iter().map(|node| node.removed).collect::<Vec<_>>(), [true, false]);

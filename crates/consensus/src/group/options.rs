@@ -54,6 +54,9 @@ impl GroupOptions {
             max_in_snapshot_log_to_keep: self.keep,
             // A member that was cut off must not depose a leader that the others follow.
             enable_pre_vote: Some(true),
+            // A leader that restarts does not know what it had committed: its tables are older than
+            // what it acknowledged, and reads in the same term would show that. It stands again.
+            enable_leader_restore: Some(false),
             ..openraft::Config::default()
         };
         config.validate().map_err(|error| error.to_string())

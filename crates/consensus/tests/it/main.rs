@@ -8,3 +8,4 @@ mod local;
 mod offline;
 mod tables;
 mod tally;
+mod wired;

@@ -15,8 +15,9 @@ async fn a_backup_is_taken_over_by_a_new_cluster_of_one() {
     let image: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.expect("chunk")).collect();
     let mut next = Cluster::new();
     let (_journal, storage) = next.storage(9);
-    offline::restore(&storage, 1, 9, "node-9", &mut image.as_slice()).await.expect("restore");
-    let again = offline::restore(&storage, 1, 9, "node-9", &mut image.as_slice()).await;
+    offline::fill(&storage, 1, &mut image.as_slice()).await.expect("fill");
+    offline::recover(&storage, 1, 9, "node-9").await.expect("recover");
+    let again = offline::fill(&storage, 1, &mut image.as_slice()).await;
     assert!(again.is_err(), "it is in use");
     drop(_journal);
     next.start(9).await;
@@ -38,10 +39,10 @@ async fn a_damaged_backup_is_refused() {
         let mut damaged = image.clone();
         damaged[at] ^= 1;
         let (_journal, storage) = Cluster::new().storage(9);
-        let done = offline::restore(&storage, 1, 9, "n", &mut damaged.as_slice()).await;
+        let done = offline::fill(&storage, 1, &mut damaged.as_slice()).await;
         assert!(done.is_err(), "byte {at}");
         let (_journal, storage) = Cluster::new().storage(9);
-        let done = offline::restore(&storage, 1, 9, "n", &mut &image[..at]).await;
+        let done = offline::fill(&storage, 1, &mut &image[..at]).await;
         assert!(done.is_err(), "cut at {at}");
     }
 }
