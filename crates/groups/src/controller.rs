@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
-use regrow_ids::{GroupId, InstanceId};
+use regrow_ids::{Fence, GroupId, InstanceId};
 use regrow_plugin::spi::{
     Description, DestroyReason, Flavor, Health, Index, Instance, InstanceSpec, Tags, tags,
 };
-use regrow_plugin::{Effect, Lookup, PluginError};
+use regrow_plugin::{Effect, Lookup, Mandate, PluginError};
 use regrow_reconcile::intents::Intent;
 use regrow_reconcile::{Budget, Controller, Moment, Plan, Quality, Report, Sighting};
 use tokio::time::timeout;
 
 use crate::config::GroupConfig;
 use crate::plan::plan;
+use crate::service::Mandated;
 use crate::state::{
     Answer, DirectQuestion, GroupState, Outcome, Question, SLOT_TAG, Slot, Subject,
 };
@@ -30,12 +31,13 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The effects of group control: calls to flavor and instance plugins.
 pub struct GroupController {
     plugins: Arc<dyn Lookup>,
+    authority: Arc<Mandated>,
 }
 
 impl GroupController {
     /// Calls the plugins that the lookup finds.
-    pub fn new(plugins: Arc<dyn Lookup>) -> Self {
-        Self { plugins }
+    pub(crate) fn new(plugins: Arc<dyn Lookup>, authority: Arc<Mandated>) -> Self {
+        Self { plugins, authority }
     }
 
     /// The plugins.
@@ -96,6 +98,21 @@ impl GroupController {
             .buffer_unordered(QUESTIONS_IN_PARALLEL)
             .collect()
             .await
+    }
+
+    async fn act(&self, step: &GroupStep) -> Result<Outcome, PluginError> {
+        match &step.action {
+            Action::Create { slot, sequence, config } => {
+                self.create(step, slot, *sequence, config).await
+            }
+            Action::Adopt { description, config } => self.adopt(description, config).await,
+            Action::Destroy { description, config, reason, drain, .. } => {
+                self.destroy(description, config, *reason, *drain).await
+            }
+            Action::Spare { description, config } => {
+                self.drain(description, config).await.map(|()| Outcome::Done)
+            }
+        }
     }
 
     async fn create(
@@ -272,6 +289,9 @@ fn stamp(
 ) -> InstanceSpec {
     spec.tags.extend(member_tags(config, slot));
     spec.tags.insert(tags::STEP_KEY.to_owned(), step.key.as_str().to_owned());
+    if let Some(mandate) = Mandate::current() {
+        spec.tags.insert(tags::FENCE.to_owned(), mandate.fence.to_string());
+    }
     if let Slot::Number(number) = slot {
         spec.tags.insert(SLOT_TAG.to_owned(), number.to_string());
     }
@@ -295,9 +315,10 @@ impl Controller for GroupController {
         state.question(now)
     }
 
-    async fn observe(&self, _key: &GroupId, question: Question) -> Answer {
+    async fn observe(&self, _: &GroupId, question: Question, fence: Option<Fence>) -> Answer {
         let plugin = question.config.document.instance.plugin.clone();
-        self.look(question)
+        let mandate = fence.and_then(|fence| self.authority.mandate(fence));
+        Mandate::scope(mandate, self.look(question))
             .await
             .unwrap_or_else(|fault| Answer::failed(format!("list instances of {plugin}: {fault}")))
     }
@@ -314,19 +335,8 @@ impl Controller for GroupController {
         state.start(steps, now);
     }
 
-    async fn execute(&self, _key: &GroupId, step: &GroupStep) -> Outcome {
-        let done = match &step.action {
-            Action::Create { slot, sequence, config } => {
-                self.create(step, slot, *sequence, config).await
-            }
-            Action::Adopt { description, config } => self.adopt(description, config).await,
-            Action::Destroy { description, config, reason, drain, .. } => {
-                self.destroy(description, config, *reason, *drain).await
-            }
-            Action::Spare { description, config } => {
-                self.drain(description, config).await.map(|()| Outcome::Done)
-            }
-        };
+    async fn execute(&self, _key: &GroupId, step: &GroupStep, fence: Fence) -> Outcome {
+        let done = Mandate::scope(self.authority.mandate(fence), self.act(step)).await;
         done.unwrap_or_else(|fault| Outcome::Failed {
             effect: fault.effect(),
             why: fault.to_string(),

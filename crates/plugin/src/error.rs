@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use regrow_ids::Fence;
+
 /// A failed call to a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
@@ -39,6 +41,19 @@ pub enum PluginError {
         /// What happened to the connection.
         reason: String,
     },
+    /// Another leader was here already; the call was not made.
+    #[error(
+        "call {object} under fence {fence}: a leader with fence {newest} was here already; another \
+         replica leads now"
+    )]
+    Stale {
+        /// The object.
+        object: String,
+        /// Fence of the call.
+        fence: Fence,
+        /// Newest fence that the plugin has seen.
+        newest: Fence,
+    },
     /// The peer does not speak the protocol, or not the version that we need.
     #[error("{0}")]
     Protocol(String),
@@ -65,7 +80,7 @@ impl PluginError {
     pub const fn effect(&self) -> Effect {
         match self {
             Self::Refused(_) => Effect::Refused,
-            Self::NotFound(_) | Self::Unreachable { .. } => Effect::None,
+            Self::NotFound(_) | Self::Unreachable { .. } | Self::Stale { .. } => Effect::None,
             Self::TimedOut { .. } | Self::Broken { .. } | Self::Protocol(_) => Effect::Unknown,
         }
     }

@@ -9,7 +9,7 @@
 //!
 //! Where to start reading: [`spi`] for the interfaces, [`Plugin`] for what a process offers,
 //! [`wire`] for the table of methods, [`server`] and [`client`] for the two ends of a call,
-//! [`discovery`] for how names become sockets, [`topics`] for how hints about instances travel, and
+//! [`discovery`] for how names become sockets, [`fence`] for how calls of old leaders are refused, [`topics`] for how hints about instances travel, and
 //! [`conformance`] for the checks that a plugin of any language can be put through.
 
 mod buffers;
@@ -17,6 +17,7 @@ pub mod client;
 pub mod conformance;
 pub mod discovery;
 pub mod error;
+pub mod fence;
 mod growing;
 mod lookup;
 mod objects;
@@ -30,6 +31,7 @@ pub mod wire;
 pub use client::{Client, Timeouts};
 pub use discovery::{Directory, Endpoint, RemotePlugins, SocketPlugins};
 pub use error::{Effect, PluginError};
+pub use fence::Mandate;
 pub use lookup::{Lookup, Registry};
 pub use objects::{
     DEFAULT_OBJECT, FixedObjects, FunctionInfo, Functions, Objects, Plugin, Vendor, keyed, typed,

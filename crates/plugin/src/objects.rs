@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use regrow_ids::PluginName;
 
+use crate::fence::{FencedObjects, Gate};
 use crate::spi::{
     Controller, Events, Flavor, Group, Instance, Interface, L4, Metadata, Resource, Stack,
     Updatable,
@@ -158,6 +159,8 @@ macro_rules! plugin {
             name: String,
             vendor: Option<Vendor>,
             functions: Option<Arc<dyn Fn() -> Functions + Send + Sync>>,
+            /// Refuses what a leader of before still sends.
+            gate: Arc<Gate>,
             $($(#[$doc])* $field: Option<Arc<dyn Objects<dyn $object>>>,)*
         }
 
@@ -211,14 +214,24 @@ plugin! {
     updatables: Updatable => Updatable;
 }
 
+/// Puts objects behind the gate of their plugin, where they are called by leaders.
+macro_rules! stored {
+    ($plugin:ident, $objects:ident, fenced) => {
+        Arc::new(FencedObjects::new($objects, &$plugin.gate))
+    };
+    ($plugin:ident, $objects:ident, open) => {
+        Arc::new($objects)
+    };
+}
+
 macro_rules! with_objects {
-    ($($(#[$doc:meta])* $method:ident($field:ident: $object:ident);)*) => {
+    ($($(#[$doc:meta])* $method:ident($field:ident: $object:ident) $access:ident;)*) => {
         impl Plugin {
             $(
                 $(#[$doc])*
                 #[must_use]
                 pub fn $method(mut self, objects: impl Objects<dyn $object> + 'static) -> Self {
-                    self.$field = Some(Arc::new(objects));
+                    self.$field = Some(stored!(self, objects, $access));
                     self
                 }
             )*
@@ -228,25 +241,25 @@ macro_rules! with_objects {
 
 with_objects! {
     /// Offers `Controller` objects.
-    with_controllers(controllers: Controller);
+    with_controllers(controllers: Controller) fenced;
     /// Offers `Event` objects.
-    with_events(events: Events);
+    with_events(events: Events) open;
     /// Offers `Flavor` objects.
-    with_flavors(flavors: Flavor);
+    with_flavors(flavors: Flavor) fenced;
     /// Offers `Group` objects.
-    with_groups(groups: Group);
+    with_groups(groups: Group) fenced;
     /// Offers `Instance` objects.
-    with_instances(instances: Instance);
+    with_instances(instances: Instance) fenced;
     /// Offers `L4` objects.
-    with_l4s(l4s: L4);
+    with_l4s(l4s: L4) fenced;
     /// Offers `Metadata` objects.
-    with_metadata(metadata: Metadata);
+    with_metadata(metadata: Metadata) open;
     /// Offers `Resource` objects.
-    with_resources(resources: Resource);
+    with_resources(resources: Resource) fenced;
     /// Offers `Stack` objects.
-    with_stacks(stacks: Stack);
+    with_stacks(stacks: Stack) open;
     /// Offers `Updatable` objects.
-    with_updatables(updatables: Updatable);
+    with_updatables(updatables: Updatable) fenced;
 }
 
 impl Plugin {

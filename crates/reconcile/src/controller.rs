@@ -1,6 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use regrow_ids::Fence;
 
 use crate::intents::Intent;
 use crate::{Budget, Moment, Plan, Sighting, Step};
@@ -22,14 +23,22 @@ pub trait Controller: Send + Sync + 'static {
     /// How a step ended.
     type Outcome: Send + 'static;
 
-    /// Takes up the intents that an earlier run of the loop left open for this object.
+    /// Takes up the intents that an earlier run of the loop, or another leader, left open for this
+    /// object. Called once before the first plan under each leadership: intents that the state
+    /// knows may be among them, and must stay what they are.
     fn resume(&self, state: &mut Self::State, open: Vec<Intent>, now: Moment);
 
     /// Says what the next look should cover.
     fn question(&self, state: &Self::State, now: Moment) -> Self::Question;
 
-    /// Looks at the world. A failure is part of the answer.
-    async fn observe(&self, key: &Self::Key, question: Self::Question) -> Self::Answer;
+    /// Looks at the world. A failure is part of the answer. `fence` is that of the leadership, if
+    /// there is one: whoever is asked under it can refuse what an earlier leader still sends.
+    async fn observe(
+        &self,
+        key: &Self::Key,
+        question: Self::Question,
+        fence: Option<Fence>,
+    ) -> Self::Answer;
 
     /// Takes in what was seen.
     fn absorb(&self, state: &mut Self::State, seen: Sighting<Self::Answer>);
@@ -40,8 +49,9 @@ pub trait Controller: Send + Sync + 'static {
     /// Notes that steps are about to run; the next plan must not contain them again.
     fn start(&self, state: &mut Self::State, steps: &[Self::Step], now: Moment);
 
-    /// Does one step. Never called without a recorded intent.
-    async fn execute(&self, key: &Self::Key, step: &Self::Step) -> Self::Outcome;
+    /// Does one step, under the fence under which its intent was recorded. Called right after the
+    /// authority was asked whether that is still its fence.
+    async fn execute(&self, key: &Self::Key, step: &Self::Step, fence: Fence) -> Self::Outcome;
 
     /// The outcome of a step whose task died: nobody knows what it did.
     fn abandoned(&self) -> Self::Outcome;

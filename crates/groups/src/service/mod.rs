@@ -1,6 +1,7 @@
 //! The `Group` interface over the loop.
 
 mod as_controller;
+mod authority;
 mod events;
 mod metadata;
 mod options;
@@ -23,6 +24,7 @@ use crate::controller::{GroupController, group_tags};
 use crate::state::{GroupState, KeySpace, Patience};
 
 pub use as_controller::plugin;
+pub(crate) use authority::Mandated;
 pub use options::Options;
 
 /// Controls any number of groups: the service behind the `Group` interface.
@@ -30,6 +32,7 @@ pub struct Groups {
     engine: Loop<GroupController>,
     controller: Arc<GroupController>,
     log: Arc<dyn IntentLog>,
+    authority: Arc<Mandated>,
     own: Option<LogicalId>,
     patience: Patience,
     /// One lock for each group that is being changed: a slow plugin holds up its own group only.
@@ -44,17 +47,20 @@ impl Groups {
         authority: Arc<dyn Authority>,
         options: &Options,
     ) -> Arc<Self> {
-        let controller = Arc::new(GroupController::new(plugins));
+        let authority = Arc::new(Mandated::new(authority));
+        let controller = Arc::new(GroupController::new(plugins, Arc::clone(&authority)));
         let loop_options = LoopOptions {
             revisit: options.poll_interval.into(),
             max_parallel: options.max_parallel(),
             ..LoopOptions::default()
         };
-        let engine = Loop::new(Arc::clone(&controller), Arc::clone(&log), authority, loop_options);
+        let (log_of_loop, of_loop) = (Arc::clone(&log), Arc::clone(&authority) as _);
+        let engine = Loop::new(Arc::clone(&controller), log_of_loop, of_loop, loop_options);
         Arc::new(Self {
             engine,
             controller,
             log,
+            authority,
             own: options.own_logical_id(),
             patience: Patience::for_poll(options.poll_interval.into()),
             locks: Mutex::default(),
@@ -147,6 +153,7 @@ impl Groups {
 
     /// Changes a watched group, or starts to watch a new one. The caller holds the group's lock.
     async fn apply(self: &Arc<Self>, config: GroupConfig) -> Result<()> {
+        self.authority.hear();
         let id = config.id.clone();
         if let Some(handle) = self.engine.get(&id) {
             let changed = handle.with(move |state, now| {
@@ -160,7 +167,9 @@ impl Groups {
             handle.wake();
             return if changed { Ok(()) } else { Err(being_destroyed(&id)) };
         }
-        let keys = KeySpace { lineage: self.log.lineage(), epoch: self.log.next_epoch() };
+        let epoch = self.log.next_epoch().await;
+        let epoch = epoch.map_err(|fault| PluginError::refused(fault.to_string()))?;
+        let keys = KeySpace { lineage: self.log.lineage(), epoch };
         let mut state = GroupState::new(config, keys, self.patience);
         state.own.clone_from(&self.own);
         let handle = self.engine.add(id, state);
@@ -253,6 +262,7 @@ impl Group for GroupService {
         let lock = self.0.lock_of(id);
         let changing = lock.lock().await;
         let handle = self.0.handle(id)?;
+        self.0.authority.hear();
         handle.with(|state, _| state.dissolve()).await.ok_or_else(|| not_watched(id))?;
         handle.wake();
         drop(changing);
@@ -282,6 +292,7 @@ impl Group for GroupService {
         let members = self.0.members(&config, false).await?;
         plan_text::check_members(&config, &members, instances)?;
         let handle = self.0.handle(id)?;
+        self.0.authority.hear();
         let named: BTreeSet<_> = instances.iter().cloned().collect();
         let condemned = handle.with(move |state, now| state.condemn(&named, now)).await;
         condemned.ok_or_else(|| not_watched(id))?;

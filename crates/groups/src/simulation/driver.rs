@@ -5,7 +5,7 @@ use std::time::Duration;
 use regrow_ids::{Fence, InstanceId};
 use regrow_plugin::Effect;
 use regrow_plugin::spi::{DestroyReason, Tags, tags};
-use regrow_reconcile::intents::{Intent, IntentLog, MemoryIntents};
+use regrow_reconcile::intents::{Intent, MemoryIntents};
 use regrow_reconcile::{BudgetLedger, Class, Moment, Plan, Quality, Sighting, Step};
 
 use super::world::{Listed, Manners, World};
@@ -302,7 +302,7 @@ impl Sim {
 
     fn plan(&mut self) {
         let report = self.state.take_report();
-        self.log.close(&report.closed).expect("memory log");
+        self.log.close(&report.closed);
         self.budget.give_back(report.spared);
         let mut planned = plan(&self.state, self.now);
         if let Some(budget) = self.state.config.destroy_budget(self.state.members.len() as u32) {
@@ -337,7 +337,7 @@ impl Sim {
                 fence: Fence::new(1),
             })
             .collect();
-        self.log.record(&intents).expect("memory log");
+        self.log.record(&intents);
         self.state.start(steps, self.now);
         for step in steps {
             if step.class() == Class::Destroy {

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use regrow_ids::{InstanceId, LogicalId};
+use regrow_ids::{InstanceId, LogicalId, StepKey};
 use regrow_plugin::Effect;
+use regrow_plugin::spi::{Description, tags};
 use regrow_reconcile::Moment;
 use regrow_reconcile::intents::{Intent, StepClass};
 
@@ -29,7 +31,8 @@ pub enum Outcome {
 }
 
 impl GroupState {
-    /// Takes up what an earlier run left open. Instances that it asked for may exist or may not.
+    /// Takes up what an earlier run or another leader left open. Instances that it asked for may
+    /// exist or may not. What this state knows of stays as it is known.
     pub fn resume(&mut self, open: Vec<Intent>, now: Moment) {
         for intent in open {
             match intent.class {
@@ -42,6 +45,12 @@ impl GroupState {
     }
 
     fn resume_create(&mut self, intent: Intent, now: Moment) {
+        if self.claims.contains_key(&intent.key) {
+            return;
+        }
+        if self.is_made(&intent.key) {
+            return self.close(intent.key);
+        }
         let Ok(create) = intent.body.decode::<CreateIntent>() else {
             return self.close(intent.key);
         };
@@ -61,13 +70,29 @@ impl GroupState {
         self.claims.insert(intent.key, claim);
     }
 
+    /// True when an instance of this key is or was a member: only the end of the intent got lost.
+    fn is_made(&self, key: &StepKey) -> bool {
+        let members = self.members.values().map(|member| &member.description);
+        let doomed = self.doomed.values().map(|doom| &doom.description);
+        let has_key = |d: &Arc<Description>| -> bool {
+            d.tags.get(tags::STEP_KEY).is_some_and(|tag| tag == key.as_str())
+        };
+        members.chain(doomed).any(has_key)
+    }
+
     /// Whether the instance is still to go is for the next plan to say: what is wanted may have
     /// changed since.
     fn resume_destroy(&mut self, intent: Intent) {
         let Ok(DestroyIntent { id, .. }) = intent.body.decode() else {
             return self.close(intent.key);
         };
-        self.recalled.entry(id).or_default().push(intent.key);
+        if self.doomed.get(&id).is_some_and(|doom| doom.keys.contains(&intent.key)) {
+            return;
+        }
+        let recalled = self.recalled.entry(id).or_default();
+        if !recalled.contains(&intent.key) {
+            recalled.push(intent.key);
+        }
     }
 
     /// Notes that steps are about to run.

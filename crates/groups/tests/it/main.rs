@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod fakes;
+mod fences;
 mod texts;
 mod weaknesses;

@@ -14,6 +14,7 @@ use super::pool::{Connection, Pool};
 use super::{MAX_REPLY_BYTES, Timeouts};
 use crate::PluginError;
 use crate::discovery::Endpoint;
+use crate::fence::{self, Mandate};
 use crate::growing::Growing;
 use crate::spi::Result;
 use crate::wire::Kind;
@@ -192,6 +193,11 @@ impl Exchange {
             .body(Full::new(task.body.clone()))
             .map_err(|error| PluginError::Protocol(format!("ask for {path:?}: {error}")))?;
         request.headers_mut().extend(self.headers.clone());
+        if let Some(mandate) = Mandate::current() {
+            let value = HeaderValue::try_from(mandate.to_string());
+            let value = value.map_err(|error| PluginError::Protocol(error.to_string()))?;
+            request.headers_mut().insert(fence::HEADER, value);
+        }
         if task.method == Method::POST {
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -10,6 +10,7 @@ use super::body::{self, Unread};
 use super::guarded::Phase;
 use super::payload::Payload;
 use super::{browser, rpc, sse};
+use crate::fence::{self, BadMandate, Mandate};
 use crate::wire::Api;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -58,10 +59,14 @@ async fn call(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Payl
     if let Some(refusal) = refuse_type(&request) {
         return refusal;
     }
+    let mandate = match mandate(&request) {
+        Ok(mandate) => mandate,
+        Err(bad) => return status(StatusCode::BAD_REQUEST, &format!("rpc: {bad}")),
+    };
     let asks_first = request.headers().contains_key(header::EXPECT);
     let (status_code, text) = match body::read(shared, request.into_body(), asks_first).await {
         Ok(read) => {
-            let answer = rpc::answer(shared, read).await;
+            let answer = rpc::answer(shared, mandate, read).await;
             let mut response = Response::new(Payload::whole(answer));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             return response;
@@ -84,6 +89,12 @@ async fn call(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Payl
     // What is left of the body is not worth reading.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Under whose leadership a request comes, when it says so.
+fn mandate(request: &Request<Incoming>) -> Result<Option<Mandate>, BadMandate> {
+    let Some(value) = request.headers().get(fence::HEADER) else { return Ok(None) };
+    String::from_utf8_lossy(value.as_bytes()).parse().map(Some)
 }
 
 /// Refuses bodies that say they are something else than JSON; saying nothing is fine.

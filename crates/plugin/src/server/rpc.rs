@@ -8,13 +8,14 @@ use regrow_codec::Any;
 
 use super::Shared;
 use super::body::Read;
+use crate::fence::Mandate;
 use crate::spi::Interface;
 use crate::wire::calls::HelloParams;
 use crate::wire::envelope::{self, Fault, Incoming, Outcome, Request};
 use crate::wire::{self, BoxFuture, Hello, Kind, Row};
 
 /// Answers the body of a request; empty when there is nobody to answer.
-pub(super) async fn answer(shared: &Arc<Shared>, body: Read) -> Bytes {
+pub(super) async fn answer(shared: &Arc<Shared>, mandate: Option<Mandate>, body: Read) -> Bytes {
     let begun = begin(shared, &body.bytes);
     // What the call needs of the body was copied; its permission covers the copy until the end.
     let _permit = body.into_permit();
@@ -23,7 +24,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, body: Read) -> Bytes {
         Err(answer) => return answer,
     };
     let outcome = match started {
-        Ok((kind, call)) => finish(shared, &method, kind, call).await,
+        Ok((kind, call)) => {
+            let call = Mandate::scope(mandate, call);
+            finish(shared, &method, kind, Box::pin(call)).await
+        }
         Err(fault) => Outcome::Failed(fault),
     };
     // Without an id the call is done and nothing is said, whatever came of it.

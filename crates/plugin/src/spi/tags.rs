@@ -10,3 +10,6 @@ pub const BOOTSTRAP: &str = "bootstrap";
 pub const LOGICAL_ID: &str = "infrakit.logical_id";
 /// Ours: idempotency key of the call that made the instance.
 pub const STEP_KEY: &str = "regrow.key";
+/// Ours: fence of the leader that had the instance made, when it had one. For people and for later
+/// inspection; nobody decides by it.
+pub const FENCE: &str = "regrow.fence";

@@ -9,6 +9,7 @@ mod claims;
 mod conformance;
 mod envelope;
 mod events;
+mod fences;
 mod generations;
 mod goldens;
 mod hostile;

@@ -10,7 +10,7 @@ use regrow_ids::{InstanceId, PluginName};
 use regrow_plugin::spi::{
     Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
 };
-use regrow_plugin::{Effect, Lookup, PluginError};
+use regrow_plugin::{Effect, Lookup, Mandate, PluginError};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
@@ -104,7 +104,8 @@ impl Selector {
     async fn detached<T: Send + 'static>(
         work: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Result<T> {
-        match tokio::spawn(work).await {
+        // The task calls other plugins, under the mandate of this call.
+        match tokio::spawn(Mandate::scope(Mandate::current(), work)).await {
             Ok(outcome) => outcome.map_err(SelectorError::into_plugin_error),
             Err(fault) => Err(PluginError::refused(format!("selector: internal task: {fault}"))),
         }

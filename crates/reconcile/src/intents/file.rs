@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use regrow_codec::record::{self, Record, RecordError};
 use regrow_ids::StepKey;
 use serde::{Deserialize, Serialize};
@@ -42,10 +43,12 @@ impl Record for Entry {
 /// A torn tail, as a crash leaves it, is cut off: a record that was not whole was never promised.
 /// Any other damage refuses the file. A failed write halts the log for good (what is on disk
 /// is unknown then). One process at a time, by an advisory lock on the file.
-#[derive(Debug)]
+///
+/// Clones share the file.
+#[derive(Clone, Debug)]
 pub struct FileIntents {
-    path: PathBuf,
-    inner: Mutex<Inner>,
+    path: Arc<Path>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +96,7 @@ impl FileIntents {
             inner.append(&[Entry::Begin { lineage }]).map_err(io("write"))?;
             sync_folder(path).map_err(io("synchronise the folder of"))?;
         }
-        Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
+        Ok(Self { path: path.into(), inner: Arc::new(Mutex::new(inner)) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -104,7 +107,7 @@ impl FileIntents {
     /// a rewrite keeps only what is known to be open.
     fn write(&self, inner: &mut Inner, entries: Vec<Entry>, sync: bool) -> Result<(), IntentError> {
         if inner.halted {
-            return Err(IntentError::Halted { path: self.path.clone() });
+            return Err(IntentError::Halted { path: self.path.to_path_buf() });
         }
         let written = if sync { inner.append(&entries) } else { inner.append_unsynced(&entries) };
         let written = written.and_then(|()| {
@@ -113,7 +116,7 @@ impl FileIntents {
         });
         written.map_err(|source| {
             inner.halted = true;
-            IntentError::Io { action: "write", path: self.path.clone(), source }
+            IntentError::Io { action: "write", path: self.path.to_path_buf(), source }
         })
     }
 }
@@ -194,38 +197,86 @@ impl Inner {
     }
 }
 
-impl IntentLog for FileIntents {
-    fn lineage(&self) -> u64 {
+/// The same as the functions of [`IntentLog`], on the thread of the caller.
+impl FileIntents {
+    /// See [`IntentLog::lineage`].
+    pub fn lineage(&self) -> u64 {
         self.lock().lineage
     }
 
-    fn next_epoch(&self) -> u64 {
+    /// See [`IntentLog::next_epoch`].
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn next_epoch(&self) -> Result<u64, IntentError> {
         let mut inner = self.lock();
         inner.epochs += 1;
         if inner.epochs >= inner.reserved {
             inner.reserved = inner.epochs + EPOCHS_PER_RESERVATION;
             let entry = Entry::Reserved { below: inner.reserved };
-            // A failure halts the log; the next `record` reports it before anything is done.
-            if let Err(fault) = self.write(&mut inner, vec![entry], true) {
-                tracing::error!(%fault, "reserve epoch numbers");
-            }
+            self.write(&mut inner, vec![entry], true)?;
         }
-        inner.epochs
+        Ok(inner.epochs)
     }
 
-    fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
+    /// See [`IntentLog::record`].
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
         let mut inner = self.lock();
         let entries = intents.iter().cloned().map(Entry::Open).collect();
         self.write(&mut inner, entries, true)
     }
 
-    fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
+    /// See [`IntentLog::close`]. Not synchronised to disk, so it is quick.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
         let mut inner = self.lock();
         self.write(&mut inner, vec![Entry::Closed(keys.to_vec())], false)
     }
 
-    fn open(&self, owner: &str) -> Vec<Intent> {
+    /// See [`IntentLog::open`].
+    pub fn open(&self, owner: &str) -> Vec<Intent> {
         self.lock().open.values().filter(|intent| intent.owner == owner).cloned().collect()
+    }
+
+    /// Does what waits for the disk on a thread that may wait.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, IntentError> + Send + 'static,
+    ) -> Result<T, IntentError> {
+        let log = self.clone();
+        tokio::task::spawn_blocking(move || work(&log)).await.unwrap_or_else(|fault| {
+            let reason = fault.to_string();
+            Err(IntentError::Outside { doing: "write intent log", reason })
+        })
+    }
+}
+
+#[async_trait]
+impl IntentLog for FileIntents {
+    fn lineage(&self) -> u64 {
+        Self::lineage(self)
+    }
+
+    async fn next_epoch(&self) -> Result<u64, IntentError> {
+        self.off_thread(Self::next_epoch).await
+    }
+
+    async fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
+        let intents = intents.to_vec();
+        self.off_thread(move |log| log.record(&intents)).await
+    }
+
+    async fn close(&self, _owner: &str, keys: &[StepKey]) -> Result<(), IntentError> {
+        Self::close(self, keys)
+    }
+
+    async fn open(&self, owner: &str) -> Result<Vec<Intent>, IntentError> {
+        Ok(Self::open(self, owner))
     }
 }
 

@@ -9,6 +9,7 @@ mod memory;
 use std::io;
 use std::path::PathBuf;
 
+use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_codec::record::RecordError;
 use regrow_ids::{Fence, StepKey};
@@ -87,6 +88,20 @@ pub enum IntentError {
         /// What does not fit.
         source: RecordError,
     },
+    /// Another leader was elected, or this one's lease ended: nothing may be promised any more.
+    #[error("record intents under fence {fence}: that leadership is over")]
+    Stale {
+        /// Fence of the intents.
+        fence: Fence,
+    },
+    /// A log outside this process failed.
+    #[error("{doing}: {reason}")]
+    Outside {
+        /// What was being done.
+        doing: &'static str,
+        /// What the log said, and what to do.
+        reason: String,
+    },
     /// An earlier write failed; what is on disk is unknown, so nothing may be promised any more.
     #[error(
         "write intent log {path}: an earlier write failed; free space or repair the disk, then restart"
@@ -98,6 +113,7 @@ pub enum IntentError {
 }
 
 /// Where intents are kept. One log serves all objects of a loop.
+#[async_trait]
 pub trait IntentLog: Send + Sync {
     /// A random number drawn when the log was made; part of each step key, so that two logs
     /// never make the same key.
@@ -105,22 +121,30 @@ pub trait IntentLog: Send + Sync {
 
     /// Hands out a number that was never handed out before, in this run or an earlier one. A
     /// controller draws one for each object that it takes on and builds its step keys on it.
-    fn next_epoch(&self) -> u64;
-
-    /// Remembers intents. When this returns they survive a crash.
-    ///
-    /// # Errors
-    /// They may not; the steps must not be done.
-    fn record(&self, intents: &[Intent]) -> Result<(), IntentError>;
-
-    /// Forgets intents. May be undone by a crash.
     ///
     /// # Errors
     /// The log cannot be written.
-    fn close(&self, keys: &[StepKey]) -> Result<(), IntentError>;
+    async fn next_epoch(&self) -> Result<u64, IntentError>;
 
-    /// The intents that are open for an object.
-    fn open(&self, owner: &str) -> Vec<Intent>;
+    /// Remembers intents, which all have the same owner and fence. When this returns they survive a
+    /// crash.
+    ///
+    /// # Errors
+    /// They may not; the steps must not be done. [`IntentError::Stale`] when the log knows that
+    /// their fence is over.
+    async fn record(&self, intents: &[Intent]) -> Result<(), IntentError>;
+
+    /// Forgets intents of an object. May be undone by a crash, or done some time later.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    async fn close(&self, owner: &str, keys: &[StepKey]) -> Result<(), IntentError>;
+
+    /// The intents that are open for an object, whoever recorded them.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    async fn open(&self, owner: &str) -> Result<Vec<Intent>, IntentError>;
 }
 
 #[cfg(test)]

@@ -32,12 +32,15 @@ pub(super) struct Actor<C: Controller> {
     granted: Fence,
     /// The last plan wished for more steps than there was room for.
     crowded: bool,
-    running: JoinSet<C::Outcome>,
+    /// Steps that run; `None` from one that was not called, because leadership ended first.
+    running: JoinSet<Option<C::Outcome>>,
     steps: HashMap<task::Id, Running<C::Step>>,
     /// When the patience with each running step ends, the earliest first; those that ended already
     /// are passed over.
     patience: VecDeque<(Moment, task::Id)>,
     looks: Looks<C>,
+    /// The leadership under which open intents were last taken up.
+    taken_up: Option<Fence>,
     plan_at: Option<Moment>,
     planned_at: Moment,
     budget: BudgetLedger,
@@ -55,7 +58,7 @@ struct Running<S> {
 
 enum Happening<C: Controller> {
     Command(Command<C>),
-    StepEnded(Result<(task::Id, C::Outcome), JoinError>),
+    StepEnded(Result<(task::Id, Option<C::Outcome>), JoinError>),
     Looked(Result<C::Answer, String>),
     Woken,
     Timer,
@@ -88,6 +91,7 @@ impl<C: Controller> Actor<C> {
             steps: HashMap::new(),
             patience: VecDeque::new(),
             looks: Looks::new(now),
+            taken_up: None,
             plan_at: None,
             planned_at: Moment::START,
             budget: BudgetLedger::default(),
@@ -101,6 +105,11 @@ impl<C: Controller> Actor<C> {
     }
 
     async fn run(mut self) -> C::State {
+        // Before the first look: what is seen then settles what may have happened. Tried again
+        // before the first plan if it does not work.
+        if let Err(fault) = self.take_up(self.shared.authority.fence()).await {
+            self.note(Level::Warning, fault.to_string());
+        }
         loop {
             match self.next_happening().await {
                 Happening::Stop => break,
@@ -133,14 +142,14 @@ impl<C: Controller> Actor<C> {
             self.fill_places();
             self.publish();
         }
-        self.end()
+        self.end().await
     }
 
     /// Leaves the world as it is.
-    fn end(mut self) -> C::State {
+    async fn end(mut self) -> C::State {
         self.looks.abort();
         self.drop_queue();
-        self.report();
+        self.report().await;
         // A running call is left to end on its own: cutting it off would only hide its effect.
         self.running.detach_all();
         // Watchers find out that nobody answers any more, instead of waiting for a change that
@@ -172,7 +181,7 @@ impl<C: Controller> Actor<C> {
         }
     }
 
-    fn settle(&mut self, ended: Result<(task::Id, C::Outcome), JoinError>) {
+    fn settle(&mut self, ended: Result<(task::Id, Option<C::Outcome>), JoinError>) {
         let (id, outcome) = match ended {
             Ok((id, outcome)) => (id, Ok(outcome)),
             Err(fault) => (fault.id(), Err(fault)),
@@ -181,10 +190,15 @@ impl<C: Controller> Actor<C> {
         let Some(Running { step, .. }) = self.steps.remove(&id) else { return };
         let outcome = outcome.unwrap_or_else(|fault| {
             tracing::error!(key = %self.key, %fault, "a step's task died");
-            self.shared.controller.abandoned()
+            Some(self.shared.controller.abandoned())
         });
         let now = self.shared.now();
-        self.shared.controller.settle(&mut self.state, &step, outcome, now);
+        match outcome {
+            Some(outcome) => {
+                self.shared.controller.settle(&mut self.state, &step, outcome, now);
+            }
+            None => self.shared.controller.not_started(&mut self.state, &step, now),
+        }
         self.news = true;
     }
 
@@ -228,9 +242,13 @@ impl<C: Controller> Actor<C> {
         }
         while self.running.len() < self.shared.options.max_parallel {
             let Some(step) = self.queue.pop_front() else { return };
-            let (controller, key) = (Arc::clone(&self.shared.controller), self.key.clone());
-            let own = step.clone();
-            let task = self.running.spawn(async move { controller.execute(&key, &own).await });
+            let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
+            let (own, fence) = (step.clone(), self.granted);
+            let task = self.running.spawn(async move {
+                // Again, right before the call: this task may have waited, or the process slept.
+                let still = shared.authority.fence() == Some(fence);
+                if still { Some(shared.controller.execute(&key, &own, fence).await) } else { None }
+            });
             let end = self.shared.now() + self.shared.options.step_timeout;
             self.patience.push_back((end, task.id()));
             self.steps.insert(task.id(), Running { step, task });
@@ -247,7 +265,7 @@ impl<C: Controller> Actor<C> {
         }
     }
 
-    fn report(&mut self) {
+    async fn report(&mut self) {
         let report = self.shared.controller.report(&mut self.state);
         self.budget.give_back(report.spared);
         for (level, text) in report.notes {
@@ -256,8 +274,8 @@ impl<C: Controller> Actor<C> {
         if report.closed.is_empty() {
             return;
         }
-        // Closing is not synchronised to disk, so it is quick enough for this task.
-        if let Err(fault) = self.shared.log.close(&report.closed) {
+        let owner = self.key.to_string();
+        if let Err(fault) = self.shared.log.close(&owner, &report.closed).await {
             self.note(Level::Warning, fault.to_string());
         }
     }

@@ -22,8 +22,15 @@ const NOTES_BUFFERED: usize = 1_024;
 
 /// Says whether this process may act, and under which fence.
 pub trait Authority: Send + Sync {
-    /// The fence of the current leadership; `None` while this process does not lead.
+    /// The fence of the current leadership; `None` while this process does not lead. Asked right
+    /// before each effect, so it must not rely on a task that may not have run yet.
     fn fence(&self) -> Option<Fence>;
+
+    /// Which other fences these can be compared with: a random number, drawn when their source was
+    /// made. `None` when with none, so that no receiver is to be told of them.
+    fn lineage(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A fixed fence: whoever runs alone always leads.
@@ -116,11 +123,7 @@ impl<C: Controller> Loop<C> {
 
     /// Starts to control an object. Intents that an earlier run left open are handed to the
     /// controller first. An object of the same key must have been removed before.
-    pub fn add(&self, key: C::Key, mut state: C::State) -> Handle<C> {
-        let open = self.shared.log.open(&key.to_string());
-        if !open.is_empty() {
-            self.shared.controller.resume(&mut state, open, self.now());
-        }
+    pub fn add(&self, key: C::Key, state: C::State) -> Handle<C> {
         let handle = Actor::spawn(Arc::clone(&self.shared), key.clone(), state);
         self.handles().insert(key, handle.clone());
         handle

@@ -30,6 +30,8 @@ struct Numbers {
     looked: AtomicUsize,
     /// Keys are the same each time.
     same_keys: AtomicBool,
+    /// The fence of each step that was called.
+    fences: Mutex<Vec<Fence>>,
 }
 
 #[derive(Default)]
@@ -85,7 +87,7 @@ impl Controller for Numbers {
 
     fn question(&self, _state: &Wanted, _now: Moment) {}
 
-    async fn observe(&self, _key: &String, _question: ()) -> BTreeSet<u32> {
+    async fn observe(&self, _key: &String, _: (), _: Option<Fence>) -> BTreeSet<u32> {
         self.looked.fetch_add(1, Ordering::Relaxed);
         if self.slow_look.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
@@ -122,7 +124,8 @@ impl Controller for Numbers {
         state.under_way.extend(steps.iter().map(|step| step.number));
     }
 
-    async fn execute(&self, _key: &String, step: &Toggle) -> bool {
+    async fn execute(&self, _key: &String, step: &Toggle, fence: Fence) -> bool {
+        self.fences.lock().unwrap().push(fence);
         let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_running.fetch_max(running, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -300,7 +303,7 @@ async fn open_intents_are_handed_over() {
         body: Any::default(),
         fence: Fence::new(1),
     };
-    rig.log.record(&[intent]).expect("recorded");
+    rig.log.record(&[intent]);
     let handle = rig.engine.add("a".into(), wanted(1));
     assert_eq!(handle.with(|state, _| state.resumed).await, Some(1));
     rig.converged().await;
@@ -310,26 +313,29 @@ async fn open_intents_are_handed_over() {
 /// A log that refuses for a while.
 struct Refusing(MemoryIntents, AtomicUsize);
 
+#[async_trait]
 impl IntentLog for Refusing {
     fn lineage(&self) -> u64 {
         1
     }
-    fn next_epoch(&self) -> u64 {
-        self.0.next_epoch()
+    async fn next_epoch(&self) -> Result<u64, IntentError> {
+        Ok(self.0.next_epoch())
     }
-    fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
+    async fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
         let left = self.1.load(Ordering::Relaxed);
         if left > 0 {
             self.1.store(left - 1, Ordering::Relaxed);
             return Err(IntentError::Halted { path: "disk".into() });
         }
-        self.0.record(intents)
+        self.0.record(intents);
+        Ok(())
     }
-    fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
-        self.0.close(keys)
+    async fn close(&self, _owner: &str, keys: &[StepKey]) -> Result<(), IntentError> {
+        self.0.close(keys);
+        Ok(())
     }
-    fn open(&self, owner: &str) -> Vec<Intent> {
-        self.0.open(owner)
+    async fn open(&self, owner: &str) -> Result<Vec<Intent>, IntentError> {
+        Ok(self.0.open(owner))
     }
 }
 

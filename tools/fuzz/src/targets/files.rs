@@ -6,7 +6,7 @@ use regrow_ids::StepKey;
 use regrow_plugin::spi::{Instance, Tags};
 use regrow_providers::file::{self, Files};
 use regrow_providers::process::{self, Processes};
-use regrow_reconcile::intents::{FileIntents, Intent, IntentError, IntentLog, StepClass};
+use regrow_reconcile::intents::{FileIntents, Intent, IntentError, StepClass};
 use serde_json::Value;
 
 use super::codec::sealed;

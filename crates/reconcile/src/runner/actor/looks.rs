@@ -122,7 +122,7 @@ impl<C: Controller> Actor<C> {
         let under = self.shared.authority.fence();
         let question = self.shared.controller.question(&self.state, now);
         let (controller, key) = (Arc::clone(&self.shared.controller), self.key.clone());
-        let task = tokio::spawn(async move { controller.observe(&key, question).await });
+        let task = tokio::spawn(async move { controller.observe(&key, question, under).await });
         self.looks.running = Some(Look { began: now, under, task });
         let jitter = 0.9 + rand::random::<f64>() / 5.0;
         self.looks.at = now + self.shared.options.revisit.mul_f64(jitter);

@@ -1,11 +1,9 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use regrow_ids::Fence;
-use tokio::task;
 
 use super::Actor;
-use crate::intents::Intent;
+use crate::intents::{Intent, IntentError};
 use crate::{Class, Controller, Level, Moment, Plan, Step};
 
 /// Pause before steps are tried again after the intent log refused them, or without leadership.
@@ -37,15 +35,20 @@ impl<C: Controller> Actor<C> {
         self.status.plans += 1;
         self.tell |= std::mem::take(&mut self.news);
         let Some(fence) = self.shared.authority.fence() else {
-            self.stand_by(now);
+            self.stand_by(now).await;
             return;
         };
         if fence != self.granted {
             self.drop_queue();
         }
+        if self.taken_up != Some(fence)
+            && let Err(fault) = self.take_up(Some(fence)).await
+        {
+            return self.refused(&fault);
+        }
         // Before the budget is asked, and before new intents: a key that is over and granted again in
         // this plan must stay open.
-        self.report();
+        self.report().await;
         let mut plan = self.shared.controller.plan(&self.state, now);
         if let Some(at) = plan.look_at {
             self.looks.ask(at);
@@ -58,18 +61,40 @@ impl<C: Controller> Actor<C> {
         self.status.blocked = std::mem::take(&mut plan.blocked);
         if !plan.steps.is_empty() {
             self.grant(plan.steps, fence).await;
-            self.report();
+            self.report().await;
         }
     }
 
     /// Without leadership nothing is done, and nobody here knows whether the spec is met.
-    fn stand_by(&mut self, now: Moment) {
+    async fn stand_by(&mut self, now: Moment) {
         self.drop_queue();
         self.looks.expire();
         self.status.converged = false;
         self.status.blocked = vec!["this process does not lead".to_owned()];
         self.plan_at = Some(now + RETRY);
-        self.report();
+        self.report().await;
+    }
+
+    /// Hands open intents to the controller. Those of another leader are news to it, and what was
+    /// seen before it knew of them settles nothing about them.
+    pub(super) async fn take_up(&mut self, fence: Option<Fence>) -> Result<(), IntentError> {
+        let open = self.shared.log.open(&self.key.to_string()).await?;
+        if !open.is_empty() {
+            self.shared.controller.resume(&mut self.state, open, self.shared.now());
+            self.looks.expire();
+            self.news = true;
+        }
+        self.taken_up = fence;
+        Ok(())
+    }
+
+    /// Tries again later what the intent log refused.
+    fn refused(&mut self, fault: &IntentError) {
+        let refusal = fault.to_string();
+        self.note(Level::Warning, refusal.clone());
+        self.status.converged = false;
+        self.status.blocked.push(refusal);
+        self.plan_at = Some(self.shared.now() + RETRY);
     }
 
     /// Withholds everything that rests on what was seen under another leadership: another leader
@@ -147,10 +172,8 @@ impl<C: Controller> Actor<C> {
                 fence,
             })
             .collect();
-        let log = Arc::clone(&self.shared.log);
-        let recorded = task::spawn_blocking(move || log.record(&intents)).await;
-        let refusal = match recorded {
-            Ok(Ok(())) => {
+        match self.shared.log.record(&intents).await {
+            Ok(()) => {
                 let now = self.shared.now();
                 let destroyed = steps.iter().filter(|step| step.class() == Class::Destroy).count();
                 // Not earlier: what the log refuses destroys nothing.
@@ -158,13 +181,13 @@ impl<C: Controller> Actor<C> {
                 self.shared.controller.start(&mut self.state, &steps, now);
                 self.granted = fence;
                 self.queue.extend(steps);
-                return;
             }
-            Ok(Err(fault)) => fault.to_string(),
-            Err(fault) => fault.to_string(),
-        };
-        self.note(Level::Warning, refusal.clone());
-        self.status.blocked.push(refusal);
-        self.plan_at = Some(self.shared.now() + RETRY);
+            // The log knows better than the authority here, which will find out soon.
+            Err(fault @ IntentError::Stale { .. }) => {
+                self.note(Level::Warning, fault.to_string());
+                self.stand_by(self.shared.now()).await;
+            }
+            Err(fault) => self.refused(&fault),
+        }
     }
 }
