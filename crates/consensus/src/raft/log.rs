@@ -3,6 +3,9 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, RaftLogStorage};
@@ -21,6 +24,8 @@ const VOTE: Slot = Slot(1);
 const PURGED: Slot = Slot(2);
 /// Most bytes of entries in one message to a follower, unless one entry is larger.
 const MESSAGE_BYTES: usize = 1 << 20;
+/// How often a member whose journal is full looks whether there is space again.
+const FULL_AGAIN: Duration = Duration::from_millis(200);
 /// Most bytes of entries taken from the journal at once.
 const READ_BYTES: usize = 4 << 20;
 
@@ -87,6 +92,26 @@ impl Log {
     }
 }
 
+/// Who is to be told of a flush, until he is.
+type Waiting = Arc<Mutex<Option<IOFlushed<Types>>>>;
+
+impl Log {
+    /// Appends; true when the journal is full and refused some of it, which it says at once. Who waits
+    /// for the flush waits on then: to fail here would stop the member for good.
+    fn is_refused_as_full(&self, entries: &[(u64, Bytes)], waiting: &Waiting) -> bool {
+        let (full, told) = (Arc::new(AtomicBool::new(false)), waiting.clone());
+        let noted = full.clone();
+        self.stream.append(entries.to_vec(), move |result| {
+            if matches!(result, Err(JournalError::Full { .. })) {
+                noted.store(true, Ordering::Release);
+            } else if let Some(told) = told.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                told.io_completed(result.map_err(failed));
+            }
+        });
+        full.load(Ordering::Acquire)
+    }
+}
+
 impl RaftLogReader<Types> for Log {
     async fn try_get_log_entries<R>(&mut self, range: R) -> io::Result<Vec<Entry>>
     where
@@ -143,7 +168,18 @@ impl RaftLogStorage<Types> for Log {
             .into_iter()
             .map(|entry| Ok((entry.log_id.index, encode_entry(&entry)?)))
             .collect();
-        self.stream.append(entries?, move |result| flushed.io_completed(result.map_err(failed)));
+        let mut entries = entries?;
+        let waiting = Arc::new(Mutex::new(Some(flushed)));
+        let mut told = false;
+        while self.is_refused_as_full(&entries, &waiting) {
+            if !told {
+                tracing::error!("no space for the log: this member waits; free space on its disk");
+                told = true;
+            }
+            tokio::time::sleep(FULL_AGAIN).await;
+            let last = self.stream.last();
+            entries.retain(|(index, _)| last.is_none_or(|last| *index > last));
+        }
         Ok(())
     }
 

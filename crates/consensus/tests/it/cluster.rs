@@ -130,6 +130,11 @@ impl Cluster {
         cluster
     }
 
+    /// The disk of a node's log.
+    pub fn disk(&self, node: u64) -> Arc<MemoryDisk> {
+        self.machines.get(&node).expect("a node").disk.clone()
+    }
+
     /// What a node keeps, opened.
     pub fn storage(&mut self, node: u64) -> (Journal, Storage) {
         let kept = self.machines.entry(node).or_insert_with(|| Machine {

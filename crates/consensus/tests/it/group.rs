@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use regrow_consensus::group::{MemberChange, MembersError};
 use regrow_consensus::{Consistency, ProposeError, Replica, Scoped};
+use regrow_journal::disk::memory::Faults;
 
 use crate::cluster::{Cluster, SCOPE, add, value};
 use crate::tally::Ask;
@@ -191,4 +192,71 @@ async fn a_command_that_is_too_large_is_refused() {
     let cluster = Cluster::of(1).await;
     let error = cluster.any().propose(vec![7; 2 << 20]).await.expect_err("too large");
     assert!(matches!(error, ProposeError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_disk_is_full_waits_for_space_and_loses_nothing() {
+    let mut cluster = Cluster::of(1).await;
+    let disk = cluster.disk(1);
+    disk.set_faults(Faults { capacity: Some(3 << 20), ..Faults::default() });
+    let group = cluster.any();
+    let mut done = 0;
+    let refused = loop {
+        let mut padded = Ask::Add("a".into(), 1).bytes();
+        padded.extend_from_slice(&[0; 64 << 10]);
+        match Scoped::new(group.clone(), SCOPE).propose(padded).await {
+            Ok(_) => done += 1,
+            Err(error) => break error,
+        }
+        assert!(done < 1_000, "it is never full");
+    };
+    assert!(matches!(refused, ProposeError::Unknown { .. }), "{refused}");
+    assert_eq!(group.halted(), None);
+    disk.set_faults(Faults::default());
+    assert!(add(&group, "b", 1).await == 1);
+    cluster.stop(1, false).await;
+    cluster.start(1).await;
+    assert_eq!(value(&cluster.any(), "b", Consistency::Linearizable).await, Some(1));
+}
+
+/// Adds until something fails; how many were acknowledged.
+async fn add_until_it_fails(group: &std::sync::Arc<regrow_consensus::Group>) -> u64 {
+    for done in 0..20 {
+        let command = Ask::Add("a".into(), 1).bytes();
+        if Scoped::new(group.clone(), SCOPE).propose(command).await.is_err() {
+            return done;
+        }
+    }
+    20
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_or_flush_halts_the_member_and_nothing_after_it_is_acknowledged() {
+    // Every write and every flush of a scripted run fails once.
+    for (what, at) in (1..=24).flat_map(|at| [("write", at), ("flush", at)]) {
+        let mut cluster = Cluster::of(1).await;
+        let disk = cluster.disk(1);
+        let (writes, syncs) = (disk.counts().writes, disk.counts().syncs);
+        let faults = match what {
+            "write" => Faults { fail_write: Some(writes + at), ..Faults::default() },
+            _ => Faults { fail_sync: Some(syncs + at), ..Faults::default() },
+        };
+        disk.set_faults(faults);
+        let group = cluster.any();
+        let acknowledged = add_until_it_fails(&group).await;
+        let reached = disk.counts().writes >= writes + at || disk.counts().syncs >= syncs + at;
+        if acknowledged < 20 {
+            assert!(group.halted().is_some(), "{what} {at}: {acknowledged} acknowledged");
+        } else {
+            assert!(
+                !reached || what == "flush",
+                "{what} {at} failed, and everything was acknowledged"
+            );
+        }
+        cluster.stop(1, false).await;
+        disk.crash(0);
+        cluster.start(1).await;
+        let kept = value(&cluster.any(), "a", Consistency::Linearizable).await.unwrap_or(0);
+        assert!(kept >= acknowledged, "{what} {at}: {kept} of {acknowledged}");
+    }
 }
