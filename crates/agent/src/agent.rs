@@ -241,6 +241,17 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits until the control group stopped on this node for good, and says why. A node that cannot
+    /// write is of no use to the others: end the process.
+    pub async fn halted(&self) -> String {
+        loop {
+            if let Some(reason) = self.group.halted() {
+                return reason;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
     /// Stops: hands the lead over if it can, answers nobody any more, and makes everything durable.
     pub async fn stop(&self) {
         self.stop.cancel();
