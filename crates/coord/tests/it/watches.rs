@@ -13,7 +13,7 @@ use regrow_coord::{
 use regrow_ids::Revision;
 
 const WATCHERS: u64 = 1_000;
-const REVISIONS: u64 = 3_000;
+const REVISIONS: u64 = 700;
 /// Kept for watchers: so few that one who sleeps through a burst has missed some.
 const KEPT: usize = 64;
 
@@ -171,7 +171,7 @@ async fn compare(seed: u64, watchers: u64) -> (usize, usize) {
 async fn watchers_see_the_log_and_nothing_else() {
     let (events, compacted) = compare(1, WATCHERS).await;
     println!("{WATCHERS} watchers, {events} events, {compacted} times compacted");
-    assert!(events > 300_000, "{events} events: too few to show anything");
+    assert!(events > 100_000, "{events} events: too few to show anything");
     assert!(compacted > 100, "nobody fell behind: {compacted}");
 }
 
