@@ -28,3 +28,4 @@ pub mod linear;
 pub mod models;
 pub mod report;
 pub mod seed;
+pub mod world;

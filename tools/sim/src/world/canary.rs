@@ -1,0 +1,58 @@
+//! Known bugs that the world can be given, to prove that it finds them. None of them is in the product:
+//! each is a lie of the world's own disk, network, machine or client.
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Canary {
+    /// The journal's disk says that it flushed, and did not: acknowledged before it is durable.
+    AckBeforeFlush,
+    /// The tables' file says that it flushed, and did not: the log is shortened too early.
+    TablesNotFlushed,
+    /// A node comes back under its old id with an empty disk.
+    WipedNode,
+    /// A node comes back without the last entries of its log, as if they had never been acknowledged.
+    DroppedTail,
+    /// A node comes back with an older vote.
+    ForgottenVote,
+    /// The network says that a command was not sent when it does not know: it is sent again.
+    SentTwice,
+    /// A read that asked nobody is taken for a linearizable one.
+    StaleRead,
+    /// A read that trusts the leader's lease is taken for a linearizable one, where clocks may stand.
+    LeaseRead,
+    /// One node leaves out a command.
+    SkippedEntry,
+    /// Intents are recorded under any fence.
+    IgnoredFence,
+    /// Sessions end by each node's own wall clock.
+    WallClockLease,
+}
+
+impl Canary {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::AckBeforeFlush,
+        Self::TablesNotFlushed,
+        Self::WipedNode,
+        Self::DroppedTail,
+        Self::ForgottenVote,
+        Self::SentTwice,
+        Self::StaleRead,
+        Self::LeaseRead,
+        Self::SkippedEntry,
+        Self::IgnoredFence,
+        Self::WallClockLease,
+    ];
+
+    /// Its name as it is typed: `ack-before-flush`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.extend(letter.to_lowercase());
+        }
+        name
+    }
+}
