@@ -53,7 +53,8 @@ impl Catalog {
     }
 
     /// Says whether the agent of a node is alive, as the failure detector found: the node's
-    /// `serfHealth` check.
+    /// `serfHealth` check. A new node is alive; after that only this changes it, so who runs
+    /// without a detector and keeps its tables says at every start that its own node is alive.
     ///
     /// # Errors
     /// The node is not entered, or the catalog did not take it.

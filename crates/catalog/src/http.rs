@@ -65,6 +65,12 @@ pub enum Acl {
     },
 }
 
+/// Every path that is answered (one that ends with `/` stands for all that begin so), with its
+/// methods as the `Allow` header names them. What is answered 501 is among them.
+pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    route::ROUTES.iter().map(|(path, takes)| (*path, takes.named()))
+}
+
 /// What all calls share.
 pub(crate) struct Shared {
     pub catalog: Catalog,

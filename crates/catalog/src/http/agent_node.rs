@@ -1,5 +1,7 @@
 //! `/v1/agent/…`: the node itself and the others.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::agent_services::enable;
@@ -71,14 +73,16 @@ pub(super) async fn members(call: &Call) -> Outcome {
     let nodes: Vec<Indexed<Node>> = call.ask_locally(&registry::nodes()).await?;
     let checks = call.ask_locally(&registry::checks(None)).await?;
     let servers = call.ask_locally(&registry::instances("consul")).await?;
+    let alive: BTreeMap<&str, bool> = checks
+        .iter()
+        .filter(|check| check.value.id == SERF_HEALTH)
+        .map(|check| (check.value.node.as_str(), check.value.status == Status::Passing))
+        .collect();
     // What has no agent was entered by hand and is no member.
     let members = nodes.iter().filter_map(|node| {
-        let name = &node.value.name;
-        let check = checks
-            .iter()
-            .find(|check| check.value.id == SERF_HEALTH && check.value.node == *name)?;
-        let server = servers.iter().any(|server| server.node.value.name == *name);
-        Some(member(&node.value, server, check.value.status == Status::Passing))
+        let name = node.value.name.as_str();
+        let server = servers.iter().any(|server| server.node.value.name == name);
+        Some(member(&node.value, server, *alive.get(name)?))
     });
     call.json(&members.collect::<Vec<_>>())
 }

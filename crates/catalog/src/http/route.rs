@@ -18,7 +18,7 @@ use super::{
 
 /// Methods that a path takes.
 #[derive(Clone, Copy)]
-enum Takes {
+pub(super) enum Takes {
     Get,
     Put,
     /// PUT; GET too, for clients older than 1.0.
@@ -30,7 +30,7 @@ enum Takes {
 
 impl Takes {
     /// As the `Allow` header says it.
-    const fn named(self) -> &'static str {
+    pub(super) const fn named(self) -> &'static str {
         match self {
             Self::Get => "OPTIONS,GET",
             Self::Put | Self::PutOrGet => "OPTIONS,PUT",
@@ -54,7 +54,7 @@ impl Takes {
 macro_rules! routes {
     ($($path:literal $takes:ident => $handler:path;)*) => {
         /// Paths and methods.
-        const ROUTES: &[(&str, Takes)] = &[$(($path, Takes::$takes),)*];
+        pub(super) const ROUTES: &[(&str, Takes)] = &[$(($path, Takes::$takes),)*];
 
         async fn handle(path: &str, call: Call) -> Outcome {
             match path {

@@ -204,7 +204,8 @@ impl Work<'_> {
         let mut to = ripe;
         to.push(u8::MAX); // no key begins so: everything up to this millisecond
         let span = Span::between(&[rows::GRAVE_QUEUE], &to);
-        let mut highest: u64 = self.get(&super::topic::graves_row())?.unwrap_or(0);
+        let before: u64 = self.get(&super::topic::graves_row())?.unwrap_or(0);
+        let mut highest = before;
         for (place, _) in self.view().list(&span, limit)? {
             self.delete(&place)?;
             let Some((until, key)) = rows::time_of(place.get(1..).unwrap_or_default()) else {
@@ -218,6 +219,9 @@ impl Work<'_> {
                 highest = highest.max(tombstone.index);
                 self.delete(&grave)?;
             }
+        }
+        if highest == before {
+            return Ok(());
         }
         self.put(&super::topic::graves_row(), &highest)
     }

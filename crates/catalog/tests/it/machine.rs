@@ -278,3 +278,25 @@ fn the_last_256_events_are_kept() {
     assert_eq!(events.len(), 256);
     assert_eq!(events[0].value.id, SessionId(44), "the oldest first");
 }
+
+#[test]
+fn what_goes_leaves_nothing_behind() {
+    let mut lone = Lone::default();
+    let mut left = Vec::new();
+    for round in 0..3 {
+        let name = format!("web-{round}");
+        let checks = vec![ttl_check("c", "w", 10), ttl_check("d", "", 10)];
+        lone.run(&register(node("n"), Some(service("w", &name)), checks)).expect("a service");
+        let held = Session { ttl: Some(Duration::from_secs(10)), ..session(round, &["c"]) };
+        lone.run(&Command::CreateSession(held)).expect("a session");
+        let key = format!("k-{round}");
+        let lock = KvOp::new(KvVerb::Lock, &key).session(SessionId(round));
+        assert_eq!(lone.run(&Command::Kv(lock)), Ok(Reply::Kv(None)));
+        lone.run(&Command::Remove(Removal::Node { node: "n".into() })).expect("removed");
+        lone.run(&Command::Kv(KvOp::new(KvVerb::Delete, &key))).expect("deleted");
+        lone.pass(Duration::from_secs(16 * 60));
+        left.push(lone.tables.0.keys().cloned().collect::<Vec<_>>());
+    }
+    assert_eq!(left[0], left[1], "rows of the second round stay");
+    assert_eq!(left[1], left[2], "rows of the third round stay");
+}

@@ -5,6 +5,7 @@ mod agent;
 mod blocking;
 mod client;
 mod clients;
+mod endpoints;
 mod golden;
 mod limits;
 mod lone;
