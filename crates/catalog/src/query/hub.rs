@@ -145,3 +145,22 @@ impl Drop for Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_leaves_no_place_behind() {
+        let hub = Hub::default();
+        let topics = [Topic::Key("k".into()), Topic::KeyPrefix("p/".into()), Topic::Nodes];
+        let first = hub.subscribe(&topics);
+        let second = hub.subscribe(&topics);
+        assert_eq!(hub.waiting(), 8, "a prefix is two places: its keys and its tombstones");
+        drop(first);
+        assert_eq!(hub.waiting(), 4);
+        drop(second);
+        let places = hub.places();
+        assert!(places.exact.is_empty() && places.prefix.is_empty());
+    }
+}

@@ -1,13 +1,18 @@
 //! Blocked reads: none misses an update, none goes back, all end.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use regrow_catalog::machine::{Command, KvOp, KvVerb};
-use regrow_catalog::query::{self, ReadOptions};
+use regrow_catalog::machine::{Command, KvOp, KvVerb, command};
+use regrow_catalog::query::{self, Client, ReadOptions};
+use regrow_consensus::{
+    Consistency, Leadership, Outcome, ProposeError, ReadError, Replica, Snapshot, Status,
+};
+use tokio::sync::watch;
 
 use crate::client;
 use crate::machine::service;
-use crate::world::{World, catalog};
+use crate::world::{World, catalog, replica};
 
 /// Far beyond what anything here takes; a missed wake-up would take the wait of its read, which is
 /// longer still.
@@ -93,6 +98,56 @@ async fn a_thousand_blocked_reads_wake_for_their_own_key_only() {
     .await
     .expect("a wake-up was missed");
     assert_eq!(waiting(), 0, "who has its answer waits no more");
+}
+
+/// A replica on which something is written while a reader looks: after its snapshot was taken and
+/// before it has it.
+struct Meddling {
+    inner: Arc<dyn Replica>,
+    command: Mutex<Option<Vec<u8>>>,
+}
+
+#[async_trait::async_trait]
+impl Replica for Meddling {
+    async fn propose(&self, command: Vec<u8>) -> Result<Outcome, ProposeError> {
+        self.inner.propose(command).await
+    }
+
+    async fn read(&self, consistency: Consistency) -> Result<Snapshot, ReadError> {
+        let snapshot = self.inner.read(consistency).await?;
+        let command = self.command.lock().expect("a lock").take();
+        if let Some(command) = command {
+            self.inner.propose(command).await.expect("written");
+        }
+        Ok(snapshot)
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.inner.leadership()
+    }
+
+    fn applied(&self) -> watch::Receiver<u64> {
+        self.inner.applied()
+    }
+
+    fn status(&self) -> Status {
+        self.inner.status()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_while_a_reader_looks_wakes_it() {
+    for read in [query::kv::entry("k").map(Vec::from_iter), query::kv::under("k")] {
+        let (inner, hub) = replica();
+        Client::new(inner.clone(), hub.clone()).execute(&set("k", "0")).await.expect("written");
+        let command = Mutex::new(Some(command::encode(&set("k", "1"))));
+        let client = Client::new(Arc::new(Meddling { inner, command }), hub);
+        let how = ReadOptions { index: 1, ..ReadOptions::default() };
+        let began = tokio::time::Instant::now();
+        let answer = client.ask(&read, &how).await.expect("an answer");
+        assert_eq!(answer.value[0].value, b"1");
+        assert_eq!(began.elapsed(), Duration::ZERO, "it waited for nothing");
+    }
 }
 
 async fn poll(what: &str, holds: impl Fn() -> bool) {
