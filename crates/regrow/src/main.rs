@@ -7,10 +7,12 @@
 //! store anything that a check has not seen.
 //!
 //! Where to start reading: `cli` for the tree of commands, `up` for the first thing that a new user
-//! runs, `kinds` for the plugins that a process can start, `local` for commands on any plugin.
+//! runs, `kinds` for the plugins that a process can start, `local` for commands on any plugin, `cluster`
+//! for the agent.
 
 mod absent;
 mod cli;
+mod cluster;
 mod documents;
 mod example_server;
 mod fileserver;
@@ -30,6 +32,7 @@ mod playbooks;
 mod plugins;
 mod remote_tls;
 mod remotes;
+mod signals;
 mod ssh;
 mod templates;
 mod tunnel;

@@ -15,6 +15,7 @@ use clap::{ArgMatches, FromArgMatches as _};
 
 use crate::fileserver::UtilCommand;
 use crate::finder::Finder;
+use crate::logging::LogArgs;
 use crate::places::Places;
 use crate::plugins::PluginCommand;
 use crate::{local, nouns, remotes};
@@ -86,15 +87,31 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
             cli.log.start("warn");
             daemon(args.run(&places))
         }
+        Command::Agent(args) => {
+            cli.log.start("warn");
+            daemon(args.run(&places))
+        }
         Command::Plugin(PluginCommand::Start(args)) => {
             cli.log.start("info");
             daemon(args.run(&places))
         }
+        Command::Status(args) => administer(&cli.log, args.run(&places)),
+        Command::Node(command) => administer(&cli.log, command.run(&places)),
+        Command::Token(command) => administer(&cli.log, command.run(&places)),
+        Command::Ca(command) => administer(&cli.log, command.run(&places)),
+        Command::Backup(args) => administer(&cli.log, args.run(&places)),
+        Command::Restore(args) => administer(&cli.log, args.run(&places)),
         other => {
             cli.log.start("warn");
             one_shot(async { short(other, &places).await })
         }
     }
+}
+
+/// Commands about a cluster, on the agent here or on its state folder.
+fn administer(log: &LogArgs, work: impl Future<Output = Result<()>>) -> Result<()> {
+    log.start("warn");
+    one_shot(work)
 }
 
 /// Commands that ask plugins something and end.
@@ -119,7 +136,7 @@ async fn short(command: Command, places: &Places) -> Result<()> {
 
 /// Flags that every command has, for a noun. Also starts the log.
 fn common(matches: &ArgMatches, as_infrakit: bool) -> Result<Places> {
-    crate::logging::LogArgs::from_arg_matches(matches)?.start("warn");
+    LogArgs::from_arg_matches(matches)?.start("warn");
     Ok(Places::new(matches.get_one("state").cloned(), as_infrakit))
 }
 

@@ -4,6 +4,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::extras::{CompletionArgs, HelpArgs, ManArgs, VersionArgs};
 use crate::absent::AbsentArgs;
+use crate::cluster::{
+    AgentArgs, BackupArgs, CaCommand, NodeCommand, RestoreArgs, StatusArgs, TokenCommand,
+};
 use crate::example_server::ServerArgs;
 use crate::fileserver::UtilCommand;
 use crate::logging::LogArgs;
@@ -42,6 +45,23 @@ pub struct Cli {
 pub enum Command {
     /// Keep the groups of one or more specs alive, all in this process
     Up(UpArgs),
+    /// Run a node of a cluster: begin one, join one, or go on
+    Agent(AgentArgs),
+    /// Show how this node and its cluster stand
+    Status(StatusArgs),
+    /// List, remove, empty and promote nodes
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Make and revoke what lets nodes join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// The cluster's certificate authority
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Write the whole control state into a file
+    Backup(BackupArgs),
+    /// Begin a cluster again from a backup
+    Restore(RestoreArgs),
     /// Start, list, stop and examine plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

@@ -52,7 +52,7 @@ pub(super) async fn manager(start: &Start<'_>) -> Result<Plugin> {
 async fn run(host: &Host, name: &str, options: &Options, leading: Leading) -> Result<Plugin> {
     let Leading { leader, store } = leading;
     // The group controller beside it acts only while this replica leads.
-    host.authority().follow(leader.watch());
+    host.authority().follow(Arc::clone(&leader));
     let mux = match &options.mux {
         Some(mux) => {
             let sockets = Arc::new(SocketDir::new(host.directory().path()));

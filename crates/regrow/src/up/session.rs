@@ -3,8 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::{Result, bail};
 use tokio::sync::{mpsc, watch};
 
 use super::args::{Until, UpArgs};
@@ -15,14 +14,13 @@ use super::tracker::{Line, Tracker};
 use super::{finish, health};
 use crate::kinds::Host;
 use crate::places::Places;
+use crate::signals;
 use crate::view::{Manner, View};
 
 /// Happenings that wait to be shown.
 const HAPPENINGS_BUFFERED: usize = 4_096;
 /// Time between questions for the health of all members, while `--until healthy` waits.
 const HEALTH_POLL: Duration = Duration::from_millis(100);
-/// Exit code after a second Ctrl-C: 128 and the number of the signal.
-const FORCED: i32 = 130;
 
 /// Why following ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +50,7 @@ pub async fn run(args: &UpArgs, mut wanted: Wanted, places: &Places) -> Result<(
         _ => Manner::Terminal,
     });
     // Before the first effect, so that an early Ctrl-C is an orderly end as well.
-    let told = spawn_signals()?;
+    let told = signals::told("stopped at once; instances are left as they are")?;
     view.line(&Line::info(
         began.elapsed(),
         format!("state in {}, plugins in {}", state.display(), directory.path().display()),
@@ -82,29 +80,6 @@ fn until_word(until: Option<Until>) -> &'static str {
         Some(Until::Healthy) => "all groups are healthy",
         _ => "all groups have converged",
     }
-}
-
-/// Becomes true at the first signal to stop; the second one ends the process at once.
-fn spawn_signals() -> Result<watch::Receiver<bool>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for signals")?;
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        let mut times = 0;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            times += 1;
-            if times > 1 {
-                eprintln!("stopped at once; instances are left as they are");
-                std::process::exit(FORCED);
-            }
-            sender.send_replace(true);
-        }
-    });
-    Ok(receiver)
 }
 
 impl Session<'_> {

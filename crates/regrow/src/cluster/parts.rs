@@ -1,0 +1,145 @@
+//! What shares the control group with the nodes: the coordination keys and the catalog, and how both
+//! are reached on this node.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use regrow_agent::{Agent, NodeRecord};
+use regrow_catalog::Catalog;
+use regrow_catalog::agent::AgentOptions as CatalogOptions;
+use regrow_catalog::machine::CatalogMachine;
+use regrow_catalog::query::Hub;
+use regrow_consensus::{Consistency, Machine, Scope};
+use regrow_coord::{Bounds, KeyMachine};
+use regrow_pki::{ClusterId, NodeNumber, Role};
+use sha2::{Digest as _, Sha256};
+
+use crate::places::make_private;
+
+/// Folder of the catalog's registrations below the state folder.
+const FOLDER: &str = "catalog";
+
+/// Scope of the coordination keys. Stored in every log: never changed, never given to another. The
+/// nodes have 3.
+const KEYS: u8 = 1;
+/// Scope of the catalog.
+const CATALOG: u8 = 2;
+
+/// The machines of a node.
+pub struct Parts {
+    hub: Hub,
+    machines: Vec<(Scope, Arc<dyn Machine>)>,
+}
+
+fn scope(byte: u8) -> Result<Scope> {
+    Scope::new(byte).ok_or_else(|| anyhow!("scope {byte} belongs to the control group itself"))
+}
+
+/// The scope of the catalog.
+pub fn catalog_scope() -> Result<Scope> {
+    scope(CATALOG)
+}
+
+impl Parts {
+    /// New machines; they get their tables from the control group.
+    pub fn new() -> Result<Self> {
+        let catalog = CatalogMachine::new();
+        let hub = catalog.hub();
+        let keys: Arc<dyn Machine> = Arc::new(KeyMachine::new(Bounds::default()));
+        Ok(Self {
+            hub,
+            machines: vec![(scope(KEYS)?, keys), (catalog_scope()?, Arc::new(catalog))],
+        })
+    }
+
+    /// For the agent.
+    pub fn machines(&self) -> Vec<(Scope, Arc<dyn Machine>)> {
+        self.machines.clone()
+    }
+
+    /// Starts the catalog on the agent's replica.
+    ///
+    /// # Errors
+    /// The nodes cannot be read, or what was registered here before.
+    pub async fn catalog(self, agent: &Agent) -> Result<Catalog> {
+        let nodes = known(agent).await.context("start catalog")?;
+        let folder = agent.folder().file(FOLDER);
+        make_private(&folder).with_context(|| format!("make folder {}", folder.display()))?;
+        let options = options(agent, &nodes, &folder);
+        Ok(Catalog::start(agent.scoped(catalog_scope()?), self.hub, options).await?)
+    }
+}
+
+/// The nodes, this one among them: what is known here, or the leader's list on a node that has not
+/// caught up yet.
+async fn known(agent: &Agent) -> Result<Vec<NodeRecord>> {
+    let own = |nodes: &[NodeRecord]| nodes.iter().any(|node| node.number == agent.number());
+    let nodes = agent.nodes().list(Consistency::Stale).await?;
+    if own(&nodes) {
+        return Ok(nodes);
+    }
+    loop {
+        match agent.nodes().list(Consistency::Linearizable).await {
+            Ok(nodes) if own(&nodes) => return Ok(nodes),
+            // The founder or the server that let this node in has entered it: it only has to come.
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            Err(error) => tracing::warn!(%error, "wait for the list of nodes"),
+        }
+    }
+}
+
+fn options(agent: &Agent, nodes: &[NodeRecord], folder: &Path) -> CatalogOptions {
+    let address = agent.address();
+    let (host, port) = split(&address);
+    let identity = agent.identity();
+    let servers = nodes.iter().filter(|node| !node.removed && node.role == Role::Server);
+    CatalogOptions {
+        node_id: node_id(identity.cluster, identity.number),
+        address: host.to_owned(),
+        server_port: (agent.role() == Role::Server).then_some(port),
+        servers: servers
+            .map(|node| (node.number.get(), node.address.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        state: Some(folder.to_owned()),
+        ..CatalogOptions::new(identity.name.clone())
+    }
+}
+
+fn split(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    (host.trim_start_matches('[').trim_end_matches(']'), port.parse().unwrap_or_default())
+}
+
+/// The id of a node in the catalog: the same for the same number of the same cluster, another for
+/// every other one.
+pub fn node_id(cluster: ClusterId, number: NodeNumber) -> String {
+    let mut hash = Sha256::new();
+    hash.update(cluster.as_bytes());
+    hash.update(number.get().to_be_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, digest)| *byte = digest);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_one_id_and_no_other_node_has_it() {
+        let cluster = ClusterId::from_bytes([7; 16]);
+        let id = |cluster, number| node_id(cluster, NodeNumber::new(number));
+        // Stored in catalogs: it must stay what it is.
+        assert_eq!(id(cluster, 1), "d1dc4d73-4e5b-8b6c-a52a-dd3e4e8f0b25");
+        assert_ne!(id(cluster, 1), id(cluster, 2));
+        assert_ne!(id(cluster, 1), id(ClusterId::from_bytes([8; 16]), 1));
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        assert_eq!(split("10.0.0.1:7400"), ("10.0.0.1", 7400));
+        assert_eq!(split("[::1]:7400"), ("::1", 7400));
+    }
+}
