@@ -12,11 +12,14 @@
 //! name and what `properties.rs` reads.
 //!
 //! Where to start reading: `core/change.rs` for the order of a change, `core/term.rs` for what
-//! leadership does, [`leader`] and [`store`] for the two choices behind it, [`mux`] for remote clients.
+//! leadership does, [`leader`] and [`store`] for the two choices behind it, [`intents`] for what a group
+//! controller promises under such a leadership, [`mux`] for remote clients.
 
 mod catalog;
 mod core;
 mod error;
+mod escape;
+pub mod intents;
 pub mod leader;
 mod manager;
 pub mod mux;

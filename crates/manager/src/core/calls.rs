@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use regrow_ids::PluginName;
-use regrow_plugin::PluginError;
+use regrow_ids::{Fence, PluginName};
 use regrow_plugin::spi::{Controller, Group, Result, Updatable};
+use regrow_plugin::{Mandate, PluginError};
 
 use super::Core;
+use crate::ManagerError;
 
 /// How long a plugin may take for anything but destruction. Clients over sockets give up earlier.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +35,23 @@ impl Core {
     /// Finds a metadata plugin.
     pub(crate) async fn find_updatable(&self, plugin: &PluginName) -> Result<Arc<dyn Updatable>> {
         found(plugin, self.lookup.updatable(plugin)).await
+    }
+}
+
+impl Core {
+    /// Calls a plugin as the leader: asks for the leadership right before, and sends the fence along,
+    /// by which the plugin refuses what comes after a newer leader.
+    pub(crate) async fn lead_in<T>(
+        &self,
+        fence: Fence,
+        plugin: &PluginName,
+        method: &str,
+        after: Duration,
+        call: impl Future<Output = Result<T>>,
+    ) -> std::result::Result<T, ManagerError> {
+        self.still(fence)?;
+        let mandate = Mandate { fence, lineage: self.source.lineage() };
+        Ok(Mandate::scope(Some(mandate), within(plugin, method, after, call)).await?)
     }
 }
 

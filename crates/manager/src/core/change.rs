@@ -136,9 +136,8 @@ impl Core {
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             let group = core.find_group(&core.group).await?;
-            core.still(fence)?;
             let call = group.destroy_instances(&id, &instances);
-            within(&core.group, "Group.DestroyInstances", CALL_TIMEOUT, call).await?;
+            core.lead_in(fence, &core.group, "Group.DestroyInstances", CALL_TIMEOUT, call).await?;
             let Some(stored) = core.shelf.known().get(&key).cloned() else { return Ok(()) };
             if has_logical_ids(&stored.spec.properties) {
                 return Ok(());

@@ -4,7 +4,7 @@ use regrow_ids::{Fence, GroupId};
 use regrow_plugin::spi::{GroupSpec, Operation, Plan, SpecObject};
 
 use super::Core;
-use super::calls::{CALL_TIMEOUT, DESTROY_TIMEOUT, within};
+use super::calls::{CALL_TIMEOUT, DESTROY_TIMEOUT};
 use crate::ManagerError;
 use crate::catalog::{Key, Record};
 
@@ -54,15 +54,15 @@ impl Core {
         let handler = &record.handler;
         let group = self.find_group(handler).await?;
         let id = GroupId::from(key.name.as_str());
-        self.still(fence)?;
         if ask == Ask::Destroy {
             let call = group.destroy_group(&id);
-            within(handler, "Group.DestroyGroup", DESTROY_TIMEOUT, call).await?;
+            self.lead_in(fence, handler, "Group.DestroyGroup", DESTROY_TIMEOUT, call).await?;
             return Ok(Committed::default());
         }
         let spec = GroupSpec { id, properties: record.spec.properties.clone() };
         let call = group.commit_group(&spec, ask != Ask::Enforce);
-        let details = within(handler, "Group.CommitGroup", CALL_TIMEOUT, call).await?;
+        let method = "Group.CommitGroup";
+        let details = self.lead_in(fence, handler, method, CALL_TIMEOUT, call).await?;
         Ok(Committed { details, object: None })
     }
 
@@ -74,7 +74,6 @@ impl Core {
     ) -> Result<Committed, ManagerError> {
         let (handler, spec) = (&record.handler, &record.spec);
         let controller = self.find_controller(handler).await?;
-        self.still(fence)?;
         let (method, limit, call) = match ask {
             Ask::Pretend(operation) => {
                 ("Controller.Plan", CALL_TIMEOUT, controller.plan(operation, spec))
@@ -86,7 +85,7 @@ impl Core {
                 ("Controller.Commit", DESTROY_TIMEOUT, controller.commit(Operation::Destroy, spec))
             }
         };
-        let object = within(handler, method, limit, call).await?;
+        let object = self.lead_in(fence, handler, method, limit, call).await?;
         Ok(Committed { object: Some(object), ..Committed::default() })
     }
 }

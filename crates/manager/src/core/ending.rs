@@ -41,18 +41,19 @@ impl Core {
         group: &dyn Group,
         id: &GroupId,
     ) -> Result<(), ManagerError> {
-        self.still(fence)?;
         let call = group.free_group(id);
-        let Err(fault) = within(&self.group, "Group.FreeGroup", CALL_TIMEOUT, call).await else {
-            return Ok(());
-        };
+        let freed = self.lead_in(fence, &self.group, "Group.FreeGroup", CALL_TIMEOUT, call).await;
+        let Err(fault) = freed else { return Ok(()) };
+        if !matches!(fault, ManagerError::Plugin(_)) {
+            return Err(fault);
+        }
         // A stored spec that its plugin rejects is watched by nobody, and freeing it is how one gets
         // rid of it.
         let call = group.inspect_groups();
         let watched = within(&self.group, "Group.InspectGroups", CALL_TIMEOUT, call).await?;
         let stored = self.shelf.known().get(&Key::group(id.as_str())).is_some();
         if !stored || watched.iter().any(|spec| spec.id == *id) {
-            return Err(fault.into());
+            return Err(fault);
         }
         Ok(())
     }
@@ -200,9 +201,9 @@ impl Core {
                 held.push(core.locks.hold(key).await);
             }
             let controller = core.find_controller(&handler).await?;
-            core.still(fence)?;
             let call = controller.free(of.as_ref());
-            let freed = within(&handler, "Controller.Free", CALL_TIMEOUT, call).await?;
+            let freed =
+                core.lead_in(fence, &handler, "Controller.Free", CALL_TIMEOUT, call).await?;
             let name = of.as_ref().map(|meta| meta.name.as_str());
             // One that came meanwhile is another's; its lock is not held.
             let fits = |key: &Key, record: &Record| {

@@ -90,11 +90,7 @@ impl Core {
 
     /// The leadership at this moment.
     pub(crate) fn leadership(&self) -> Leadership {
-        // A source that died says nothing any more: its last word must not count for ever.
-        match self.leadership.has_changed() {
-            Ok(_) => self.leadership.borrow().clone(),
-            Err(_) => Leadership::unknown("the source of leadership has ended; restart"),
-        }
+        self.source.now()
     }
 
     /// The fence of this leader.

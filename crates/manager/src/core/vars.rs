@@ -81,13 +81,11 @@ impl Core {
     async fn merge_vars(&self, fence: Fence, values: Value) -> Result<(), ManagerError> {
         let plugin = self.vars().await?;
         let change = Change { path: ROOT.to_owned(), value: values.into() };
-        self.still(fence)?;
+        let (name, method) = (&self.metadata, "Updatable.Changes");
         let call = plugin.changes(std::slice::from_ref(&change));
-        let proposal = within(&self.metadata, "Updatable.Changes", CALL_TIMEOUT, call).await?;
-        self.still(fence)?;
+        let proposal = self.lead_in(fence, name, method, CALL_TIMEOUT, call).await?;
         let call = plugin.commit(&proposal.proposed, &proposal.cas);
-        within(&self.metadata, "Updatable.Commit", CALL_TIMEOUT, call).await?;
-        Ok(())
+        self.lead_in(fence, name, "Updatable.Commit", CALL_TIMEOUT, call).await
     }
 
     /// The plugin's whole tree, and whether what we last put there is still in it: a plugin that was
@@ -134,9 +132,8 @@ impl Core {
             // The state of the store on which the plugin's tree builds, not the one of later: what
             // another leader has stored since must not be overwritten.
             let version = core.vars.seen().version.clone();
-            core.still(fence)?;
             let call = plugin.commit(&proposed, &cas);
-            within(&core.metadata, "Updatable.Commit", CALL_TIMEOUT, call).await?;
+            core.lead_in(fence, &core.metadata, "Updatable.Commit", CALL_TIMEOUT, call).await?;
             let values = proposed.to_value();
             let last = core.vars.seen().last.replace(values.clone());
             let (may, name) = (|| core.still(fence), core.metadata.lookup());

@@ -1,9 +1,11 @@
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use regrow_ids::Fence;
 use regrow_plugin::spi::LeaderLocation;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -45,6 +47,7 @@ pub struct FileLeaderSettings {
 /// leases.
 pub struct FileLeader {
     leadership: watch::Receiver<Leadership>,
+    lineage: u64,
     path: PathBuf,
     _watching: DropGuard,
 }
@@ -75,7 +78,8 @@ impl FileLeader {
         let watching = watch_or_warn(&path);
         watcher.look().await;
         tokio::spawn(stop.clone().run_until_cancelled_owned(watcher.run(watching, poll_interval)));
-        Ok(Self { leadership, path, _watching: stop.drop_guard() })
+        let lineage = lineage(&path).await;
+        Ok(Self { leadership, lineage, path, _watching: stop.drop_guard() })
     }
 
     fn location_file(&self) -> PathBuf {
@@ -87,6 +91,10 @@ impl FileLeader {
 impl LeaderSource for FileLeader {
     fn watch(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
+    }
+
+    fn lineage(&self) -> u64 {
+        self.lineage
     }
 
     async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError> {
@@ -103,6 +111,17 @@ impl LeaderSource for FileLeader {
         let (path, text) = (self.location_file(), print_location(location));
         off_thread(move || write_atomic(&path, text.as_bytes())).await
     }
+}
+
+/// Fences of one file can be compared, and the file is known by its place: its path on this machine
+/// since it was started. On another machine the same path may be another file.
+async fn lineage(path: &Path) -> u64 {
+    let boot = tokio::fs::read("/proc/sys/kernel/random/boot_id").await.unwrap_or_default();
+    let place = tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.to_owned());
+    let digest = Sha256::new().chain_update(boot).chain_update(place.as_os_str().as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.finalize()[..8]);
+    u64::from_be_bytes(first)
 }
 
 async fn off_thread<T: Send + 'static>(

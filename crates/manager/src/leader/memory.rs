@@ -14,6 +14,7 @@ pub struct MemoryLeader(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    lineage: u64,
     leadership: watch::Sender<Leadership>,
     newest: Mutex<Fence>,
     location: Mutex<Option<LeaderLocation>>,
@@ -23,6 +24,7 @@ impl Default for MemoryLeader {
     /// A replica that follows.
     fn default() -> Self {
         Self(Arc::new(Inner {
+            lineage: rand::random(),
             leadership: watch::Sender::new(Leadership::Following),
             newest: Mutex::default(),
             location: Mutex::default(),
@@ -66,6 +68,10 @@ impl MemoryLeader {
 impl LeaderSource for MemoryLeader {
     fn watch(&self) -> watch::Receiver<Leadership> {
         self.0.leadership.subscribe()
+    }
+
+    fn lineage(&self) -> u64 {
+        self.0.lineage
     }
 
     async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError> {

@@ -1,5 +1,7 @@
 //! Who leads, and where the leader answers.
 
+mod authority;
+mod coord;
 mod file;
 mod location;
 mod memory;
@@ -12,6 +14,9 @@ use regrow_ids::Fence;
 use regrow_plugin::spi::LeaderLocation;
 use tokio::sync::watch;
 
+pub use authority::LeaderAuthority;
+pub use coord::{CoordLeader, CoordLeaderSettings, Tenure};
+pub(crate) use coord::{lineage, transact};
 pub use file::{FileLeader, FileLeaderSettings};
 pub use location::{parse_location, print_location};
 pub use memory::MemoryLeader;
@@ -94,6 +99,21 @@ pub trait LeaderSource: Send + Sync {
     /// The leadership now and every change of it. A reader that is slow misses changes in between
     /// and never the last one; it delays nobody.
     fn watch(&self) -> watch::Receiver<Leadership>;
+
+    /// The leadership at this moment. A source that keeps time asks the clock: what it last told may
+    /// be over although the task that tells of it has not run yet. Asked right before each effect.
+    fn now(&self) -> Leadership {
+        let told = self.watch();
+        // A source that died says nothing any more: its last word must not count for ever.
+        match told.has_changed() {
+            Ok(_) => told.borrow().clone(),
+            Err(_) => Leadership::unknown("the source of leadership has ended; restart"),
+        }
+    }
+
+    /// Which other fences those of this source can be compared with: all of the same lineage. A
+    /// random number, drawn when the source was made.
+    fn lineage(&self) -> u64;
 
     /// Where the leader answers; `None` when nobody said.
     ///

@@ -3,6 +3,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use regrow_codec::gojson;
+use regrow_plugin::fence;
 use serde_json::json;
 
 use super::body::{MAX_BODY_BYTES, bounded, whole};
@@ -75,6 +76,8 @@ async fn to_plugin(
         request.headers_mut().remove(header::AUTHORIZATION);
     }
     request.headers_mut().remove(leader::FORWARDED);
+    // Leaders call plugins, not clients of this port.
+    request.headers_mut().remove(fence::HEADER);
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("h"));
     shared.backend.forward(&plugin, request).await
 }

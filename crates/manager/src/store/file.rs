@@ -67,7 +67,8 @@ impl SpecStore for FileStore {
         let place = self.place(document);
         let text = layout::indented(contents.as_text());
         if text.len() as u64 > MAX_DOCUMENT_BYTES {
-            return Err(StoreError::TooLarge { place, bytes: text.len() as u64 });
+            let (bytes, most) = (text.len() as u64, MAX_DOCUMENT_BYTES);
+            return Err(StoreError::TooLarge { place, bytes, most });
         }
         let (dir, expected) = (self.dir.clone(), expected.clone());
         off_thread(&place, move || {

@@ -1,6 +1,7 @@
 //! Where specs and metadata are kept: named JSON documents that two writers never silently
 //! overwrite.
 
+mod coord;
 mod disk;
 mod file;
 mod layout;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_ids::Fence;
 
+pub use coord::CoordStore;
 pub use disk::DiskError;
 pub(crate) use disk::{read_bounded, write_atomic};
 pub use file::FileStore;
@@ -88,6 +90,14 @@ pub enum StoreError {
         /// Newest fence that the store has seen.
         newest: Fence,
     },
+    /// The leadership is over, and nobody knows yet who leads now.
+    #[error("save {place}: the leadership under fence {fence} is over; repeat the command")]
+    Over {
+        /// File or key.
+        place: String,
+        /// Fence of the writer.
+        fence: Fence,
+    },
     /// Another process holds the lock of the store.
     #[error("save {place}: another process has been writing for {seconds} s; see what holds it")]
     Busy {
@@ -97,12 +107,14 @@ pub enum StoreError {
         seconds: u64,
     },
     /// The document is larger than the store takes.
-    #[error("save {place}: it has {bytes} bytes, at most {MAX_DOCUMENT_BYTES} are allowed")]
+    #[error("save {place}: it has {bytes} bytes, at most {most} are allowed")]
     TooLarge {
         /// File or key.
         place: String,
         /// Its size.
         bytes: u64,
+        /// Largest size.
+        most: u64,
     },
     /// The document is in its place, but a crash of the system could still undo that.
     #[error("save {place}: it is saved, but a crash of the system may undo that: {source}")]

@@ -233,6 +233,9 @@ impl LeaderSource for Unlocated {
     fn watch(&self) -> watch::Receiver<Leadership> {
         self.0.subscribe()
     }
+    fn lineage(&self) -> u64 {
+        1
+    }
     async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError> {
         Err(LeaderError::Outside { doing: "ask".into(), reason: "time-out".into() })
     }
