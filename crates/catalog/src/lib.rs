@@ -25,6 +25,7 @@
 //! - The failure detector: `Catalog::node_alive(node, alive)`.
 
 pub mod agent;
+pub mod checks;
 pub mod http;
 pub mod machine;
 pub mod model;

@@ -1,0 +1,93 @@
+//! One look of a check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{CheckError, Finding, TIMEOUT, grpc, http, script, tls};
+use crate::model::{CheckDefinition, CheckType, Status};
+
+/// What looks are made with.
+pub(super) struct Probe {
+    /// Whether programs may be run.
+    scripts: bool,
+    verifying: Way,
+    trusting: Way,
+}
+
+/// How servers are asked: with their certificates verified, or with any.
+struct Way {
+    http: Client,
+    grpc: Arc<ClientConfig>,
+}
+
+impl Way {
+    fn new(verify: bool) -> Result<Self, CheckError> {
+        let config = tls::config(verify)?;
+        let mut grpc = config.clone();
+        grpc.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { http: http::client(config)?, grpc: Arc::new(grpc) })
+    }
+}
+
+impl Probe {
+    pub fn new(scripts: bool) -> Result<Self, CheckError> {
+        Ok(Self { scripts, verifying: Way::new(true)?, trusting: Way::new(false)? })
+    }
+
+    /// Looks, within the time of the check.
+    pub async fn look(&self, check: &CheckDefinition) -> Finding {
+        let limit = check.timeout.filter(|limit| !limit.is_zero()).unwrap_or(TIMEOUT);
+        let way = if check.tls_skip_verify { &self.trusting } else { &self.verifying };
+        match check.check_type() {
+            CheckType::Http => within(limit, &check.http, http::ask(&way.http, check)).await,
+            CheckType::Tcp => within(limit, &check.tcp, tcp(&check.tcp)).await,
+            CheckType::Grpc => {
+                let tls = check.grpc_use_tls.then(|| Arc::clone(&way.grpc));
+                // Boxed: the future of a connection is large, and that of a check would be as large.
+                within(limit, &check.grpc, Box::pin(grpc::ask(&check.grpc, tls))).await
+            }
+            CheckType::Script if self.scripts => script::run(&check.args, limit).await,
+            CheckType::Script => Finding::critical(
+                "not run: programs as checks are disabled on this agent; enable script checks \
+                 where whoever registers may run programs",
+            ),
+            CheckType::Docker => Finding::critical(
+                "not carried out: this agent does not talk to a container engine; use an HTTP, \
+                 TCP, gRPC or TTL check",
+            ),
+            // Nobody looks for these; see `runner::wanted`.
+            CheckType::Plain | CheckType::Ttl => Finding::critical("not a check that is run"),
+        }
+    }
+}
+
+async fn within(limit: Duration, what: &str, look: impl Future<Output = Finding>) -> Finding {
+    match timeout(limit, look).await {
+        Ok(finding) => finding,
+        Err(_) => Finding::critical(format!("{what}: no answer within {limit:?}")),
+    }
+}
+
+/// Passing when the address takes a connection.
+async fn tcp(address: &str) -> Finding {
+    match TcpStream::connect(address).await {
+        Ok(_) => Finding::new(Status::Passing, format!("TCP connect {address}: Success")),
+        Err(error) => Finding::critical(format!("TCP connect {address}: {error}")),
+    }
+}
+
+/// An error and what it came from, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
