@@ -209,7 +209,7 @@ fn reply(
     moment: Moment,
 ) -> Option<Vec<u8>> {
     let sections = answer::sections(asked, meant, data, zone, moment);
-    packet::send(asked, sections, transport, zone.options.udp_answer_limit)
+    packet::send(asked, &sections, transport, zone.options.udp_answer_limit)
 }
 
 impl Catalog {

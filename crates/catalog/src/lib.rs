@@ -26,6 +26,7 @@
 
 pub mod agent;
 pub mod checks;
+pub mod dns;
 pub mod http;
 pub mod machine;
 pub mod model;

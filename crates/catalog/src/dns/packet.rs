@@ -50,6 +50,7 @@ impl Asked {
 /// A record of an answer, and the addresses that belong to it.
 pub(super) struct Entry {
     pub record: Record,
+    /// Those that no entry before this one has.
     pub extra: Vec<Record>,
 }
 
@@ -98,7 +99,7 @@ fn question(message: Message) -> Received {
     };
     let nothing =
         Sections { code, authoritative: false, entries: Vec::new(), authorities: Vec::new() };
-    match send(&asked, nothing, Transport::Tcp, 0) {
+    match send(&asked, &nothing, Transport::Tcp, 0) {
         Some(reply) => Received::Refused(reply),
         None => Received::Drop,
     }
@@ -114,7 +115,7 @@ fn refused(id: u16, op_code: OpCode, code: ResponseCode) -> Received {
 /// some do not. `None` where the question itself cannot be written again.
 pub(super) fn send(
     asked: &Asked,
-    sections: Sections,
+    sections: &Sections,
     transport: Transport,
     udp_answer_limit: usize,
 ) -> Option<Vec<u8>> {
@@ -126,7 +127,7 @@ pub(super) fn send(
         },
     };
     let all = sections.entries.len();
-    let writer = Writer { asked, sections: &sections, bytes: usize::from(bytes) };
+    let writer = Writer { asked, sections, bytes: usize::from(bytes) };
     let most = all.min(records);
     if let Some(whole) = writer.write(most, true) {
         return Some(whole);
@@ -166,11 +167,8 @@ impl Writer<'_> {
         message.answers = taken.iter().map(|entry| entry.record.clone()).collect();
         message.authorities.clone_from(&sections.authorities);
         if extras {
-            for record in taken.iter().flat_map(|entry| &entry.extra) {
-                if !message.additionals.contains(record) || count > ANSWERS_MAX / 8 {
-                    message.additionals.push(record.clone());
-                }
-            }
+            message.additionals =
+                taken.iter().flat_map(|entry| entry.extra.iter().cloned()).collect();
         }
         if asked.takes.is_some() {
             let mut edns = Edns::new();
@@ -178,8 +176,10 @@ impl Writer<'_> {
             message.edns = Some(edns);
         }
         let written = message.to_vec().ok()?;
-        // The encoder cuts what is beyond the largest message, and says so.
-        let cut = written.get(2).is_some_and(|flags| flags & 0x02 != 0);
-        (written.len() <= *bytes && cut == message.metadata.truncation).then_some(written)
+        // The encoder cuts what is beyond the largest message.
+        let kept = |at| Some(usize::from(u16::from_be_bytes(*written.get(at..)?.first_chunk()?)));
+        let beside = message.additionals.len() + usize::from(message.edns.is_some());
+        let whole = kept(6) == Some(message.answers.len()) && kept(10) == Some(beside);
+        (written.len() <= *bytes && whole).then_some(written)
     }
 }

@@ -1,0 +1,7 @@
+//! The table of the contract row by row, any bytes, and real sockets.
+
+mod data;
+mod fuzz;
+mod limits;
+mod sockets;
+mod table;
