@@ -62,6 +62,12 @@ const NEEDS: &[Need] = &[
         tests: "multi-process scenarios with partitions",
     },
     Need {
+        package: "bind9-dnsutils",
+        program: "dig",
+        reason: "a DNS client that is not ours",
+        tests: "dig against the catalog's DNS",
+    },
+    Need {
         package: "etcd-server",
         program: "etcd",
         reason: "the coordinator that others run already, and the one we compare ourselves with",
