@@ -5,10 +5,23 @@
 //!
 //! What it must never do: touch a process, folder or address that it did not make itself.
 //!
-//! Where to start reading: [`Stack`], then `bin/bench-groups`.
+//! Where to start reading: [`Stack`], then `bin/bench-groups`; for agents on machines of their own
+//! [`net`], then [`Cluster`] and [`Load`].
 
+pub mod net;
+
+mod cluster;
 mod cost;
+mod http;
+mod load;
+mod probe;
 mod stack;
+mod table;
 
+pub use cluster::{Cluster, ClusterOptions};
 pub use cost::Cost;
+pub use http::{Answer, Http, NoAnswer};
+pub use load::{Done, Load};
+pub use probe::{Attempt, recovery, share};
 pub use stack::{Stack, StackOptions, binary};
+pub use table::table;

@@ -16,12 +16,20 @@ struct Bench {
 }
 
 /// Every whole-system benchmark. Hot functions have theirs in `crates/*/benches`.
-const BENCHES: &[Bench] = &[Bench {
-    name: "groups",
-    package: "e2e",
-    bin: "bench-groups",
-    about: "heal, converge, roll, idle, describe, plan and start of the group pillar",
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "coordination",
+        package: "e2e",
+        bin: "bench-coordination",
+        about: "three agents beside three members of etcd: puts, reads, watches, kills, much data",
+    },
+    Bench {
+        name: "groups",
+        package: "e2e",
+        bin: "bench-groups",
+        about: "heal, converge, roll, idle, describe, plan and start of the group pillar",
+    },
+];
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
     let Some(name) = args.first() else {
@@ -47,7 +55,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
 fn list() -> String {
     BENCHES.iter().fold(String::new(), |mut text, bench| {
-        let _ = writeln!(text, "  {:<12}{}", bench.name, bench.about);
+        let _ = writeln!(text, "  {:<14}{}", bench.name, bench.about);
         text
     })
 }

@@ -59,7 +59,8 @@ const NEEDS: &[Need] = &[
         package: "iproute2",
         program: "ip",
         reason: "network namespaces with links that can be cut",
-        tests: "multi-process scenarios with partitions",
+        tests: "agents on machines of their own: killed, cut off, paused, out of space; \
+                `cargo xtask bench coordination`",
     },
     Need {
         package: "bind9-dnsutils",
@@ -68,10 +69,17 @@ const NEEDS: &[Need] = &[
         tests: "dig against the catalog's DNS",
     },
     Need {
+        package: "util-linux",
+        program: "unshare",
+        reason: "machines made of namespaces, which go away with their test",
+        tests: "agents on machines of their own: killed, cut off, paused, out of space",
+    },
+    Need {
         package: "etcd-server",
         program: "etcd",
         reason: "the coordinator that others run already, and the one we compare ourselves with",
-        tests: "the conformance kit on a real etcd; the manager on etcd",
+        tests: "the conformance kit on a real etcd; the manager on etcd; \
+                `cargo xtask bench coordination`",
     },
     Need {
         package: "fuse3",

@@ -1,5 +1,6 @@
 //! The shipped binary as real processes.
 
+mod cluster;
 mod crash;
 mod docs;
 mod foreign;

@@ -30,33 +30,16 @@ impl Report {
 
     /// The rows for people.
     pub fn table(&self) -> String {
-        let head = ["measure", "regrow", "goal", "reached", "InfraKit (quoted)"];
-        let mut lines = vec![head.map(str::to_owned)];
-        for row in &self.rows {
+        let cells = |row: &Row| {
             let reached = match row.reached {
                 Some(true) => "yes",
                 Some(false) => "NO",
                 None => "-",
             };
-            lines.push([
-                row.what.clone(),
-                row.ours.clone(),
-                row.goal.to_owned(),
-                reached.to_owned(),
-                row.infrakit.to_owned(),
-            ]);
-        }
-        let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max();
-        let widths: Vec<_> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
-        let print = |line: &[String; 5]| {
-            let cells: Vec<_> = line.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}")).collect();
-            format!("| {} |\n", cells.join(" | "))
+            [&row.what, &row.ours, row.goal, reached, row.infrakit].map(str::to_owned).to_vec()
         };
-        let rule: Vec<_> = widths.iter().map(|w| "-".repeat(*w)).collect();
-        let mut text = print(&lines[0]);
-        text += &format!("| {} |\n", rule.join(" | "));
-        lines[1..].iter().for_each(|line| text += &print(line));
-        text
+        let lines: Vec<_> = self.rows.iter().map(cells).collect();
+        e2e::table(&["measure", "regrow", "goal", "reached", "InfraKit (quoted)"], &lines)
     }
 
     /// The rows for programs.

@@ -1,0 +1,370 @@
+//! Clients under load whose questions and answers are recorded and judged.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use sim::history::{Event, History, Seen, What};
+use sim::judges::ack::{self, Writes};
+use sim::linear::{self, Limits};
+use sim::models::register::{Register, RegisterOp, RegisterReply};
+use sim::report::Failure;
+use sim::seed::{Random, SeedTree};
+use tokio::task::JoinHandle;
+
+use crate::http::{Answer, Http, NoAnswer};
+
+/// Registers that all clients share: few, so that they meet.
+const REGISTERS: u64 = 6;
+/// Time after which a client gives a request up.
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// Pause of a client between two requests.
+const PAUSE: Duration = Duration::from_millis(4);
+/// Pause of a client that was refused.
+const PAUSE_REFUSED: Duration = Duration::from_millis(100);
+/// Folder of the keys that are written once.
+const ONCE: &str = "once";
+
+/// Clients that read, write, compare-and-set and insert through the nodes until they are stopped, and
+/// write down what they asked and were told.
+pub struct Load {
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+    seed: u64,
+}
+
+struct Shared {
+    record: Mutex<Record>,
+    began: Instant,
+    stop: AtomicBool,
+    /// Numbers of clients; one whose request has an unknown outcome takes a new one.
+    processes: AtomicU64,
+    /// Every value is written once.
+    values: AtomicI64,
+}
+
+struct Record {
+    history: History<RegisterOp>,
+    once: Writes<i64>,
+    problem: Option<String>,
+}
+
+/// What a load has done.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// Operations on registers, whatever their outcome.
+    pub operations: usize,
+    /// Keys written once whose write was acknowledged.
+    pub acknowledged: usize,
+    /// Keys written once of whose write nobody knows.
+    pub unknown: usize,
+    /// Operations a second.
+    pub per_second: f64,
+}
+
+impl Load {
+    /// Starts the clients.
+    pub fn start(clients: Vec<Http>, seed: u64) -> Self {
+        let shared = Arc::new(Shared {
+            record: Mutex::new(Record {
+                history: History::default(),
+                once: Writes { acknowledged: Vec::new(), unknown: Vec::new() },
+                problem: None,
+            }),
+            began: Instant::now(),
+            stop: AtomicBool::new(false),
+            processes: AtomicU64::new(0),
+            values: AtomicI64::new(1),
+        });
+        let tasks = clients.into_iter().zip(0..).map(|(http, number)| {
+            let process = shared.processes.fetch_add(1, Ordering::Relaxed);
+            let rng = SeedTree::new(seed).member("client", number).random();
+            let client = Client { http, process, rng, shared: Arc::clone(&shared) };
+            tokio::spawn(client.run())
+        });
+        Self { tasks: tasks.collect(), shared, seed }
+    }
+
+    /// Number of writes that were acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.shared.record().once.acknowledged.len()
+    }
+
+    /// Stops the clients, reads everything back through the given ones, and judges: an order must
+    /// explain every reply, and every acknowledged write must be there once.
+    ///
+    /// # Errors
+    /// The verdict is bad; the history is kept then, and the text says where.
+    pub async fn judge(self, mut readers: Vec<Http>, about: &str) -> Result<Done> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.context("a client")?;
+        }
+        let took = self.shared.began.elapsed();
+        for http in &mut readers {
+            let found = inserted(http).await?;
+            let record = self.shared.record();
+            ack::check(&record.once, &found).context("acknowledged writes")?;
+        }
+        for http in readers {
+            let process = self.shared.processes.fetch_add(1, Ordering::Relaxed);
+            let rng = SeedTree::new(self.seed).random();
+            let mut client = Client { http, process, rng, shared: Arc::clone(&self.shared) };
+            for register in 0..REGISTERS {
+                client.read(&key(register)).await.context("read back")?;
+            }
+        }
+        let record = self.shared.record();
+        if let Some(problem) = &record.problem {
+            bail!("the record of the run is not valid: {problem}");
+        }
+        verdict(&record.history, self.seed, about)?;
+        ensure!(!record.once.acknowledged.is_empty(), "the run is void: no write was acknowledged");
+        let operations = record.history.operations().len();
+        Ok(Done {
+            operations,
+            acknowledged: record.once.acknowledged.len(),
+            unknown: record.once.unknown.len(),
+            per_second: operations as f64 / took.as_secs_f64(),
+        })
+    }
+}
+
+fn verdict(history: &History<RegisterOp>, seed: u64, about: &str) -> Result<()> {
+    let verdict = linear::check(&Register, history, Limits::default());
+    if verdict.holds() {
+        return Ok(());
+    }
+    let options = BTreeMap::from([("scenario".to_owned(), about.to_owned())]);
+    let failure =
+        Failure { seed, options: &options, model: "register", history, verdict: &verdict };
+    let folder = tempfile::Builder::new().prefix("regrow-e2e-").tempdir()?.keep();
+    failure.save(&folder).context("keep the history")?;
+    bail!("{}; the history is in {}", failure.summary(), folder.display())
+}
+
+/// Every key that was written once, as a node tells in a consistent read.
+async fn inserted(http: &mut Http) -> Result<Vec<i64>> {
+    let path = format!("/v1/kv/{ONCE}/?keys&consistent");
+    let answer = http.call(Method::GET, &path, "", Duration::from_secs(60)).await?;
+    if answer.status == StatusCode::NOT_FOUND {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = serde_json::from_slice(&answer.body).with_context(|| answer.text())?;
+    let number = |name: &String| {
+        let text = name.rsplit('/').next().unwrap_or_default();
+        text.parse().with_context(|| format!("key {name}"))
+    };
+    names.iter().map(number).collect()
+}
+
+fn key(register: u64) -> String {
+    format!("r{register}")
+}
+
+fn value_of(body: &[u8]) -> Result<i64> {
+    let text = std::str::from_utf8(body)?;
+    text.parse().with_context(|| format!("value {text:?}"))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    value: String,
+    modify_index: u64,
+}
+
+impl Shared {
+    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, process: u64, what: What<RegisterOp>) {
+        let mut record = self.record();
+        // Under the lock, so that the order of events is the order of times.
+        let t = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Err(error) = record.history.push(Event { process, t, what }) {
+            record.problem.get_or_insert(error.to_string());
+        }
+    }
+}
+
+struct Client {
+    http: Http,
+    process: u64,
+    rng: Random,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    async fn run(mut self) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let register = key(self.rng.below(REGISTERS));
+            let done = match self.rng.below(20) {
+                0..8 => self.read(&register).await.is_some(),
+                8..13 => self.write(&register).await,
+                13..17 => self.cas(&register).await,
+                _ => self.insert().await,
+            };
+            tokio::time::sleep(if done { PAUSE } else { PAUSE_REFUSED }).await;
+        }
+    }
+
+    fn invoke(&self, op: RegisterOp) {
+        self.shared.push(self.process, What::Invoke(op));
+    }
+
+    fn ok(&self, reply: RegisterReply) {
+        self.shared.push(self.process, What::Ok(Seen::reply(reply)));
+    }
+
+    /// It was certainly not executed.
+    fn fail(&self, why: String) {
+        self.shared.push(self.process, What::Fail(Some(why)));
+    }
+
+    /// Nobody knows; this client goes on under another number.
+    fn unknown(&mut self, why: String) {
+        self.shared.push(self.process, What::Info(Some(why), Seen::nothing()));
+        self.process = self.shared.processes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn call(&mut self, method: Method, path: &str, body: String) -> Told {
+        match self.http.call(method, path, Bytes::from(body), GIVE_UP).await {
+            Ok(answer) => Told::Answer(answer),
+            Err(NoAnswer::NotSent(why)) => Told::Not(why),
+            Err(NoAnswer::Unknown(why)) => Told::Unknown(why),
+        }
+    }
+
+    /// The value with its index, both nothing where there is none; `None` where it was not told.
+    async fn read(&mut self, key: &str) -> Option<Option<(i64, u64)>> {
+        self.invoke(RegisterOp::Read { key: key.to_owned() });
+        let path = format!("/v1/kv/{key}?consistent");
+        let told = self.call(Method::GET, &path, String::new()).await;
+        match told.read() {
+            Ok(found) => {
+                self.ok(RegisterReply::Read(found.map(|(value, _)| value)));
+                Some(found)
+            }
+            // A read changes nothing, so one without an answer counts as never done.
+            Err(why) => {
+                self.fail(why);
+                None
+            }
+        }
+    }
+
+    fn next_value(&self) -> i64 {
+        self.shared.values.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn write(&mut self, key: &str) -> bool {
+        let value = self.next_value();
+        self.invoke(RegisterOp::Write { key: key.to_owned(), value });
+        let path = format!("/v1/kv/{key}");
+        match self.call(Method::PUT, &path, value.to_string()).await.written() {
+            Ok(true) => {
+                self.ok(RegisterReply::Write);
+                true
+            }
+            Ok(false) => {
+                self.unknown("an unconditional write was refused".into());
+                false
+            }
+            Err(error) => self.missed(error),
+        }
+    }
+
+    async fn cas(&mut self, key: &str) -> bool {
+        let Some(found) = self.read(key).await else { return false };
+        let (from, index) = found.map_or((None, 0), |(value, index)| (Some(value), index));
+        let to = self.next_value();
+        self.invoke(RegisterOp::Cas { key: key.to_owned(), from, to });
+        // Every value is written once, so its index says the same as the value.
+        let path = format!("/v1/kv/{key}?cas={index}");
+        match self.call(Method::PUT, &path, to.to_string()).await.written() {
+            Ok(matched) => {
+                self.ok(RegisterReply::Cas(matched));
+                true
+            }
+            Err(error) => self.missed(error),
+        }
+    }
+
+    fn missed(&mut self, error: Missed) -> bool {
+        match error {
+            Missed::Not(why) => self.fail(why),
+            Missed::Unknown(why) => self.unknown(why),
+        }
+        false
+    }
+
+    async fn insert(&mut self) -> bool {
+        let value = self.next_value();
+        let path = format!("/v1/kv/{ONCE}/{value}");
+        let told = self.call(Method::PUT, &path, String::new()).await.written();
+        let once = &mut self.shared.record().once;
+        match told {
+            Ok(true) => once.acknowledged.push(value),
+            Err(Missed::Not(_)) => {}
+            Ok(false) | Err(Missed::Unknown(_)) => once.unknown.push(value),
+        }
+        told.is_ok()
+    }
+}
+
+enum Told {
+    Answer(Answer),
+    Not(String),
+    Unknown(String),
+}
+
+/// What is known of a write without an acknowledgement.
+enum Missed {
+    Not(String),
+    Unknown(String),
+}
+
+impl Told {
+    fn read(self) -> Result<Option<(i64, u64)>, String> {
+        let answer = match self {
+            Self::Answer(answer) => answer,
+            Self::Not(why) | Self::Unknown(why) => return Err(why),
+        };
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => row(&answer.body).map(Some).map_err(|error| format!("{error:#}")),
+            status => Err(format!("{status}: {}", answer.text())),
+        }
+    }
+
+    fn written(self) -> Result<bool, Missed> {
+        match self {
+            Self::Answer(answer) if answer.status == StatusCode::OK => match answer.text().trim() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                other => Err(Missed::Unknown(format!("neither true nor false: {other}"))),
+            },
+            // An error may be said after the fact; only what never left is certain.
+            Self::Answer(answer) => {
+                Err(Missed::Unknown(format!("{}: {}", answer.status, answer.text())))
+            }
+            Self::Not(why) => Err(Missed::Not(why)),
+            Self::Unknown(why) => Err(Missed::Unknown(why)),
+        }
+    }
+}
+
+fn row(body: &[u8]) -> Result<(i64, u64)> {
+    let rows: Vec<Row> = serde_json::from_slice(body)?;
+    let row = rows.first().context("an empty list")?;
+    Ok((value_of(&BASE64_STANDARD.decode(&row.value)?)?, row.modify_index))
+}
