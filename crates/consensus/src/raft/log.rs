@@ -142,11 +142,17 @@ impl RaftLogStorage<Types> for Log {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
         let purged = self.purged()?.map(log_id);
+        // A crash between saving the position and purging: the log must not begin before what was
+        // purged, nor end before it, or the next entry would not fit.
+        if let Some(upto) =
+            purged.map(|id| id.index).filter(|upto| self.stream.purged() < Some(*upto))
+        {
+            self.durable(|stream, done| stream.purge(upto, done)).await?;
+        }
         let last = match self.stream.last() {
             Some(last) => self.entries(last..last + 1, 1)?.first().map(|entry| entry.log_id),
             None => None,
         };
-        // A crash between saving the position and purging leaves entries that count as purged.
         let last_log_id = last.max(purged);
         Ok(LogState { last_purged_log_id: purged, last_log_id })
     }
