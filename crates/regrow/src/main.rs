@@ -13,6 +13,7 @@
 mod absent;
 mod cli;
 mod cluster;
+mod consul;
 mod documents;
 mod example_server;
 mod fileserver;

@@ -32,6 +32,11 @@ impl Places {
         Self { state: state.filter(|path| !path.as_os_str().is_empty()), as_infrakit }
     }
 
+    /// The state folder if one was named.
+    pub fn chosen_state(&self) -> Option<PathBuf> {
+        self.state.clone()
+    }
+
     /// The state folder.
     pub fn state(&self) -> PathBuf {
         if let Some(state) = &self.state {

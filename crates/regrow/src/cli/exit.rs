@@ -1,9 +1,14 @@
-//! Exit codes: 0 done, 1 failed, 2 not understood.
+//! Exit codes: 0 done, 1 failed, 2 not understood; that of a command which was run for the user.
 
 use std::process::ExitCode;
 
 /// The command line was not understood.
 const USAGE: u8 = 2;
+
+/// A command that was run for the user ended with this code, and said itself why.
+#[derive(Debug, thiserror::Error)]
+#[error("the command ended with code {0}")]
+pub struct Ended(pub u8);
 
 /// After a command: its errors go to standard error as one line.
 pub fn code(ended: anyhow::Result<()>) -> ExitCode {
@@ -11,6 +16,9 @@ pub fn code(ended: anyhow::Result<()>) -> ExitCode {
     // The verbs of a plugin are read once it has been asked for them.
     if let Some(fault) = error.downcast_ref::<clap::Error>() {
         return usage(fault);
+    }
+    if let Some(Ended(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
     }
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, FromArgMatches as _};
 
+use crate::consul::EventCommand;
 use crate::fileserver::UtilCommand;
 use crate::finder::Finder;
 use crate::logging::LogArgs;
@@ -21,8 +22,14 @@ use crate::plugins::PluginCommand;
 use crate::{local, nouns, remotes};
 use tree::{Cli, Command};
 
+pub use exit::Ended;
+
 /// Threads of a process that runs plugins.
 const WORKER_THREADS: usize = 2;
+
+/// The engine below consensus warns of every call that a lost node does not answer; who leads and
+/// who is lost is printed anyway.
+const QUIET_ENGINE: &str = "warn,openraft=error";
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -59,6 +66,12 @@ fn hoist(words: &mut Vec<OsString>) {
 }
 
 fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
+    if let Some(("event", event)) = matches.subcommand()
+        && let Ok(command) = EventCommand::from_arg_matches(event)
+    {
+        common(event, as_infrakit)?;
+        return one_shot(command.run());
+    }
     if let Some((name, noun_matches)) = matches.subcommand()
         && let Some(noun) = nouns::find(name)
     {
@@ -88,13 +101,20 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
             daemon(args.run(&places))
         }
         Command::Agent(args) => {
-            cli.log.start("warn");
+            cli.log.start(QUIET_ENGINE);
+            daemon(args.run(&places))
+        }
+        Command::Catalog(args) => {
+            cli.log.start(QUIET_ENGINE);
             daemon(args.run(&places))
         }
         Command::Plugin(PluginCommand::Start(args)) => {
             cli.log.start("info");
             daemon(args.run(&places))
         }
+        Command::Kv(command) => ask_catalog(&cli.log, command.run()),
+        Command::Session(command) => ask_catalog(&cli.log, command.run()),
+        Command::Service(command) => ask_catalog(&cli.log, command.run()),
         Command::Status(args) => administer(&cli.log, args.run(&places)),
         Command::Node(command) => administer(&cli.log, command.run(&places)),
         Command::Token(command) => administer(&cli.log, command.run(&places)),
@@ -110,6 +130,12 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
 
 /// Commands about a cluster, on the agent here or on its state folder.
 fn administer(log: &LogArgs, work: impl Future<Output = Result<()>>) -> Result<()> {
+    log.start("warn");
+    one_shot(work)
+}
+
+/// Commands on a catalog, wherever it is.
+fn ask_catalog(log: &LogArgs, work: impl Future<Output = Result<()>>) -> Result<()> {
     log.start("warn");
     one_shot(work)
 }

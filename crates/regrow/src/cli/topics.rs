@@ -8,8 +8,10 @@ pub static TOPICS: &[(&str, &str, &str)] = &[
         "0    done
 1    failed; standard error says what was being done, with what, why not, and what to do
 2    the command line was not understood; nothing was done
-130  `regrow up` was interrupted twice and ended at once
+130  interrupted twice and ended at once: `regrow up`, `regrow agent`, `regrow catalog`, `regrow kv lock`
 
+`regrow kv lock KEY -- COMMAND` ends with the code of the command, or 128 and the number of the signal
+that ended it, and with 1 when the lock was not had or was lost.
 `regrow up --until …` ends with 0 when it is so, and with 1 when it is not so after --timeout.
 ",
     ),
@@ -34,6 +36,8 @@ INFRAKIT_PLUGINS_DIR, else $INFRAKIT_HOME/plugins, else ~/.infrakit/plugins.
         "Variables that are read",
         "REGROW_STATE             state folder
 REGROW_LOG               what is logged, such as info,regrow_plugin=debug
+CONSUL_HTTP_ADDR         catalog that `regrow kv|session|service|event` ask
+CONSUL_HTTP_TOKEN        token for it
 INFRAKIT_PLUGINS_DIR     plugin directory
 INFRAKIT_HOME            base of lists, and of plugins
 INFRAKIT_HOST            remote manager that commands go to

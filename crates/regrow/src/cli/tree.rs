@@ -5,8 +5,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::extras::{CompletionArgs, HelpArgs, ManArgs, VersionArgs};
 use crate::absent::AbsentArgs;
 use crate::cluster::{
-    AgentArgs, BackupArgs, CaCommand, NodeCommand, RestoreArgs, StatusArgs, TokenCommand,
+    AgentArgs, BackupArgs, CaCommand, CatalogArgs, NodeCommand, RestoreArgs, StatusArgs,
+    TokenCommand,
 };
+use crate::consul::{EventCommand, KvCommand, ServiceCommand, SessionCommand};
 use crate::example_server::ServerArgs;
 use crate::fileserver::UtilCommand;
 use crate::logging::LogArgs;
@@ -47,6 +49,14 @@ pub enum Command {
     Up(UpArgs),
     /// Run a node of a cluster: begin one, join one, or go on
     Agent(AgentArgs),
+    /// Run a catalog alone in one process, for development
+    Catalog(CatalogArgs),
+    /// Keys of a catalog, and locks
+    Kv(KvCommand),
+    /// Sessions of a catalog
+    Session(SessionCommand),
+    /// Services of a catalog
+    Service(ServiceCommand),
     /// Show how this node and its cluster stand
     Status(StatusArgs),
     /// List, remove, empty and promote nodes
@@ -111,7 +121,12 @@ pub struct LocalArgs {
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
     for noun in NOUNS {
-        command = command.subcommand(noun.command());
+        let mut below = noun.command();
+        if noun.name == "event" {
+            // A catalog has events too.
+            below = EventCommand::augment_subcommands(below);
+        }
+        command = command.subcommand(below);
     }
     command
 }

@@ -4,23 +4,18 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use regrow_agent::plan::Wishes;
 use regrow_agent::{Agent, AgentOptions, Start};
 use regrow_catalog::Catalog;
-use regrow_catalog::http::HttpOptions;
 use regrow_ids::GoDuration;
 use regrow_pki::JoinToken;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::faces::FaceArgs;
 use super::follow::{changes, say};
 use super::health::NodeHealth;
-use super::listen::Listen;
 use super::notify::notify;
 use super::parts::{Parts, catalog_scope};
 use crate::places::Places;
@@ -28,8 +23,6 @@ use crate::signals;
 
 /// Largest file that can hold a token and an address, in bytes.
 const JOIN_FILE_BYTES: u64 = 4 << 10;
-/// Longest time for answers that are being made when the agent stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Arguments of `agent`.
 #[derive(Args, Debug)]
@@ -64,9 +57,8 @@ pub struct AgentArgs {
     /// A server that was lost for so long is replaced by another node; 0 for never
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     replace_after: GoDuration,
-    /// Where the catalog answers HTTP, or none
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8500")]
-    http: Listen,
+    #[command(flatten)]
+    faces: FaceArgs,
 }
 
 /// A token and the server that is asked.
@@ -142,7 +134,7 @@ impl AgentArgs {
         let (health, parts) = (Arc::new(NodeHealth::default()), Parts::new()?);
         let options = self.options(places, &parts, &health)?;
         // Before a use of a token is spent.
-        let http = self.http.bind("--http").await?;
+        let faces = self.faces.bind().await?;
         let begun = tokio::select! {
             begun = begin(options, parts) => begun?,
             () = signals::stopped(&mut told) => {
@@ -151,13 +143,11 @@ impl AgentArgs {
         };
         let (agent, catalog) = begun;
         health.tell(agent.identity().cluster, catalog.clone());
-        introduce(&agent, http.as_ref())?;
-        let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
-        if let Some(listener) = http {
-            let (catalog, stop) = (catalog.clone(), stop.clone());
-            let options = HttpOptions::default();
-            serving.spawn(async move { catalog.serve_http(listener, options, stop).await });
+        introduce(&agent)?;
+        for line in faces.lines() {
+            say(&line)?;
         }
+        let serving = faces.serve(&catalog);
         say("ready")?;
         notify("READY=1");
         let ended = tokio::select! {
@@ -167,10 +157,7 @@ impl AgentArgs {
         notify("STOPPING=1");
         // Nobody may read it any more.
         let _ = say("stopping");
-        stop.cancel();
-        serving.close();
-        // A blocked question may be open for minutes.
-        let _ = tokio::time::timeout(LAST_ANSWERS, serving.wait()).await;
+        serving.stop().await;
         agent.stop().await;
         ended
     }
@@ -226,7 +213,7 @@ async fn begin(options: AgentOptions, parts: Parts) -> Result<(Arc<Agent>, Catal
     Ok((agent, catalog))
 }
 
-fn introduce(agent: &Agent, http: Option<&TcpListener>) -> Result<()> {
+fn introduce(agent: &Agent) -> Result<()> {
     let identity = agent.identity();
     say(&format!(
         "node {} ({}), a {} of cluster {}",
@@ -236,11 +223,7 @@ fn introduce(agent: &Agent, http: Option<&TcpListener>) -> Result<()> {
         identity.cluster
     ))?;
     say(&format!("state in {}", agent.folder().path().display()))?;
-    say(&format!("other nodes reach it at {}", agent.address()))?;
-    match http {
-        Some(listener) => say(&format!("HTTP on {}", listener.local_addr()?)),
-        None => say("no HTTP"),
-    }
+    say(&format!("other nodes reach it at {}", agent.address()))
 }
 
 #[cfg(test)]

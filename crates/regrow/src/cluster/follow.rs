@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn changes(agent: &Agent) -> Result<()> {
     let mut leadership = agent.group().leadership();
     let mut known = nodes(agent).await;
-    let mut seen = leadership.borrow_and_update().clone();
+    let mut seen = *leadership.borrow_and_update();
     say(&leader_line(seen, &known))?;
     loop {
         tokio::select! {

@@ -3,9 +3,6 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result};
-use tokio::net::TcpListener;
-
 /// Where something is answered, if it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(Option<SocketAddr>);
@@ -26,19 +23,9 @@ impl FromStr for Listen {
 }
 
 impl Listen {
-    /// Listens; `flag` is the way to another address.
-    ///
-    /// # Errors
-    /// The port is taken or may not be listened on.
-    pub async fn bind(self, flag: &str) -> Result<Option<TcpListener>> {
-        let Some(address) = self.0 else { return Ok(None) };
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| {
-            format!(
-                "listen on {address}; choose another address with {flag} ADDR:PORT, or {flag} none"
-            )
-        })?;
-        Ok(Some(listener))
+    /// The address.
+    pub const fn address(self) -> Option<SocketAddr> {
+        self.0
     }
 }
 
@@ -49,7 +36,9 @@ mod tests {
     #[test]
     fn an_address_or_none() {
         let read = |text: &str| {
-            text.parse::<Listen>().ok().map(|listen| listen.0.map(|address| address.to_string()))
+            text.parse::<Listen>()
+                .ok()
+                .map(|listen| listen.address().map(|address| address.to_string()))
         };
         assert_eq!(read("none"), Some(None));
         assert_eq!(read("127.0.0.1:8500"), Some(Some("127.0.0.1:8500".to_owned())));

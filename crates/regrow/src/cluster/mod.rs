@@ -7,6 +7,8 @@
 mod agent;
 mod ask;
 mod backup;
+mod dev;
+mod faces;
 mod follow;
 mod health;
 mod listen;
@@ -18,5 +20,6 @@ mod token;
 pub use agent::AgentArgs;
 pub use ask::{CaCommand, StatusArgs};
 pub use backup::{BackupArgs, RestoreArgs};
+pub use dev::CatalogArgs;
 pub use node::NodeCommand;
 pub use token::TokenCommand;

@@ -1,5 +1,7 @@
 //! `regrow node`: the nodes of the cluster.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use regrow_agent::door::{NodeView, Reply, Request};
@@ -113,8 +115,10 @@ impl RecoverArgs {
             state.display()
         );
         if !self.i_lost_the_others {
-            let unsure = "add --i-lost-the-others, once it is so, to do it without being asked";
-            confirm(&plan, false).context(unsure)?;
+            if !std::io::stdin().is_terminal() {
+                bail!("{plan}: not confirmed; add --i-lost-the-others once it is so");
+            }
+            confirm(&plan, false)?;
         }
         let (identity, kept) = regrow_agent::recover(&state).await?;
         print(&format!(

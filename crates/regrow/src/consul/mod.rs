@@ -1,0 +1,15 @@
+//! Commands on any catalog that answers as Consul does over HTTP: keys, sessions, services, events.
+//!
+//! `client` carries calls; the others are one noun each. `lock` runs a command while a lock is held.
+
+mod client;
+mod event;
+mod kv;
+mod lock;
+mod service;
+mod session;
+
+pub use event::EventCommand;
+pub use kv::KvCommand;
+pub use service::ServiceCommand;
+pub use session::SessionCommand;
