@@ -15,6 +15,7 @@
 //! leadership does, [`leader`] and [`store`] for the two choices behind it, [`intents`] for what a group
 //! controller promises under such a leadership, [`mux`] for remote clients.
 
+mod backend;
 mod catalog;
 mod core;
 mod error;
@@ -28,6 +29,7 @@ mod options;
 mod properties;
 pub mod store;
 
+pub use backend::{Backend, CoordinatorOptions};
 pub use catalog::{Catalog, GROUP_KIND, Key, Record};
 pub use error::ManagerError;
 pub use manager::{Environment, Manager, plugin};

@@ -7,13 +7,14 @@ use regrow_ids::{GoDuration, PluginName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::backend::CoordinatorOptions;
 use crate::leader::FileLeaderSettings;
 
 /// Where to look up an environment variable; a closure, so that tests need not change their own.
 pub type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// Why options cannot be used.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The document has an unknown key or a value of another type.
     #[error("read options of the manager: {0}")]
@@ -29,10 +30,33 @@ pub enum OptionsError {
         reason: String,
     },
     /// The backend is not one of this build.
-    #[error("use backend {found:?}: this build has \"file\" and \"memory\"; set Backend to one")]
+    #[error(
+        "use backend {found:?}: this build has file, memory, quorum, etcd and consul; set Backend, \
+         Leader or Store to one"
+    )]
     Backend {
         /// What was asked for.
         found: String,
+    },
+    /// A backend that is reached over a network, and nothing to reach it at.
+    #[error(
+        "use backend {backend}: it has no endpoints; set Coordinator.Endpoints or \
+         REGROW_COORDINATOR to the URLs of its members"
+    )]
+    NoEndpoints {
+        /// The backend.
+        backend: &'static str,
+    },
+    /// Two coordinators: their fences say nothing about one another.
+    #[error(
+        "lead by {leader} and store in {store}: these are two coordinators; choose one for both, or \
+         a file for one of them"
+    )]
+    TwoCoordinators {
+        /// Where leadership comes from.
+        leader: &'static str,
+        /// Where specs are kept.
+        store: &'static str,
     },
 }
 
@@ -52,8 +76,17 @@ pub struct Options {
     /// Pause before the second attempt to hand over a stored spec; later ones grow to five minutes.
     /// `INFRAKIT_MANAGER_COMMIT_SPECS_RETRY_INTERVAL`, else `2s`.
     pub leader_commit_specs_retry_interval: GoDuration,
-    /// Leader source and store: `file` or `memory`. `INFRAKIT_MANAGER_BACKEND`, else `file`.
+    /// Leader source and store: `file`, `memory`, `quorum`, `etcd` or `consul`.
+    /// `INFRAKIT_MANAGER_BACKEND`, else `file`.
     pub backend: String,
+    /// Leader source, where it is another than the backend. `REGROW_MANAGER_LEADER`, else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Store, where it is another than the backend. `REGROW_MANAGER_STORE`, else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// The coordinator, for `etcd` and `consul`; its name and lease for `quorum` too.
+    pub coordinator: CoordinatorOptions,
     /// Settings of the backend.
     pub settings: FileSettings,
     /// The TCP port for remote clients; `null` for none. None by default, unless
@@ -126,6 +159,9 @@ impl Default for Options {
             leader_commit_specs_retries: 10,
             leader_commit_specs_retry_interval: GoDuration::from_secs(2),
             backend: "file".to_owned(),
+            leader: None,
+            store: None,
+            coordinator: CoordinatorOptions::default(),
             settings: FileSettings::default(),
             mux: None,
         }
@@ -174,6 +210,13 @@ impl Options {
         options.settings.store_dir = place("INFRAKIT_STORE_DIR", "configs");
         text(&mut options.settings.id, "INFRAKIT_ID");
         text(&mut options.backend, "INFRAKIT_MANAGER_BACKEND");
+        options.leader = env("REGROW_MANAGER_LEADER");
+        options.store = env("REGROW_MANAGER_STORE");
+        text(&mut options.coordinator.name, "REGROW_MANAGER_NAME");
+        if let Some(list) = env("REGROW_COORDINATOR") {
+            let urls = list.split(',').map(str::trim).filter(|url| !url.is_empty());
+            options.coordinator.endpoints = urls.map(str::to_owned).collect();
+        }
         if let Some(name) = env("INFRAKIT_MANAGER_GROUP") {
             options.group = PluginName::new(name);
         }
@@ -213,15 +256,8 @@ impl Options {
             lay_over(&mut options, document.to_value());
         }
         let options: Self = decode::from_value_strict(&options)?;
-        match options.backend.as_str() {
-            "file" | "memory" | "mem" => Ok(options),
-            found => Err(OptionsError::Backend { found: found.to_owned() }),
-        }
-    }
-
-    /// True when the backend keeps nothing on disk.
-    pub fn is_in_memory(&self) -> bool {
-        matches!(self.backend.as_str(), "memory" | "mem")
+        options.check_backends()?;
+        Ok(options)
     }
 }
 
@@ -322,7 +358,7 @@ mod tests {
         for (document, text) in [
             (json!({"Grup": "x"}), "did you mean \"Group\"?"),
             (json!({"Settings": {"PollInterval": true}}), "/Settings/PollInterval"),
-            (json!({"Backend": "etcd"}), "use backend \"etcd\""),
+            (json!({"Backend": "etcd"}), "use backend etcd: it has no endpoints"),
         ] {
             let fault = Options::read(&document.into(), &|_| None).expect_err("refused");
             assert!(fault.to_string().contains(text), "{fault}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
 
+mod coordinated;
 mod ending;
 mod fakes;
 mod files;

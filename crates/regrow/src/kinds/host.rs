@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::Kind;
 use super::authority::OwnAuthority;
+use super::intents::LeadersIntents;
 use super::managers::Managing;
 use crate::finder::Finder;
 use crate::metadata::PluginMetadata;
@@ -31,6 +32,7 @@ pub struct Host {
     groups: Mutex<Vec<Arc<Groups>>>,
     managers: tokio::sync::Mutex<Vec<Managing>>,
     authority: Arc<OwnAuthority>,
+    intents: Arc<LeadersIntents>,
 }
 
 /// A plugin that was started.
@@ -85,6 +87,7 @@ impl Host {
             groups: Mutex::default(),
             managers: tokio::sync::Mutex::default(),
             authority: Arc::default(),
+            intents: Arc::default(),
         }
     }
 
@@ -117,6 +120,11 @@ impl Host {
     /// Whether the group controller of this process may act.
     pub(super) fn authority(&self) -> Arc<OwnAuthority> {
         Arc::clone(&self.authority)
+    }
+
+    /// The intent log that the manager of this process brings along, if it does.
+    pub(super) fn intents(&self) -> Arc<LeadersIntents> {
+        Arc::clone(&self.intents)
     }
 
     /// Starts a plugin of a kind and serves it.

@@ -2,6 +2,7 @@
 
 mod authority;
 mod host;
+mod intents;
 mod managers;
 mod starters;
 mod table;

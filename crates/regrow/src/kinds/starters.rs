@@ -13,6 +13,7 @@ use regrow_reconcile::intents::FileIntents;
 use serde_json::Value;
 
 use super::host::Start;
+use super::intents::OwnIntents;
 
 pub(super) async fn combo(start: &Start<'_>) -> Result<Plugin> {
     start.no_options()?;
@@ -81,7 +82,8 @@ pub(super) async fn group(start: &Start<'_>) -> Result<Plugin> {
     let opened = tokio::task::spawn_blocking(move || FileIntents::open_or_create(&path, lineage));
     let log = opened.await.context("open the intent log")??;
     let authority = start.host.authority();
-    let groups = Groups::new(start.host.lookup(), Arc::new(log), authority, &options);
+    let log = Arc::new(OwnIntents::new(log, start.host.intents()));
+    let groups = Groups::new(start.host.lookup(), log, authority, &options);
     start.host.keep_groups(&groups);
     Ok(regrow_groups::plugin(start.name, &groups))
 }

@@ -52,7 +52,7 @@ pub async fn start(host: &Host, args: &UpArgs, wanted: &mut Wanted) -> Result<St
     let controller = kinds::expect(CONTROLLER)?;
     host.start(controller, controller.socket, &poll(&rules, args)).await?;
     let options = Options { mux: None, group: controller.socket.into(), ..Options::default() };
-    let leading = Leading { leader: Arc::new(MemoryLeader::leading()), store };
+    let leading = Leading { leader: Arc::new(MemoryLeader::leading()), store, intents: None };
     host.start_manager(&args.stack, &options, leading).await?;
     set_values(host, args).await?;
     let name = PluginName::with_subtype(&args.stack, "groups");

@@ -95,6 +95,44 @@ fn one_bad_plugin_starts_none() {
 }
 
 #[test]
+fn a_manager_that_cannot_lead_as_told_says_why() {
+    let world = World::new();
+    for (options, text) in [
+        (
+            r#"{"Leader": "quorum"}"#,
+            "lead by quorum: the quorum is the control group of our agents",
+        ),
+        (
+            r#"{"Leader": "memory", "Store": "quorum"}"#,
+            "store in quorum: the quorum is the control",
+        ),
+        (r#"{"Backend": "zookeeper"}"#, "use backend \"zookeeper\": this build has file, memory"),
+        (r#"{"Leader": "etcd"}"#, "use backend etcd: it has no endpoints"),
+        (
+            r#"{"Leader": "etcd", "Coordinator": {"Endpoints": ["127.0.0.1"]}}"#,
+            "check settings of etcd",
+        ),
+        // Nobody can listen at the first port without being asked for.
+        (
+            r#"{"Leader": "etcd", "Coordinator": {"Endpoints": ["http://127.0.0.1:1"]}}"#,
+            "join etcd election manager",
+        ),
+        (
+            r#"{"Leader": "consul", "Coordinator": {"Endpoints": ["http://127.0.0.1:1"]}}"#,
+            "join consul election manager",
+        ),
+    ] {
+        let rules = format!(
+            r#"[{{"Key": "manager", "Launch": {{"inproc": {{"Kind": "manager", "Options": {options}}}}}}}]"#
+        );
+        let rules = world.write("rules.json", &rules).display().to_string();
+        let fault = world.fails(&["plugin", "start", "manager", "--config-url", &rules]);
+        assert!(fault.contains(text), "{options}: {fault}");
+    }
+    assert_eq!(world.ok(&["plugin", "ls", "-q"]), "");
+}
+
+#[test]
 fn the_kit_passes_our_own_plugins() {
     let world = World::new();
     let _plugins = world.plugins(&["vars", "vanilla"]);
@@ -113,7 +151,7 @@ fn kinds_are_listed_with_their_options() {
     let world = World::new();
     let kinds = world.ok(&["plugin", "kinds"]);
     for part in
-        ["selector/spread", "INFRAKIT_GROUP_POLL_INTERVAL", "process", "Settings.LeaderFile"]
+        ["selector/spread", "INFRAKIT_GROUP_POLL_INTERVAL", "process", "Coordinator.Endpoints"]
     {
         assert!(kinds.contains(part), "{part}:\n{kinds}");
     }

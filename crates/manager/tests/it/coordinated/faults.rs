@@ -1,0 +1,123 @@
+//! A replica's way to the coordinator, with the faults of a process that is stopped or whose clock
+//! stands still.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use regrow_coord::{
+    Capabilities, CoordError, Coordinator, Key, Lease, LeaseId, Listing, Query, Span, Txn,
+    TxnReply, Watch, Write,
+};
+use regrow_ids::Revision;
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Nothing comes through until it is healed.
+    Hang,
+    /// The replica believes that its lease was renewed, and hears nothing of the end of its key: as
+    /// if its clock stood still while that of all others goes on.
+    StopClock,
+}
+
+pub struct Faulty {
+    coordinator: Arc<dyn Coordinator>,
+    fault: watch::Sender<Fault>,
+    /// The key of this replica in the election.
+    own: Mutex<Option<Key>>,
+    ttl: Mutex<Duration>,
+}
+
+impl Faulty {
+    pub fn new(coordinator: Arc<dyn Coordinator>) -> Self {
+        let fault = watch::Sender::new(Fault::None);
+        Self { coordinator, fault, own: Mutex::default(), ttl: Mutex::default() }
+    }
+
+    pub fn hang(&self) {
+        self.fault.send_replace(Fault::Hang);
+    }
+
+    pub fn stop_clock(&self) {
+        self.fault.send_replace(Fault::StopClock);
+    }
+
+    pub fn heal(&self) {
+        self.fault.send_replace(Fault::None);
+    }
+
+    async fn pass(&self) {
+        let mut fault = self.fault.subscribe();
+        let healed = fault.wait_for(|fault| *fault != Fault::Hang).await;
+        drop(healed);
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        *self.fault.borrow() == fault
+    }
+}
+
+#[async_trait]
+impl Coordinator for Faulty {
+    fn capabilities(&self) -> Capabilities {
+        self.coordinator.capabilities()
+    }
+
+    async fn range(&self, query: &Query) -> Result<Listing, CoordError> {
+        self.pass().await;
+        self.coordinator.range(query).await
+    }
+
+    async fn transact(&self, txn: &Txn) -> Result<TxnReply, CoordError> {
+        for write in &txn.then.writes {
+            if let Write::Put { key, lease: Some(_), .. } = write {
+                *self.own.lock().expect("lock") = Some(key.clone());
+            }
+        }
+        self.pass().await;
+        self.coordinator.transact(txn).await
+    }
+
+    async fn watch(&self, span: &Span, from: Revision) -> Result<Watch, CoordError> {
+        let own = self.own.lock().expect("lock").clone();
+        if let (Span::One(key), Some(own)) = (span, own)
+            && *key == own
+        {
+            // Whether its own key is gone a replica hears only while nothing is wrong with it.
+            let mut fault = self.fault.subscribe();
+            while self.is(Fault::None) {
+                let got =
+                    self.coordinator.get(key, regrow_coord::Consistency::Linearizable).await?;
+                if got.entry.is_none() {
+                    break;
+                }
+                let changed = tokio::time::timeout(Duration::from_millis(500), fault.changed());
+                drop(changed.await);
+            }
+            drop(fault.wait_for(|fault| *fault == Fault::None).await);
+        }
+        self.pass().await;
+        self.coordinator.watch(span, from).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease, CoordError> {
+        self.pass().await;
+        *self.ttl.lock().expect("lock") = ttl;
+        self.coordinator.grant(ttl).await
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<Lease, CoordError> {
+        if self.is(Fault::StopClock) {
+            return Ok(Lease { id: lease, ttl: *self.ttl.lock().expect("lock") });
+        }
+        self.pass().await;
+        self.coordinator.keep_alive(lease).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), CoordError> {
+        self.pass().await;
+        self.coordinator.revoke(lease).await
+    }
+}
