@@ -13,6 +13,7 @@ use regrow_catalog::Catalog;
 use regrow_ids::GoDuration;
 use regrow_pki::JoinToken;
 
+use super::ask::said;
 use super::faces::FaceArgs;
 use super::follow::{changes, say};
 use super::health::NodeHealth;
@@ -208,7 +209,7 @@ fn read_join(path: &PathBuf) -> Result<Join> {
 }
 
 async fn begin(options: AgentOptions, parts: Parts) -> Result<(Arc<Agent>, Catalog)> {
-    let agent = Agent::start(options).await?;
+    let agent = Agent::start(options).await.map_err(said)?;
     let catalog = parts.catalog(&agent).await?;
     Ok((agent, catalog))
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
+use regrow_agent::AgentError;
 use regrow_agent::door::{self, Answer, Reply, Request, StatusView};
 
 use crate::output::{OutputArgs, table};
@@ -19,13 +20,19 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub async fn ask(places: &Places, request: &Request) -> Result<Answer> {
     let state = places.state();
     match tokio::time::timeout(WITHIN, door::ask(&state, request)).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => answer.map_err(said),
         Err(_) => bail!(
             "ask the agent with state in {}: no answer within {} s; look at what it prints",
             state.display(),
             WITHIN.as_secs()
         ),
     }
+}
+
+/// An agent's error as it stands: its text names the cause, which must not be printed again.
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
+pub fn said(error: AgentError) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 /// Has something done.

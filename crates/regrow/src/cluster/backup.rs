@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::agent::host_name;
-use super::ask::{ask, strange};
+use super::ask::{ask, said, strange};
 use crate::output::print;
 use crate::places::Places;
 
@@ -141,7 +141,7 @@ impl Draft {
             address: "127.0.0.1:7400".to_owned(),
             life: DEFAULT_LIFE,
         };
-        restore(&self.file, &options).await?;
+        restore(&self.file, &options).await.map_err(said)?;
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl RestoreArgs {
             address: self.advertise,
             life: DEFAULT_LIFE,
         };
-        let identity = restore(&self.file, &options).await?;
+        let identity = restore(&self.file, &options).await.map_err(said)?;
         print(&format!(
             "node {} ({}) is the only server of cluster {} now\n",
             identity.number, identity.name, identity.cluster

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use regrow_catalog::Catalog;
+use regrow_catalog::checks::CheckOptions;
 use regrow_catalog::dns::DnsOptions;
 use regrow_catalog::http::HttpOptions;
 use tokio::net::{TcpListener, UdpSocket};
@@ -97,9 +98,15 @@ impl Faces {
         ]
     }
 
-    /// Begins to answer.
+    /// Begins to answer, and to run the checks that were registered on this node.
     pub fn serve(self, catalog: &Catalog) -> Serving {
         let serving = Serving { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let (checked, stop) = (catalog.clone(), serving.stop.clone());
+        serving.tasks.spawn(async move {
+            if let Err(error) = checked.run_checks(CheckOptions::default(), stop).await {
+                tracing::error!(%error, "run checks");
+            }
+        });
         if let Some(listener) = self.http {
             let (catalog, stop) = (catalog.clone(), serving.stop.clone());
             serving.tasks.spawn(async move {

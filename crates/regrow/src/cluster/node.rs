@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use regrow_agent::door::{NodeView, Reply, Request};
 
-use super::ask::{ask, strange, tell};
+use super::ask::{ask, said, strange, tell};
 use crate::output::{OutputArgs, confirm, print, table};
 use crate::places::Places;
 use crate::plan::{Plan, confirmed};
@@ -120,7 +120,7 @@ impl RecoverArgs {
             }
             confirm(&plan, false)?;
         }
-        let (identity, kept) = regrow_agent::recover(&state).await?;
+        let (identity, kept) = regrow_agent::recover(&state).await.map_err(said)?;
         print(&format!(
             "node {} ({}) is the only server of cluster {} now; everything up to index {kept} was kept\n",
             identity.number, identity.name, identity.cluster

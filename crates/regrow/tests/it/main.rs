@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on must stop")]
 
+mod agents;
+mod catalogs;
 mod examples;
 mod golden;
 mod local;
