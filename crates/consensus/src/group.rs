@@ -124,7 +124,8 @@ impl Group {
         let Storage { log, tables, spool } = storage;
         let store = Store::open(tables, machines.clone(), spool)
             .map_err(|error| unusable(error.to_string()))?;
-        let network = Network { transport: transport.clone(), group };
+        let addresses = store.addresses.clone();
+        let network = Network { transport: transport.clone(), group, addresses };
         let started =
             Engine::new(options.node, Arc::new(config), network, Log::new(log), store.clone());
         let engine = started.await.map_err(|error| unusable(error.to_string()))?;

@@ -25,7 +25,7 @@ pub(crate) use message::{
     decode_append, decode_head, decode_transfer, decode_vote, encode_append_reply,
     encode_snapshot_reply, encode_transfer_reply, encode_vote_reply,
 };
-pub(crate) use network::Network;
+pub(crate) use network::{Addresses, Network};
 pub(crate) use record::{Member, decode, encode, next_in_term};
 pub(crate) use store::{Applied, Image, Store, retired_key};
 

@@ -38,6 +38,7 @@ async fn look<R: Replica>(replica: &Arc<R>, machines: &Machines, now: Time) {
                 }
             }
         }
-        Err(error) => tracing::warn!(error, "look for what expired"),
+        // A replica that stopped says so elsewhere.
+        Err(error) => tracing::debug!(error, "look for what expired"),
     }
 }

@@ -198,3 +198,27 @@ async fn one_server_goes_on_after_the_others_are_lost_for_good() {
     assert!(world.folder("b").join("recoveries").exists());
     alone.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_comes_back_under_another_address_is_reached_there() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let second = world.join("b", &first, Role::Server).await;
+    let third = world.join("c", &first, Role::Server).await;
+    until("three voters", async || first.group().status().voters == [1, 2, 3]).await;
+    let before = third.address();
+    third.stop().await;
+    drop(third);
+    // It takes a free port again, which is another one.
+    let third = world.start("c", Start::Resume).await.expect("resume");
+    assert_ne!(third.address(), before);
+    until("it shows what is written now", async || {
+        let wanted = first.group().status().applied.index;
+        third.group().status().applied.index >= wanted
+            && third.nodes().list(Consistency::Linearizable).await.is_ok()
+    })
+    .await;
+    for agent in [third, second, first] {
+        agent.stop().await;
+    }
+}

@@ -1,8 +1,9 @@
 //! The engine's calls to other members, over a [`Transport`].
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -16,14 +17,33 @@ use crate::raft::message::{
     decode_append_reply, decode_snapshot_reply, decode_transfer_reply, decode_vote_reply,
     encode_append, encode_head, encode_transfer, encode_vote,
 };
-use crate::raft::{Image, ImageReader, Member, RaftSnapshot, Types, Vote};
+use crate::raft::{Image, ImageReader, Member, RaftSnapshot, StoredMembership, Types, Vote};
 use crate::transport::{Ask, Chunks, Peer, Transport, TransportError};
+
+/// Where members answer, as the newest membership that was applied here says. Clones are the same.
+///
+/// The engine keeps a connection for as long as its member stays a member, also when that one moves.
+#[derive(Clone, Default)]
+pub(crate) struct Addresses(Arc<RwLock<BTreeMap<u64, String>>>);
+
+impl Addresses {
+    /// Takes a membership over.
+    pub(crate) fn update(&self, membership: &StoredMembership) {
+        let known = membership.nodes().map(|(node, member)| (*node, member.address.clone()));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known.collect();
+    }
+
+    fn find(&self, node: u64) -> Option<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned()
+    }
+}
 
 /// Makes connections to members.
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) group: u32,
+    pub(crate) addresses: Addresses,
 }
 
 /// The way to one member.
@@ -53,6 +73,13 @@ fn garbled(error: &io::Error) -> RPCError<Types> {
 }
 
 impl Connection {
+    /// The member where it answers now.
+    fn peer(&self) -> Peer {
+        let node = self.peer.node;
+        let moved = self.network.addresses.find(node);
+        Peer { node, address: moved.unwrap_or_else(|| self.peer.address.clone()) }
+    }
+
     async fn call(
         &self,
         ask: Ask,
@@ -60,8 +87,8 @@ impl Connection {
         option: &RPCOption,
     ) -> Result<Bytes, RPCError<Types>> {
         let body = body.map_err(|error| garbled(&error))?;
-        let Network { transport, group } = &self.network;
-        let called = transport.call(&self.peer, *group, ask, body, option.hard_ttl()).await;
+        let Network { transport, group, .. } = &self.network;
+        let called = transport.call(&self.peer(), *group, ask, body, option.hard_ttl()).await;
         called.map_err(|error| unreached(&error))
     }
 
@@ -122,8 +149,9 @@ impl RaftNetworkV2<Types> for Connection {
         let unsent = |error: io::Error| StreamingError::Network(NetworkError::new(&error));
         let head = encode_head(&vote, &snapshot.meta).map_err(unsent)?;
         let chunks = chunks(&snapshot.snapshot).map_err(unsent)?;
-        let Network { transport, group } = &self.network;
-        let sending = transport.send_image(&self.peer, *group, head, chunks, option.hard_ttl());
+        let Network { transport, group, .. } = &self.network;
+        let peer = self.peer();
+        let sending = transport.send_image(&peer, *group, head, chunks, option.hard_ttl());
         let reply = tokio::select! {
             reply = sending => reply,
             closed = cancel => return Err(StreamingError::Closed(closed)),

@@ -21,7 +21,7 @@ use crate::machine::{At, Machines, Time};
 use crate::raft::image::{Put, read_image};
 use crate::raft::record::{Position, StoredMembershipRecord, decode, encode, log_id, position};
 use crate::raft::{
-    Command, Entry, LogId, RaftSnapshot, SnapshotMeta, Spool, StoredMembership, Types,
+    Addresses, Command, Entry, LogId, RaftSnapshot, SnapshotMeta, Spool, StoredMembership, Types,
 };
 use crate::tables::{Batch, Edit as _, Flush, Span, TableError, Tables, TablesView, View};
 
@@ -126,6 +126,8 @@ pub(crate) struct Store {
     pub(crate) machines: Machines,
     /// Where images arrive; in memory where there is no folder.
     pub(crate) spool: Option<PathBuf>,
+    /// Follows the members that are applied.
+    pub(crate) addresses: Addresses,
     applied: Arc<Mutex<Applied>>,
     index: watch::Sender<u64>,
     flushed: Instant,
@@ -142,8 +144,10 @@ impl Store {
         let applied = Applied::load(&view)?;
         machines.replaced(applied.at(), &view);
         let index = watch::Sender::new(applied.at().index);
+        let addresses = Addresses::default();
+        addresses.update(&applied.membership);
         let applied = Arc::new(Mutex::new(applied));
-        Ok(Self { tables, machines, spool, applied, index, flushed: Instant::now() })
+        Ok(Self { addresses, tables, machines, spool, applied, index, flushed: Instant::now() })
     }
 
     /// What the tables show now.
@@ -200,6 +204,7 @@ impl Store {
         let ((), mut changes) = written.map_err(io::Error::other)?;
         changes.retain(|change| change.key.first() != Some(&OWN));
         let at = applied.at();
+        self.addresses.update(&applied.membership);
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
         self.machines.committed(at, changes);
         self.index.send_replace(at.index);
@@ -263,6 +268,7 @@ impl Store {
         if applied.id != meta.last_log_id {
             return Err(io::Error::other("install image: it shows another moment than it says"));
         }
+        self.addresses.update(&applied.membership);
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied.clone();
         self.machines.replaced(applied.at(), &view);
         Ok(applied)
