@@ -12,7 +12,7 @@
 //! | [`judges::ack`] | is everything that was acknowledged still there? | C4 |
 //! | [`judges::session`] | did sessions end neither early nor much too late? | C10 |
 //!
-//! **Where to start.** [`history`] says what a history is and how it is stored. [`linear`] has the trait
+//! **Where to start reading.** Start at [`history`], which says what a history is and how it is stored. [`linear`] has the trait
 //! [`linear::Model`], which describes a correct system in a few lines, and [`linear::check`], which looks for an
 //! order; its search is the heart of this crate. [`models`] are the models that exist. [`report`] writes what a
 //! person needs when a verdict is bad. [`seed`] gives worlds their randomness.

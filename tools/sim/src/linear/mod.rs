@@ -4,11 +4,11 @@
 //! A [`Model`] is the correct system, written as a sequential program. [`check`] splits the history into parts that share
 //! no key (operations on different keys cannot contradict one another), and judges each:
 //!
-//! - by revision ([`revision`]), when the model says that revisions are the order and every operation carries one: sort,
+//! - by revision (`revision`), when the model says that revisions are the order and every operation carries one: sort,
 //!   replay, done;
-//! - by search ([`search`]) otherwise.
+//! - by search (`search`) otherwise.
 //!
-//! What is broken is made small by [`reduce`] before it is shown.
+//! What is broken is made small by `reduce` before it is shown.
 
 mod reduce;
 mod revision;
