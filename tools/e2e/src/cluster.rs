@@ -175,16 +175,23 @@ impl Cluster {
         (0..self.len()).try_for_each(|at| self.crash(at))
     }
 
-    /// A new join token, made by a node's command line's way.
+    /// A new join token, asked for at a node's local door.
     ///
     /// # Errors
-    /// The node refuses.
+    /// It is not made in time.
     pub async fn token(&self, at: usize, role: Role) -> Result<String> {
         let request = Request::CreateToken { role, ttl_seconds: None, uses: None };
-        match ask(&self.state(at), &request).await?.reply {
-            Reply::Token(token) => Ok(token),
-            other => bail!("instead of a token: {other:?}"),
-        }
+        let (state, mut made) = (self.state(at), None);
+        // While a leader is being elected nobody can make one.
+        self.until("a token is made", async || {
+            let answer = ask(&state, &request).await.map(|answer| answer.reply);
+            if let Ok(Reply::Token(token)) = answer {
+                made = Some(token);
+            }
+            made.is_some()
+        })
+        .await?;
+        made.context("the token")
     }
 
     /// How a node stands.

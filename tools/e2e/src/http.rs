@@ -1,9 +1,9 @@
 //! A small HTTP client that sits on a machine of the net.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -11,6 +11,9 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use crate::net::Portal;
+
+/// Pause before a request is repeated.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -68,6 +71,32 @@ impl Http {
         tokio::spawn(connection);
         self.sender = Some(sender);
         Ok(())
+    }
+
+    /// Sends a request until it is answered with anything but a fault of the server: a change of leader
+    /// on a busy machine is no failure. For requests that may be repeated.
+    ///
+    /// # Errors
+    /// There is no such answer in time; the text holds the last one.
+    pub async fn settled(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+        within: Duration,
+    ) -> Result<Answer> {
+        let (end, body) = (Instant::now() + within, body.into());
+        loop {
+            let last = match self.call(method.clone(), path, body.clone(), within).await {
+                Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
+                Ok(answer) => format!("{}: {}", answer.status, answer.text()),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > end {
+                bail!("{method} {path}: no answer within {within:?}; the last: {last}");
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Sends a request and reads the answer.

@@ -25,6 +25,8 @@ use crate::http::{Answer, Http, NoAnswer};
 const REGISTERS: u64 = 6;
 /// Time after which a client gives a request up.
 const GIVE_UP: Duration = Duration::from_secs(10);
+/// Time in which everything is read back, on a busy machine too.
+const READ_BACK: Duration = Duration::from_secs(60);
 /// Pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(4);
 /// Pause of a client that was refused.
@@ -118,7 +120,7 @@ impl Load {
             let rng = SeedTree::new(self.seed).random();
             let mut client = Client { http, process, rng, shared: Arc::clone(&self.shared) };
             for register in 0..REGISTERS {
-                client.read(&key(register)).await.context("read back")?;
+                client.read_back(&key(register)).await?;
             }
         }
         let record = self.shared.record();
@@ -153,7 +155,7 @@ fn verdict(history: &History<RegisterOp>, seed: u64, about: &str) -> Result<()> 
 /// Every key that was written once, as a node tells in a consistent read.
 async fn inserted(http: &mut Http) -> Result<Vec<i64>> {
     let path = format!("/v1/kv/{ONCE}/?keys&consistent");
-    let answer = http.call(Method::GET, &path, "", Duration::from_secs(60)).await?;
+    let answer = http.settled(Method::GET, &path, "", READ_BACK).await?;
     if answer.status == StatusCode::NOT_FOUND {
         return Ok(Vec::new());
     }
@@ -260,6 +262,15 @@ impl Client {
                 None
             }
         }
+    }
+
+    async fn read_back(&mut self, key: &str) -> Result<()> {
+        let end = Instant::now() + READ_BACK;
+        while self.read(key).await.is_none() {
+            ensure!(Instant::now() < end, "{key} is not read back within {READ_BACK:?}");
+            tokio::time::sleep(PAUSE_REFUSED).await;
+        }
+        Ok(())
     }
 
     fn next_value(&self) -> i64 {

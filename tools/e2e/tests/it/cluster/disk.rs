@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::net::Net;
 use e2e::{Cluster, ClusterOptions, Load};
 use hyper::{Method, StatusCode};
@@ -14,6 +14,8 @@ use super::{clients, served};
 
 /// The node with the small disk, and how small it is: room for its journal's first segments.
 const SMALL: (usize, u32) = (2, 192);
+/// Time in which the others take a write.
+const GO_ON: Duration = Duration::from_secs(60);
 /// Size of the values that use space up.
 const VALUE_BYTES: usize = 256 << 10;
 
@@ -60,11 +62,9 @@ async fn use_space(cluster: &mut Cluster, small: usize) -> Result<String> {
     for number in (0..8).cycle() {
         let path = format!("/v1/kv/big/{number}");
         let mut http = cluster.http(0);
-        let answer = http.call(Method::PUT, &path, value.clone(), Duration::from_secs(20)).await;
-        ensure!(
-            answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::OK),
-            "the others do not go on: {answer:?}"
-        );
+        let answer = http.settled(Method::PUT, &path, value.clone(), GO_ON).await;
+        let answer = answer.context("the others do not go on")?;
+        ensure!(answer.status == StatusCode::OK, "{}: {}", answer.status, answer.text());
         if let Some(word) = complaint(cluster, small).await? {
             return Ok(word);
         }
