@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod docs;
 mod foreign;
+mod replicas;
 mod takeover;
 
 use std::time::Duration;
