@@ -10,11 +10,13 @@ use crate::api::System;
 use crate::etcd::EtcdCluster;
 use crate::many;
 use crate::report::{Report, Row, ms};
-use crate::traffic::{Turn, closed_loop};
+use crate::traffic::{Turn, closed_loop, once};
 use crate::watches::fan_out;
 
 /// Turns that each of the two gets of every case.
 const TURNS: u64 = 3;
+/// Keys that are written and read.
+const KEYS: usize = 1024;
 /// How long the cost of an idle node is watched.
 const IDLE: Duration = Duration::from_secs(30);
 /// Time in which a cluster serves again at the latest.
@@ -95,6 +97,19 @@ async fn idle(ours: &mut System, etcd: &mut System, report: &mut Report) -> Resu
     Ok(())
 }
 
+/// The keys that are written and read, all of which are there before anything is measured.
+fn keys() -> impl Iterator<Item = String> {
+    (0..KEYS).map(|key| format!("key-{key:04}"))
+}
+
+async fn write_all(system: &System) -> Result<()> {
+    let mut http = system.http(0);
+    for key in keys() {
+        once(&mut http, system.put(&key)).await?;
+    }
+    Ok(())
+}
+
 /// Turns that alternate, so that noise meets both.
 async fn turns(
     systems: [&System; 2],
@@ -107,8 +122,7 @@ async fn turns(
     for _ in 0..TURNS {
         for (system, sum) in systems.into_iter().zip(&mut done) {
             // Made beforehand: a body of base64 should not be the client's work in between.
-            let requests: Vec<Attempt> =
-                (0..1024).map(|key| request(system, &format!("key-{key:04}"))).collect();
+            let requests: Vec<Attempt> = keys().map(|key| request(system, &key)).collect();
             let next = move |client: usize, number: usize| {
                 requests[(client * 17 + number) % requests.len()].clone()
             };
@@ -122,6 +136,9 @@ async fn turns(
 async fn speed(ours: &System, etcd: &System, amounts: Amounts, report: &mut Report) -> Result<()> {
     let systems = [ours, etcd];
     let seconds = amounts.seconds;
+    for system in systems {
+        write_all(system).await?;
+    }
     let [one, peer] = turns(systems, 64, seconds, System::put).await?;
     many_clients("durable puts", &one, &peer, report);
     let [one, peer] = turns(systems, 1, seconds, System::put).await?;

@@ -98,7 +98,7 @@ fn keys_of(batch: usize) -> Attempt {
 fn service(number: usize) -> Attempt {
     let (node, name) = (number / 100, number % 1000);
     let body = format!(
-        r#"{{"Node":"host-{node}","Address":"10.1.0.1","SkipNodeUpdate":true,"Service":{{"ID":"s{number}","Service":"web-{name}","Port":80}}}}"#
+        r#"{{"Node":"host-{node}","Address":"10.1.0.1","Service":{{"ID":"s{number}","Service":"web-{name}","Port":80}}}}"#
     );
     (Method::PUT, "/v1/catalog/register".to_owned(), body)
 }
