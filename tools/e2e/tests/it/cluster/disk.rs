@@ -36,13 +36,26 @@ async fn a_full_disk_stops_one_node_until_there_is_space() -> Result<()> {
     served(&cluster, &rest, Instant::now()).await?;
 
     std::fs::remove_file(&filler)?;
-    if !cluster.process(small)?.runs()? {
+    if ended(&mut cluster, small).await? {
         cluster.restart(small)?;
     }
     cluster.serving(small).await?;
     let done = load.judge(clients(&cluster, &[0, 1, 2], 1), "a full disk").await?;
     println!("{done:?}");
     Ok(())
+}
+
+/// Whether the node ended: one whose tables found no space ends soon after it said so, one whose log
+/// waits for space goes on.
+async fn ended(cluster: &mut Cluster, at: usize) -> Result<bool> {
+    let until = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < until {
+        if !cluster.process(at)?.runs()? {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(false)
 }
 
 /// Takes all space that is left.
