@@ -1,4 +1,4 @@
-//! Judges of recorded histories: was what the clients saw possible?
+//! Judges of recorded histories, was what the clients saw possible? And simulated worlds that record them.
 //!
 //! A run of a simulated world or of real processes records what its clients asked and what they were told.
 //! The judges of this crate say afterwards whether a correct system could have answered so. They share one
@@ -15,7 +15,7 @@
 //! **Where to start reading.** Start at [`history`], which says what a history is and how it is stored. [`linear`] has the trait
 //! [`linear::Model`], which describes a correct system in a few lines, and [`linear::check`], which looks for an
 //! order; its search is the heart of this crate. [`models`] are the models that exist. [`report`] writes what a
-//! person needs when a verdict is bad. [`seed`] gives worlds their randomness.
+//! person needs when a verdict is bad. [`seed`] gives worlds their randomness; [`world`] is one.
 //!
 //! **What it must never do.** It reads no clock, opens no socket and draws no randomness of its own: the same
 //! history has the same verdict and the same witness every time. Only [`report::Failure::save`] touches a disk,

@@ -1,8 +1,8 @@
 //! `cargo xtask`: the chores of this repository, written in Rust so that they are read, tested and
 //! refactored like everything else.
 //!
-//! **What it is.** Six commands in one table: `setup`, `tidy`, `ci`, `bench`, `fuzz`, `golden`. Each
-//! has one module.
+//! **What it is.** Seven commands in one table: `setup`, `tidy`, `ci`, `bench`, `fuzz`,
+//! `soak`, `golden`. Each has one module.
 //!
 //! **What it must never do.** Import a crate of the product (a broken product must not break the
 //! check that says so), change a source file behind the user's back (`golden` is the one that
@@ -17,6 +17,7 @@ mod fuzz;
 mod golden;
 mod process;
 mod setup;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -62,6 +63,12 @@ const COMMANDS: &[Command] = &[
         args: "[TARGET …] [--seconds N] [--list]",
         about: "run the decoders of tools/fuzz under libFuzzer, 60 s each",
         run: fuzz::run,
+    },
+    Command {
+        name: "soak",
+        args: "[--seeds N] [--from SEED] [--minutes M] [--canary NAME]",
+        about: "run many seeds of the simulated world in release, 1,000 if nothing is said",
+        run: soak::run,
     },
     Command {
         name: "golden",

@@ -2,7 +2,8 @@
 //!
 //! Prints a line for each seed that fails, saves what a person needs to look into it, and ends with a
 //! summary. Exit code 1 when a seed failed, 64 for a wrong command line. With `--canary NAME` the world
-//! is given a known bug, and the first seed that finds it ends the run.
+//! is given a known bug, and the first seed that finds it ends the run. `SOAK_LOG=debug` prints the
+//! product's own log.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -132,6 +133,9 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if let Ok(filter) = std::env::var("SOAK_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().init();
+    }
     let (began, sum) = (Instant::now(), Mutex::new(Sum::default()));
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|threads| {

@@ -18,8 +18,6 @@ pub enum Canary {
     SentTwice,
     /// A read that asked nobody is taken for a linearizable one.
     StaleRead,
-    /// A read that trusts the leader's lease is taken for a linearizable one, where clocks may stand.
-    LeaseRead,
     /// One node leaves out a command.
     SkippedEntry,
     /// Intents are recorded under any fence.
@@ -30,7 +28,7 @@ pub enum Canary {
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::AckBeforeFlush,
         Self::TablesNotFlushed,
         Self::WipedNode,
@@ -38,7 +36,6 @@ impl Canary {
         Self::ForgottenVote,
         Self::SentTwice,
         Self::StaleRead,
-        Self::LeaseRead,
         Self::SkippedEntry,
         Self::IgnoredFence,
         Self::WallClockLease,

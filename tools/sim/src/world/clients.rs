@@ -95,7 +95,6 @@ async fn read(group: &Arc<Group>, canary: Option<Canary>, op: &StoreOp) -> Outco
     let replica = Scoped::new(group.clone(), SCOPE);
     let consistency = match canary {
         Some(Canary::StaleRead) => Consistency::Stale,
-        Some(Canary::LeaseRead) => Consistency::Lease,
         _ => Consistency::Linearizable,
     };
     let snapshot = match replica.read(consistency).await {

@@ -138,21 +138,21 @@ impl KeyClient {
     /// The connection to the node broke, or patience ended.
     pub fn lost(&mut self, now: u64, why: &str, record: &mut Record) {
         let Some(open) = self.open.take() else { return };
-        self.end(now, open, Outcome::Unknown(why.into()), record);
+        self.end(now, (open.id, open.write), Outcome::Unknown(why.into()), record);
     }
 
     /// An answer came.
     pub fn hear(&mut self, now: u64, reply: Reply, record: &mut Record) {
         let Some(open) = self.open.take_if(|open| open.id == reply.id) else { return };
-        self.end(now, open, reply.told, record);
+        self.end(now, (open.id, open.write), reply.told, record);
     }
 
-    fn end(&mut self, now: u64, open: Open, outcome: Outcome, record: &mut Record) {
+    fn end(&mut self, now: u64, (id, write): (u64, bool), outcome: Outcome, record: &mut Record) {
         self.next = now + self.random.below(self.think);
         match outcome {
             Outcome::Done(told, index) => {
-                if open.write {
-                    record.fates.done.insert(open.id, index);
+                if write {
+                    record.fates.done.insert(id, index);
                 }
                 let reply = store_reply(&told).cloned();
                 if let Some(reply) = &reply {
@@ -161,14 +161,14 @@ impl KeyClient {
                 let seen = Seen { reply, revision: Some(index), fence: None };
                 record.push(self.process, now, Happened::Ok(seen));
             }
-            Outcome::Unknown(why) if open.write => {
-                record.fates.unknown.insert(open.id, self.process);
+            Outcome::Unknown(why) if write => {
+                record.fates.unknown.insert(id, self.process);
                 record.push(self.process, now, Happened::Info(Some(why), Seen::nothing()));
                 self.process = record.process();
             }
             Outcome::Not(why) | Outcome::Unknown(why) => {
-                if open.write {
-                    record.fates.not.insert(open.id);
+                if write {
+                    record.fates.not.insert(id);
                 }
                 record.push(self.process, now, Happened::Fail(Some(why)));
             }

@@ -21,6 +21,7 @@ pub mod canary;
 mod clients;
 mod holders;
 mod keys;
+mod look;
 mod lying;
 mod machine;
 pub mod nemesis;
@@ -35,7 +36,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use regrow_consensus::Replica as _;
 use regrow_consensus::group::MemberChange;
 
 use canary::Canary;
@@ -243,69 +243,6 @@ impl World {
         }
     }
 
-    /// Whether all members have applied the same.
-    fn is_settled(&self) -> bool {
-        let members = self.members();
-        let applied = |node: &u64| {
-            let group = self.nodes.get(node).and_then(Node::group);
-            group.map(|group| *group.applied().borrow())
-        };
-        let indexes: BTreeSet<Option<u64>> = members.iter().map(applied).collect();
-        indexes.len() == 1 && !indexes.contains(&None)
-    }
-
-    /// Nodes that were not removed.
-    fn ids(&self) -> Vec<u64> {
-        self.nodes.keys().copied().filter(|node| !self.removed.contains(node)).collect()
-    }
-
-    /// Voters and learners as the newest leader knows them.
-    fn members(&self) -> Vec<u64> {
-        let newest = self
-            .nodes
-            .values()
-            .filter_map(Node::group)
-            .map(|group| group.status())
-            .max_by_key(|status| (status.leadership.leading, status.leadership.term));
-        newest.map_or_else(Vec::new, |status| [status.voters, status.learners].concat())
-    }
-
-    fn voters(&self) -> Vec<u64> {
-        let leader = self.leader().and_then(|node| self.nodes.get(&node)?.group());
-        leader.map_or_else(Vec::new, |group| group.status().voters)
-    }
-
-    fn leader(&self) -> Option<u64> {
-        let groups = self.nodes.values().filter_map(Node::group);
-        let leading = groups.map(|group| group.status()).filter(|status| status.leadership.leading);
-        leading.max_by_key(|status| status.leadership.term).map(|status| status.node)
-    }
-
-    /// How everybody stands, for a person who looks into a bad run.
-    fn note_all(&mut self) {
-        for (id, node) in &self.nodes {
-            let status = node.group().map(|group| (group.status(), group.halted()));
-            self.notes.push(format!("{:>10} node {id}: {status:?}", self.now));
-        }
-    }
-
-    fn note_leader(&mut self) {
-        let leads = self.nodes.values().filter_map(Node::group).map(|group| group.status());
-        let leads = leads.filter(|status| status.leadership.leading);
-        let newest = leads.max_by_key(|status| status.leadership.term);
-        if let Some(status) = newest
-            && self.term < status.leadership.term
-        {
-            self.term = status.leadership.term;
-            self.note(&format!("node {} leads in term {}", status.node, self.term));
-        }
-    }
-
-    fn note(&mut self, what: &str) {
-        self.notes.push(format!("{:>10} {what}", self.now));
-        self.mix(&(self.now, what));
-    }
-
     fn mix(&mut self, what: &impl Hash) {
         let mut hasher = DefaultHasher::new();
         (self.trace, what).hash(&mut hasher);
@@ -431,6 +368,7 @@ impl World {
         if let Some(reason) = halted
             && !self.nemesis.sick.contains(&id)
             && !self.damaged.contains(&id)
+            && !self.violations.iter().any(|known| known.is_halt_of(id))
         {
             self.violations.push(Violation::Halted { node: id, reason });
         }

@@ -344,7 +344,11 @@ impl World {
 
     fn flip(&mut self, node: u64) {
         let whole = self.nemesis.lost.is_none() && self.operator.plan.is_empty();
-        if !whole || self.voters().len() < 3 || !self.voters().contains(&node) {
+        let voters = self.voters();
+        // One that is down after a flip may turn out to be lost.
+        let sound = |voter: &u64| !self.damaged.contains(voter) || self.nodes[voter].runs();
+        let others = voters.iter().all(|voter| !self.dead.contains(voter) && sound(voter));
+        if !whole || !others || voters.len() < 3 || !voters.contains(&node) {
             return;
         }
         self.kill(node, false);

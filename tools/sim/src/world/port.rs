@@ -16,6 +16,9 @@ use super::canary::Canary;
 use super::net::{Answer, Body, Message, Place};
 use super::observer::Window;
 
+/// The connection of an image counts as broken when nothing comes back for this long.
+const BROKEN: Duration = Duration::from_secs(5);
+
 /// What a node sends, and what it waits for.
 pub struct Port {
     node: u64,
@@ -128,6 +131,6 @@ impl Transport for Port {
                 reason: error.to_string(),
             })?);
         }
-        self.ask(to.node, Body::Image(head, image), within).await
+        self.ask(to.node, Body::Image(head, image), within.min(BROKEN)).await
     }
 }

@@ -77,6 +77,13 @@ pub enum Violation {
     Session(#[from] SessionViolation),
 }
 
+impl Violation {
+    /// Whether it says that this node stopped.
+    pub(super) fn is_halt_of(&self, id: u64) -> bool {
+        matches!(self, Self::Halted { node, .. } if *node == id)
+    }
+}
+
 /// How much a run was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {

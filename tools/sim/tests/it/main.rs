@@ -8,3 +8,4 @@ mod judges;
 mod known;
 mod large;
 mod support;
+mod world;

@@ -1,0 +1,73 @@
+//! How everybody in the world stands, and the notes of a run for people.
+
+use std::collections::BTreeSet;
+
+use regrow_consensus::Replica as _;
+
+use super::World;
+use super::node::Node;
+
+impl World {
+    /// Whether all members have applied the same.
+    pub(super) fn is_settled(&self) -> bool {
+        let members = self.members();
+        let applied = |node: &u64| {
+            let group = self.nodes.get(node).and_then(Node::group);
+            group.map(|group| *group.applied().borrow())
+        };
+        let indexes: BTreeSet<Option<u64>> = members.iter().map(applied).collect();
+        indexes.len() == 1 && !indexes.contains(&None)
+    }
+
+    /// Nodes that were not removed.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.nodes.keys().copied().filter(|node| !self.removed.contains(node)).collect()
+    }
+
+    /// Voters and learners as the newest leader knows them.
+    pub(super) fn members(&self) -> Vec<u64> {
+        let newest = self
+            .nodes
+            .values()
+            .filter_map(Node::group)
+            .map(|group| group.status())
+            .max_by_key(|status| (status.leadership.leading, status.leadership.term));
+        newest.map_or_else(Vec::new, |status| [status.voters, status.learners].concat())
+    }
+
+    pub(super) fn voters(&self) -> Vec<u64> {
+        let leader = self.leader().and_then(|node| self.nodes.get(&node)?.group());
+        leader.map_or_else(Vec::new, |group| group.status().voters)
+    }
+
+    pub(super) fn leader(&self) -> Option<u64> {
+        let groups = self.nodes.values().filter_map(Node::group);
+        let leading = groups.map(|group| group.status()).filter(|status| status.leadership.leading);
+        leading.max_by_key(|status| status.leadership.term).map(|status| status.node)
+    }
+
+    /// How everybody stands, for a person who looks into a bad run.
+    pub(super) fn note_all(&mut self) {
+        for (id, node) in &self.nodes {
+            let status = node.group().map(|group| (group.status(), group.halted()));
+            self.notes.push(format!("{:>10} node {id}: {status:?}", self.now));
+        }
+    }
+
+    pub(super) fn note_leader(&mut self) {
+        let leads = self.nodes.values().filter_map(Node::group).map(|group| group.status());
+        let leads = leads.filter(|status| status.leadership.leading);
+        let newest = leads.max_by_key(|status| status.leadership.term);
+        if let Some(status) = newest
+            && self.term < status.leadership.term
+        {
+            self.term = status.leadership.term;
+            self.note(&format!("node {} leads in term {}", status.node, self.term));
+        }
+    }
+
+    pub(super) fn note(&mut self, what: &str) {
+        self.notes.push(format!("{:>10} {what}", self.now));
+        self.mix(&(self.now, what));
+    }
+}
