@@ -54,6 +54,14 @@ pub enum PluginError {
         /// Newest fence that the plugin has seen.
         newest: Fence,
     },
+    /// The leadership that the call is made under ended before the call reached the object.
+    #[error("call {object} under fence {fence}: that leadership ended meanwhile")]
+    Ended {
+        /// The object.
+        object: String,
+        /// Fence of the call.
+        fence: Fence,
+    },
     /// The peer does not speak the protocol, or not the version that we need.
     #[error("{0}")]
     Protocol(String),
@@ -80,7 +88,10 @@ impl PluginError {
     pub const fn effect(&self) -> Effect {
         match self {
             Self::Refused(_) => Effect::Refused,
-            Self::NotFound(_) | Self::Unreachable { .. } | Self::Stale { .. } => Effect::None,
+            Self::NotFound(_)
+            | Self::Unreachable { .. }
+            | Self::Stale { .. }
+            | Self::Ended { .. } => Effect::None,
             Self::TimedOut { .. } | Self::Broken { .. } | Self::Protocol(_) => Effect::Unknown,
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use regrow_ids::{Fence, PluginName};
 use regrow_plugin::spi::{Controller, Group, Result, Updatable};
-use regrow_plugin::{Mandate, PluginError};
+use regrow_plugin::{InForce, Mandate, PluginError};
 
 use super::Core;
 use crate::ManagerError;
+use crate::leader::Leadership;
 
 /// How long a plugin may take for anything but destruction. Clients over sockets give up earlier.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,7 +52,9 @@ impl Core {
     ) -> std::result::Result<T, ManagerError> {
         self.still(fence)?;
         let mandate = Mandate { fence, lineage: self.source.lineage() };
-        Ok(Mandate::scope(Some(mandate), within(plugin, method, after, call)).await?)
+        let source = Arc::clone(&self.source);
+        let in_force: InForce = Arc::new(move || source.now() == Leadership::Leading { fence });
+        Ok(mandate.scope_while(in_force, within(plugin, method, after, call)).await?)
     }
 }
 

@@ -69,6 +69,10 @@ impl Gate {
                     let (object, newest) = (object.to_owned(), mark.newest);
                     return Err(PluginError::Stale { object, fence: mandate.fence, newest });
                 }
+                if !super::in_force() {
+                    let (object, fence) = (object.to_owned(), mandate.fence);
+                    return Err(PluginError::Ended { object, fence });
+                }
                 if !waits {
                     *mark.running.entry(mandate.fence).or_default() += 1;
                     return Ok(Some(Entered { gate: self, mandate }));
@@ -138,9 +142,11 @@ impl Drop for Entered<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use regrow_ids::Fence;
 
+    use super::super::InForce;
     use super::{Gate, MAX_LINEAGES, Mandate, PATIENCE};
     use crate::{Effect, PluginError};
 
@@ -188,6 +194,27 @@ mod tests {
         // One that hangs is not waited for without end.
         let _hangs = Mandate::scope(under(6, 1), gate.change("object")).await.expect("newest");
         change(&gate, under(7, 1)).await.expect("after a while");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_whose_leadership_ends_while_it_waits_is_not_let_in() {
+        let gate = Arc::new(Gate::default());
+        let old = Mandate::scope(under(5, 1), gate.change("object")).await.expect("first");
+        let leads = Arc::new(AtomicBool::new(true));
+        let waiting = tokio::spawn({
+            let (gate, leads) = (Arc::clone(&gate), Arc::clone(&leads));
+            async move {
+                let mandate = Mandate { fence: Fence::new(6), lineage: 1 };
+                let in_force: InForce = Arc::new(move || leads.load(Ordering::Relaxed));
+                mandate.scope_while(in_force, gate.change("object")).await.map(drop)
+            }
+        });
+        tokio::time::sleep(PATIENCE / 2).await;
+        leads.store(false, Ordering::Relaxed);
+        drop(old);
+        let fault = waiting.await.expect("ended").expect_err("it leads no more");
+        assert_eq!(fault.effect(), Effect::None);
+        assert!(fault.to_string().contains("ended meanwhile"), "{fault}");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod objects;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use regrow_ids::Fence;
 
@@ -28,6 +29,15 @@ pub const HEADER: &str = "regrow-fence";
 
 tokio::task_local! {
     static CURRENT: Option<Mandate>;
+    static IN_FORCE: InForce;
+}
+
+/// Tells whether a mandate is still in force, at any moment and without waiting.
+pub type InForce = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Whether the running call's mandate is in force, as far as its caller can tell.
+pub(crate) fn in_force() -> bool {
+    IN_FORCE.try_with(|in_force| in_force()).unwrap_or(true)
 }
 
 /// What entitles to a call: a leadership, by its fence.
@@ -49,6 +59,12 @@ impl Mandate {
     /// Does something under a mandate, or under none.
     pub async fn scope<F: Future>(mandate: Option<Self>, call: F) -> F::Output {
         CURRENT.scope(mandate, call).await
+    }
+
+    /// As [`scope`](Self::scope), for a caller who can tell whether the mandate is in force: a gate in
+    /// the same process asks again when the call had to wait there.
+    pub async fn scope_while<F: Future>(self, in_force: InForce, call: F) -> F::Output {
+        IN_FORCE.scope(in_force, CURRENT.scope(Some(self), call)).await
     }
 }
 
