@@ -15,7 +15,7 @@
 //! **What it does not show.** The journal runs inline, so a slow disk is a frozen node and appended
 //! entries are never still on their way to the disk while the member goes on; wall clocks matter to
 //! nobody below; and tokio decides by chance in which order several tasks wake that wait for one
-//! `watch`, which this world makes irrelevant (see [`net`] and [`port`]) rather than repeatable.
+//! `watch`, which this world makes irrelevant (see [`net`] and `port`) rather than repeatable.
 
 pub mod canary;
 mod clients;
