@@ -4,7 +4,7 @@
 //! **What the cluster knows of its nodes** is a state machine ([`nodes`]): who they are, which of them
 //! are servers, which were removed, the join tokens (hashed) and the authority (sealed, see
 //! [`seal`]). **What a node keeps** is its state folder ([`folder`]). **What a leader does** about nodes
-//! that came, went silent or are to leave is decided in [`plan`] and done in [`lead`].
+//! that came, went silent or are to leave is decided in [`plan`] and done in `lead`.
 //!
 //! Joining: the newcomer verifies a server by the digest in its token, and only then shows the
 //! secret and a request for a certificate; the cluster gives it a number that is never used again.

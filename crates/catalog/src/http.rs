@@ -1,12 +1,12 @@
 //! The HTTP interface of Consul 1.9, version 1 of its paths.
 //!
-//! [`route`] has the table of paths and methods; a handler gets a [`call::Call`] and gives a
-//! [`reply::Reply`] or a [`reply::HttpError`]. Shapes of answers are in `shape`, of requests in
+//! `route` has the table of paths and methods; a handler gets a `call::Call` and gives a
+//! `reply::Reply` or a `reply::HttpError`. Shapes of answers are in `shape`, of requests in
 //! `decode` and `check_body`. What differs from the original, and why: GET is taken where older
 //! clients use it for changes, a plain write to a locked key keeps its lock index, sessions end
 //! soon after their TTL, and checks of a session are shown in their old field as well.
 //!
-//! Start reading at [`route`].
+//! Start reading at `route`.
 
 mod accept;
 mod agent_checks;

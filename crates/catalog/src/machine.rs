@@ -1,7 +1,7 @@
 //! The catalog's state machine: a pure function of its tables, a command and the cluster's clock.
 //!
 //! Commands and replies are in [`command`], the layout of the tables in `rows`, what readers wait
-//! on in [`topic`]. A row that a command leaves as it was keeps its index.
+//! on in `topic`. A row that a command leaves as it was keeps its index.
 
 mod checks;
 pub mod command;
