@@ -11,8 +11,9 @@ pub struct GroupOptions {
     pub node: u64,
     /// How often the leader tells that it lives. Default 200 ms.
     pub heartbeat: Duration,
-    /// A follower that hears nothing for a random time in this range stands for election.
-    /// Default 1 to 2 s: a busy disk must not look like a dead leader.
+    /// A follower trusts a silent leader for the larger of these times, its lease, and stands for
+    /// election a random time of this range later. Default 0.5 to 1 s, so after 1.5 to 2 s of silence:
+    /// seven heartbeats at least, as a busy disk must not look like a dead leader.
     pub election: (Duration, Duration),
     /// Commands after which a snapshot lets the log be shortened. Default 20,000.
     pub snapshot_every: u64,
@@ -32,7 +33,7 @@ impl GroupOptions {
             group,
             node,
             heartbeat: Duration::from_millis(200),
-            election: (Duration::from_millis(1_000), Duration::from_millis(2_000)),
+            election: (Duration::from_millis(500), Duration::from_millis(1_000)),
             snapshot_every: 20_000,
             keep: 5_000,
             within: Duration::from_secs(10),
