@@ -11,6 +11,7 @@ const DOMAINS: u8 = 4;
 /// Every crate that may exist and its floor. A crate that is not here does not belong to the
 /// workspace.
 const FLOORS: &[(&str, u8)] = &[
+    ("base2histogram", 0),
     ("ids", 0),
     ("codec", 0),
     ("journal", 1),
