@@ -10,8 +10,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::dial::Dial;
-use super::pool::{Connection, Pool};
-use super::{MAX_REPLY_BYTES, Timeouts};
+use super::pool::{Connection, Place, Pool};
+use super::{MAX_CONNECTIONS, MAX_REPLY_BYTES, Timeouts};
 use crate::PluginError;
 use crate::discovery::Endpoint;
 use crate::fence::{self, Mandate};
@@ -117,15 +117,7 @@ impl Exchange {
 
     async fn attempts(&self, task: &Task<'_>, sent: &AtomicBool) -> Result<Bytes> {
         let connect = self.timeouts.connect;
-        let waited = timeout(connect, self.pool.place()).await;
-        let Ok(Some(_place)) = waited else {
-            let reason = format!(
-                "all {} connections have been busy for {}",
-                super::MAX_CONNECTIONS,
-                regrow_ids::GoDuration::new(connect)
-            );
-            return Err(self.unreachable(reason));
-        };
+        let _place = self.place(task.kind).await?;
         let mut fresh = false;
         loop {
             let connection = match timeout(connect, self.pool.connection(fresh)).await {
@@ -151,6 +143,22 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// Slow calls wait for one another, and only the limit of the whole call ends that. All others
+    /// are short: who finds no place among them soon would wait in vain.
+    async fn place(&self, kind: Kind) -> Result<Place> {
+        let connect = self.timeouts.connect;
+        let place = self.pool.place(kind);
+        let waited = match kind {
+            Kind::Slow => Ok(place.await),
+            Kind::Read | Kind::Write => timeout(connect, place).await,
+        };
+        waited.ok().flatten().ok_or_else(|| {
+            let connect = regrow_ids::GoDuration::new(connect);
+            let busy = format!("all {MAX_CONNECTIONS} connections have been busy for {connect}");
+            self.unreachable(busy)
+        })
     }
 
     async fn attempt(

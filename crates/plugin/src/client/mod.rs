@@ -37,6 +37,10 @@ pub const MAX_REPLY_BYTES: usize = (64 << 20) + (1 << 20);
 /// Connections to one plugin; further calls wait for a free one.
 pub const MAX_CONNECTIONS: usize = 32;
 
+/// Of these, how many may be taken by calls that make or destroy something: a minute of slow ones
+/// must leave some for the lists that tell how it goes.
+pub const MAX_SLOW_CALLS: usize = 24;
+
 /// Environment variable with the time limit of a call.
 pub const TIMEOUT_VARIABLE: &str = "INFRAKIT_CLIENT_TIMEOUT";
 
@@ -46,9 +50,10 @@ pub struct Timeouts {
     /// Most calls.
     pub call: Duration,
     /// Calls that make or destroy something: the original gives them 15 s as well and then
-    /// provisions a second instance although the first is on its way.
+    /// provisions a second instance although the first is on its way. To wait for its turn while
+    /// [`MAX_SLOW_CALLS`] are under way counts too.
     pub slow: Duration,
-    /// Finding a free connection, or making one.
+    /// Finding a free connection (for other calls than slow ones), or making one.
     pub connect: Duration,
 }
 

@@ -10,8 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::MAX_CONNECTIONS;
 use super::dial::Dial;
+use super::{MAX_CONNECTIONS, MAX_SLOW_CALLS};
+use crate::wire::Kind;
 
 /// A connection that was not used for this long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,6 +26,8 @@ pub(super) struct Pool {
     /// One for each connection in use. A connection is only made when none is idle, so that no more
     /// than this many exist.
     places: Arc<Semaphore>,
+    /// One for each slow call. It is taken before the place, so that slow calls wait here.
+    slow: Arc<Semaphore>,
     idle: Mutex<Idle>,
     live: Arc<AtomicUsize>,
     /// Grows whenever the process at the other end may be another one than before.
@@ -39,7 +42,8 @@ struct Idle {
 
 /// Right to use a connection.
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+    _slow: Option<OwnedSemaphorePermit>,
 }
 
 /// One connection. Dropping it closes it, which also tells the plugin to stop answering.
@@ -64,6 +68,7 @@ impl Pool {
         Arc::new(Self {
             dial,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            slow: Arc::new(Semaphore::new(MAX_SLOW_CALLS)),
             idle: Mutex::default(),
             live: Arc::default(),
             generation: AtomicU64::new(0),
@@ -80,9 +85,13 @@ impl Pool {
     }
 
     /// Waits for the right to use a connection.
-    pub(super) async fn place(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        permit.map(|permit| Place { _permit: permit })
+    pub(super) async fn place(&self, kind: Kind) -> Option<Place> {
+        let slow = match kind {
+            Kind::Slow => Some(Arc::clone(&self.slow).acquire_owned().await.ok()?),
+            Kind::Read | Kind::Write => None,
+        };
+        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(Place { _place: place, _slow: slow })
     }
 
     /// A connection that is ready for a request: the one used last, or a new one.
