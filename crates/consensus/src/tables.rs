@@ -106,12 +106,6 @@ pub trait View: Send + Sync {
     /// The store cannot be read.
     fn scan(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError>;
 
-    /// Visits the keys of a range in descending order.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError>;
-
     /// Keys and values of a range, at most `limit` of them.
     ///
     /// # Errors

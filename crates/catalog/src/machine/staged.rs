@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
-use std::iter::{Peekable, Rev};
+use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
 use regrow_consensus::tables::Visit;
@@ -29,22 +29,11 @@ impl<'a> Staged<'a> {
     fn range(&self, span: &Span) -> Range<'_, Vec<u8>, Option<Vec<u8>>> {
         let to = span.to.as_deref();
         if to.is_some_and(|to| to <= span.from.as_slice()) {
-            return Changes::range::<Vec<u8>, _>(&self.changes, ..).empty();
+            // The map panics on a range that ends before it begins.
+            return Range::default();
         }
         let to = to.map_or(Bound::Unbounded, Bound::Excluded);
         self.changes.range::<[u8], _>((Bound::Included(span.from.as_slice()), to))
-    }
-}
-
-/// An empty range: `BTreeMap` has no constructor for one, and panics where the end comes first.
-trait Empty {
-    fn empty(self) -> Self;
-}
-
-impl Empty for Range<'_, Vec<u8>, Option<Vec<u8>>> {
-    fn empty(mut self) -> Self {
-        while self.next().is_some() {}
-        self
     }
 }
 
@@ -75,26 +64,6 @@ impl View for Staged<'_> {
         let mut flow = ControlFlow::Continue(());
         self.base.scan(span, &mut |key, value| {
             flow = flush(&mut changes, |changed| changed < key, visit);
-            if flow.is_continue() {
-                flow = match changes.next_if(|(changed, _)| changed.as_slice() == key) {
-                    Some((_, None)) => ControlFlow::Continue(()),
-                    Some((_, Some(changed))) => visit(key, changed),
-                    None => visit(key, value),
-                };
-            }
-            flow
-        })?;
-        if flow.is_continue() {
-            let _ = flush(&mut changes, |_| true, visit);
-        }
-        Ok(())
-    }
-
-    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        let mut changes: Peekable<Rev<_>> = self.range(span).rev().peekable();
-        let mut flow = ControlFlow::Continue(());
-        self.base.scan_back(span, &mut |key, value| {
-            flow = flush(&mut changes, |changed| changed > key, visit);
             if flow.is_continue() {
                 flow = match changes.next_if(|(changed, _)| changed.as_slice() == key) {
                     Some((_, None)) => ControlFlow::Continue(()),

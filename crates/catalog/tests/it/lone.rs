@@ -33,11 +33,6 @@ impl View for MapTables {
         visit_all(span, self.0.iter(), visit);
         Ok(())
     }
-
-    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        visit_all(span, self.0.iter().rev(), visit);
-        Ok(())
-    }
 }
 
 impl Edit for MapTables {

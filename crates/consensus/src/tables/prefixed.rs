@@ -25,15 +25,6 @@ fn scan(view: &dyn View, prefix: &[u8], span: &Span, visit: Visit<'_>) -> Result
     view.scan(&outer(prefix, span), &mut |key, value| visit(inner(prefix, key), value))
 }
 
-fn scan_back(
-    view: &dyn View,
-    prefix: &[u8],
-    span: &Span,
-    visit: Visit<'_>,
-) -> Result<(), TableError> {
-    view.scan_back(&outer(prefix, span), &mut |key, value| visit(inner(prefix, key), value))
-}
-
 fn inner<'k>(prefix: &[u8], key: &'k [u8]) -> &'k [u8] {
     key.get(prefix.len()..).unwrap_or_default()
 }
@@ -47,10 +38,6 @@ macro_rules! view_of_part {
 
             fn scan(&$self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
                 scan($inner, &$self.prefix, span, visit)
-            }
-
-            fn scan_back(&$self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-                scan_back($inner, &$self.prefix, span, visit)
             }
         }
     };

@@ -177,14 +177,13 @@ fn bounds(span: &Span) -> Option<Bounds<'_>> {
     Some((Bound::Included(span.from.as_slice()), to))
 }
 
-fn walk<T>(table: &T, span: &Span, back: bool, visit: Visit<'_>) -> Result<(), TableError>
+fn walk<T>(table: &T, span: &Span, visit: Visit<'_>) -> Result<(), TableError>
 where
     T: ReadableTable<&'static [u8], &'static [u8]>,
 {
     let doing = "scan tables";
     let Some(bounds) = bounds(span) else { return Ok(()) };
-    let mut range = table.range::<&[u8]>(bounds).map_err(store(doing))?;
-    while let Some(entry) = if back { range.next_back() } else { range.next() } {
+    for entry in table.range::<&[u8]>(bounds).map_err(store(doing))? {
         let (key, value) = entry.map_err(store(doing))?;
         if visit(key.value(), value.value()) == ControlFlow::Break(()) {
             break;
@@ -207,11 +206,7 @@ impl View for TablesView {
     }
 
     fn scan(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        walk(&self.table, span, false, visit)
-    }
-
-    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        walk(&self.table, span, true, visit)
+        walk(&self.table, span, visit)
     }
 }
 
@@ -221,11 +216,7 @@ impl View for Batch<'_> {
     }
 
     fn scan(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        walk(&self.table, span, false, visit)
-    }
-
-    fn scan_back(&self, span: &Span, visit: Visit<'_>) -> Result<(), TableError> {
-        walk(&self.table, span, true, visit)
+        walk(&self.table, span, visit)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Tables against a plain ordered map.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use regrow_consensus::tables::Flush;
@@ -17,17 +16,6 @@ fn span() -> impl Strategy<Value = Span> {
         (bytes(), bytes()).prop_map(|(from, to)| Span::between(&from, &to)),
         Just(Span::all()),
     ]
-}
-
-fn back(view: &dyn View, span: &Span) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let visited = view.scan_back(span, &mut |key, _| {
-        found.push(key.to_vec());
-        ControlFlow::Continue(())
-    });
-    visited.expect("scan");
-    found.reverse();
-    found
 }
 
 proptest! {
@@ -56,8 +44,6 @@ proptest! {
             let expected: Vec<_> =
                 model.clone().into_iter().filter(|(key, _)| span.contains(key)).collect();
             prop_assert_eq!(&view.list(&span, usize::MAX).expect("list"), &expected);
-            let keys: Vec<_> = expected.iter().map(|(key, _)| key.clone()).collect();
-            prop_assert_eq!(back(&view, &span), keys);
             prop_assert_eq!(view.first(&span).expect("first"), expected.first().cloned());
         }
     }

@@ -1,6 +1,9 @@
 //! Leadership, specs and intents on a coordinator: what a leader does that is over and does not know.
 
-mod etcd;
+// The same server as in the tests of the backend.
+#[path = "../../../coord/tests/it/etcd_server.rs"]
+#[expect(dead_code, reason = "the backend's own tests do more with it")]
+mod etcd_server;
 mod faults;
 
 use std::sync::Arc;
@@ -123,7 +126,7 @@ async fn in_memory_an_old_leader_has_no_effect() {
 #[tokio::test]
 async fn on_etcd_an_old_leader_has_no_effect() {
     let promise = "C3 on etcd: an old leader saves and promises nothing";
-    let Some(server) = etcd::EtcdServer::start(promise).await else { return };
+    let Some(server) = etcd_server::EtcdServer::start(promise).await else { return };
     an_old_leader_has_no_effect(Arc::new(server.client()), LONG).await;
 }
 

@@ -331,14 +331,6 @@ fn view_of(snapshot: regrow_consensus::Snapshot) -> Box<dyn View> {
         ) -> Result<(), regrow_consensus::TableError> {
             self.0.view().scan(span, visit)
         }
-
-        fn scan_back(
-            &self,
-            span: &Span,
-            visit: regrow_consensus::tables::Visit<'_>,
-        ) -> Result<(), regrow_consensus::TableError> {
-            self.0.view().scan_back(span, visit)
-        }
     }
     Box::new(Whole(snapshot))
 }
