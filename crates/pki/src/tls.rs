@@ -63,7 +63,8 @@ pub struct Member {
 
 impl Member {
     /// Settings for accepting connections. Servers let a client without certificate connect, so
-    /// that it can join; workers do not.
+    /// that it can join, and a node whose certificate has expired, so that it can renew it: whoever
+    /// accepts must compare the end of the certificate with the clock. Workers do neither.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 //! now, the right role and node, and no removed node.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -12,8 +13,10 @@ use rustls::{
     CertificateError as TlsFault, DigitallySignedStruct, DistinguishedName, OtherError,
     RootCertStore, SignatureScheme,
 };
+use x509_parser::time::ASN1Time;
 
-use crate::certificate::{CertificateError, Certificates, RootDigest, identity_of};
+use crate::authority::BACK_DATE;
+use crate::certificate::{CertificateError, Certificates, RootDigest, identity_of, validity_of};
 use crate::identity::{ClusterId, NodeIdentity, NodeNumber, Role};
 
 /// Tells which nodes were removed from the cluster; asked at each handshake.
@@ -63,12 +66,35 @@ impl From<PeerFault> for rustls::Error {
     }
 }
 
-/// What a TLS error means, in words: rustls shows what our verifiers found in its debug form only.
+/// What a TLS error means, in words: rustls shows what our verifiers found in its debug form only,
+/// and times as seconds.
 pub fn explain(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(TlsFault::Other(other)) => other.0.to_string(),
-        other => other.to_string(),
+    let rustls::Error::InvalidCertificate(fault) = error else { return error.to_string() };
+    let clocks = "compare the clocks of both machines and set the wrong one";
+    match fault {
+        TlsFault::Other(other) => other.0.to_string(),
+        TlsFault::ExpiredContext { time, not_after } => format!(
+            "the peer's certificate ended at {}, and the clock here shows {}; {clocks}",
+            shown(*not_after),
+            shown(*time)
+        ),
+        // A certificate begins an hour before the clock of who signed it.
+        TlsFault::NotValidYetContext { time, not_before } => format!(
+            "the clock of the peer's cluster showed {} or later, and the clock here shows {}; {clocks}",
+            shown(UnixTime::since_unix_epoch(
+                Duration::from_secs(not_before.as_secs()) + BACK_DATE
+            )),
+            shown(*time)
+        ),
+        other => format!("invalid peer certificate: {other}"),
     }
+}
+
+/// A moment as people write it, in UTC.
+fn shown(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    ASN1Time::from_timestamp(seconds)
+        .map_or_else(|_| format!("second {seconds} since 1970"), |time| time.to_string())
 }
 
 /// What the server at the other end must be.
@@ -221,6 +247,18 @@ impl ServerCertVerifier for ServerRule {
     }
 }
 
+fn has_expired(error: &rustls::Error) -> bool {
+    let expired =
+        |fault: &TlsFault| matches!(fault, TlsFault::Expired | TlsFault::ExpiredContext { .. });
+    matches!(error, rustls::Error::InvalidCertificate(fault) if expired(fault))
+}
+
+/// The last moment of a certificate.
+fn end_of(leaf: &[u8]) -> Result<UnixTime, PeerFault> {
+    let since = validity_of(leaf)?.not_after.duration_since(SystemTime::UNIX_EPOCH);
+    Ok(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+}
+
 /// Verifies the client's certificate on the server side.
 pub(crate) struct ClientRule {
     chains: Arc<dyn ClientCertVerifier>,
@@ -235,7 +273,8 @@ impl std::fmt::Debug for ClientRule {
 }
 
 impl ClientRule {
-    /// `strangers`: whether a client without certificate may connect at all.
+    /// `strangers`: whether a client without certificate, or with one that has expired, may connect
+    /// at all.
     pub(crate) fn new(
         roots: RootCertStore,
         rules: Rules,
@@ -265,7 +304,14 @@ impl ClientCertVerifier for ClientRule {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.chains.verify_client_cert(leaf, rest, now)?;
+        let verified = match self.chains.verify_client_cert(leaf, rest, now) {
+            // As good as none: who lets strangers in lets this node in as one that was off for too
+            // long, if its certificate was good until its end.
+            Err(error) if self.strangers && has_expired(&error) => {
+                self.chains.verify_client_cert(leaf, rest, end_of(leaf)?)?
+            }
+            verified => verified?,
+        };
         self.rules.check(leaf)?;
         Ok(verified)
     }

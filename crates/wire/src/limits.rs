@@ -65,8 +65,8 @@ pub struct ClientLimits {
     pub max_back_off: Duration,
     /// Time from the first byte of a frame to its last, and for writing one.
     pub frame: Duration,
-    /// How long a peer that owes replies may say nothing at all before it is asked for a sign of
-    /// life.
+    /// How long a peer that was asked something may say nothing at all before it is asked for a sign
+    /// of life.
     pub quiet: Duration,
     /// After how many such times a silent connection counts as dead.
     pub quiet_times: u32,
@@ -90,7 +90,7 @@ impl Default for ClientLimits {
             max_back_off: Duration::from_secs(2),
             frame: Duration::from_secs(30),
             quiet: Duration::from_secs(1),
-            quiet_times: 8,
+            quiet_times: 3,
             idle: Duration::from_secs(120),
             stream_idle: Duration::from_secs(300),
             requests: 1024,

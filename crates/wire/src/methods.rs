@@ -36,15 +36,17 @@ pub enum CallerKind {
     Server,
     /// Holds a worker's certificate of this cluster.
     Worker,
+    /// Holds a certificate of this cluster that has expired: a node that was off for too long.
+    Lapsed,
     /// Shows no certificate: somebody who wants to join.
     Stranger,
 }
 
 impl CallerKind {
     /// All kinds, for tests over the table.
-    pub const ALL: [Self; 3] = [Self::Server, Self::Worker, Self::Stranger];
+    pub const ALL: [Self; 4] = [Self::Server, Self::Worker, Self::Lapsed, Self::Stranger];
 
-    /// The kind of a verified identity, or of its absence.
+    /// The kind of a verified identity whose certificate holds, or of its absence.
     pub fn of(identity: Option<&NodeIdentity>) -> Self {
         match identity.map(|identity| identity.role) {
             Some(Role::Server) => Self::Server,
@@ -131,7 +133,7 @@ table! {
         /// The leader hands over to a voter.
         RaftTransfer = 12, "raft.transfer", Raft, [Server], 64 * KIB, 64 * KIB;
         /// A command for the state machine, sent to the leader.
-        ControlPropose = 20, "control.propose", Calls, [Server Worker], MIB, MIB;
+        ControlPropose = 20, "control.propose", Calls, [Server Worker], MIB, MAX_BODY;
         /// A read of the state machine.
         ControlRead = 21, "control.read", Calls, [Server Worker], DEFAULT_BODY_LIMIT, 8 * MIB;
         /// The index up to which a linearizable read must wait.
@@ -140,8 +142,8 @@ table! {
         ControlMembers = 23, "control.members", Calls, [Server], 64 * KIB, 64 * KIB;
         /// A newcomer shows its token and gets a certificate.
         Join = 30, "node.join", Calls, [Stranger], 16 * KIB, 64 * KIB;
-        /// A node asks for its next certificate.
-        Renew = 31, "node.renew", Calls, [Server Worker], 16 * KIB, 64 * KIB;
+        /// A node asks for its next certificate, though the last one may have expired.
+        Renew = 31, "node.renew", Calls, [Server Worker Lapsed], 16 * KIB, 64 * KIB;
         /// A node says that it is alive and how it is.
         Heartbeat = 32, "node.heartbeat", Calls, [Server Worker], 64 * KIB, 64 * KIB;
     }
@@ -201,6 +203,13 @@ mod tests {
             assert!(row.request_limit <= 16 * KIB, "{}", row.name);
             assert_eq!(row.accepts, [CallerKind::Stranger], "{}", row.name);
         }
+    }
+
+    #[test]
+    fn an_expired_certificate_is_good_for_the_next_one_alone() {
+        let accepting: Vec<_> = rows().filter(|row| row.accepts(CallerKind::Lapsed)).collect();
+        assert_eq!(accepting.iter().map(|row| row.name).collect::<Vec<_>>(), ["node.renew"]);
+        assert!(accepting.iter().all(|row| row.request_limit <= 16 * KIB));
     }
 
     #[test]

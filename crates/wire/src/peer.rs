@@ -71,6 +71,8 @@ impl fmt::Debug for Peer {
 pub struct Caller {
     /// What its certificate says; none for a stranger who wants to join.
     pub identity: Option<NodeIdentity>,
+    /// That certificate had expired when it connected; it was good until then.
+    pub lapsed: bool,
     /// Where its connection comes from.
     pub address: SocketAddr,
 }
@@ -78,7 +80,7 @@ pub struct Caller {
 impl Caller {
     /// What it is, as far as the table cares.
     pub fn kind(&self) -> CallerKind {
-        CallerKind::of(self.identity.as_ref())
+        if self.lapsed { CallerKind::Lapsed } else { CallerKind::of(self.identity.as_ref()) }
     }
 }
 
@@ -86,7 +88,8 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.identity {
             Some(identity) => {
-                write!(f, "{} {} at {}", identity.role, identity.node, self.address)
+                let lapsed = if self.lapsed { " with an expired certificate" } else { "" };
+                write!(f, "{} {} at {}{lapsed}", identity.role, identity.node, self.address)
             }
             None => write!(f, "stranger at {}", self.address),
         }

@@ -74,18 +74,61 @@ fn time_decides_with_an_hour_of_tolerance_behind() {
     let roots = || Certificates::new([authority.certificate().to_vec()]);
     let at = |time| with(credential(&authority, Role::Server, 1, now()), roots(), time);
     let second = HOUR / 3600;
+    // When, whether a client accepts the server, whether a server accepts the client.
     let cases = [
-        (now() - BACK_DATE - second, false),
-        (now() - BACK_DATE, true),
-        (now() + DEFAULT_LIFE, true),
-        (now() + DEFAULT_LIFE + second, false),
+        (now() - BACK_DATE - second, false, false),
+        (now() - BACK_DATE, true, true),
+        (now() + DEFAULT_LIFE, true, true),
+        // A client that has expired may still ask for its next certificate.
+        (now() + DEFAULT_LIFE + second, false, true),
     ];
     let always = member(&authority, Role::Server, 2);
-    for (time, good) in cases {
+    for (time, client, server) in cases {
         let judge = at(time);
-        assert_eq!(meet(&judge, &always, Expect::default()).is_ok(), good, "client at {time:?}");
-        assert_eq!(meet(&always, &judge, Expect::default()).is_ok(), good, "server at {time:?}");
+        assert_eq!(meet(&judge, &always, Expect::default()).is_ok(), client, "at {time:?}");
+        assert_eq!(meet(&always, &judge, Expect::default()).is_ok(), server, "at {time:?}");
     }
+}
+
+#[test]
+fn an_expired_client_is_let_in_by_servers_only_and_by_nothing_but_its_time() {
+    let ours = authority();
+    let theirs = regrow_pki::Authority::new(ours.cluster(), now()).expect("an authority");
+    let roots = || Certificates::new([ours.certificate().to_vec()]);
+    let late = now() + 3 * DEFAULT_LIFE;
+    let judge = |role| with(credential(&ours, role, 1, late), roots(), late);
+    let client = |authority: &regrow_pki::Authority, node| {
+        with(credential(authority, Role::Server, node, now()), roots(), late)
+    };
+    assert_eq!(meet(&client(&ours, 2), &judge(Role::Server), Expect::default()), Ok(()));
+    let error = meet(&client(&ours, 2), &judge(Role::Worker), Expect::default());
+    assert!(error.as_ref().is_err_and(|error| error.contains("ended at")), "{error:?}");
+    let mut knows = judge(Role::Server);
+    knows.refused = Arc::new(|node| node == NodeNumber::new(7));
+    let error = meet(&client(&ours, 7), &knows, Expect::default());
+    assert!(error.as_ref().is_err_and(|error| error.contains("was removed")), "{error:?}");
+    // Expired, and signed by an authority that only calls itself the same.
+    let error = meet(&client(&theirs, 2), &judge(Role::Server), Expect::default());
+    assert!(error.as_ref().is_err_and(|error| error.contains("UnknownIssuer")), "{error:?}");
+}
+
+#[test]
+fn a_clock_that_is_a_day_off_is_named_beside_the_clusters() {
+    let authority = authority();
+    let server = member(&authority, Role::Server, 1).server_config().expect("settings");
+    let day = 24 * HOUR;
+    let at = |time| {
+        let clock = Clock::new(move || time);
+        shake(joiner_config(authority.digest(), &clock).expect("settings"), server.clone())
+            .expect_err("refused")
+    };
+    // The moment of these tests is 14 November 2023, 22:13:20.
+    let behind = at(now() - day);
+    assert!(behind.contains("showed Nov 14 22:13:20 2023"), "{behind}");
+    assert!(behind.contains("here shows Nov 13 22:13:20 2023"), "{behind}");
+    let ahead = at(now() + day + HOUR);
+    assert!(ahead.contains("ended at Nov 15 22:13:20 2023"), "{ahead}");
+    assert!(ahead.contains("here shows Nov 15 23:13:20 2023"), "{ahead}");
 }
 
 #[test]

@@ -49,6 +49,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: HashMap<u64, Waiting>,
+    /// Something was sent since the peer was last heard. Calls that ran late are no longer waiting, and
+    /// yet a peer that answered none of them is silent.
+    unheard: bool,
     closed: Option<Arc<str>>,
 }
 
@@ -78,6 +81,13 @@ impl Ticket {
     fn settle(&self, state: u8) -> bool {
         let order = Ordering::AcqRel;
         self.state.compare_exchange(QUEUED, state, order, Ordering::Acquire).is_ok()
+    }
+}
+
+impl State {
+    /// Whether the peer has nothing to say.
+    fn owes_nothing(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 
@@ -197,6 +207,7 @@ impl Link {
                 return Err(Failure::NotSent(NotSent::Closed(why.clone())));
             }
             state.waiting.insert(request, Waiting { answer, limit: row.reply_limit });
+            state.unheard = true;
         }
         let flight = Flight { link: self, request, ticket: ticket.clone(), landed: false };
         let left = deadline.saturating_duration_since(Instant::now()).as_millis();
@@ -285,6 +296,7 @@ impl Listener {
             let result = match head {
                 Ok(head) => {
                     (self.silent, self.idle) = (0, Duration::ZERO);
+                    self.shared.state().unheard = false;
                     match stop.run_until_cancelled(self.answer(&mut reader, head)).await {
                         Some(result) => result,
                         None => return,
@@ -300,10 +312,10 @@ impl Listener {
         }
     }
 
-    /// Nothing came for a while: fine when nobody waits, else the peer must show that it lives.
+    /// Nothing came for a while: fine when nothing was asked, else the peer must show that it lives.
     fn quiet(&mut self) -> Result<(), TransportError> {
         let quiet = self.limits.quiet;
-        if self.shared.state().waiting.is_empty() {
+        if self.shared.state().owes_nothing() {
             self.silent = 0;
             self.idle += quiet;
             let used_up = self.idle >= self.limits.idle;

@@ -322,15 +322,12 @@ impl Connection {
         None
     }
 
-    /// A node's mistake is answered and read over; a stranger's ends the connection, as does what
-    /// nobody may send.
+    /// A node's mistake is answered and read over; that of a stranger, or of a node whose certificate
+    /// has expired, ends the connection, as does what nobody may send.
     fn refuse(&self, head: &Head, code: FaultCode, text: String) -> Verdict {
         let fault = Fault::new(code, text);
-        if self.caller.kind() == CallerKind::Stranger || head.size > MAX_BODY {
-            Verdict::HangUp(fault)
-        } else {
-            Verdict::Refuse(fault)
-        }
+        let guest = matches!(self.caller.kind(), CallerKind::Stranger | CallerKind::Lapsed);
+        if guest || head.size > MAX_BODY { Verdict::HangUp(fault) } else { Verdict::Refuse(fault) }
     }
 
     /// Why the peer has no business here any more, though it had when it connected.

@@ -129,13 +129,16 @@ impl Inner {
             }
         };
         let Shaken { reader, writer, peer } = shaken;
-        let caller = Caller { identity: peer.map(|peer| peer.identity), address };
-        let until = peer.map(|peer| peer.until);
+        let now = held.member.clock.now();
+        let lapsed = peer.is_some_and(|peer| now > peer.until);
+        let caller = Caller { identity: peer.map(|peer| peer.identity), lapsed, address };
+        // What had ended before it began is bounded by its place among the strangers.
+        let until = peer.map(|peer| peer.until).filter(|_| !lapsed);
         let life = self.limits.stranger_life;
-        if peer.is_none() {
+        if peer.is_none() || lapsed {
             let connection = Connection::new(self, caller, until, pass);
             if timeout(life, connection.run(reader, writer, stop)).await.is_err() {
-                debug!(%caller, "hung up: a newcomer took too long");
+                debug!(%caller, "hung up: took too long for a first certificate or the next one");
             }
             return;
         }

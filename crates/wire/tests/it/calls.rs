@@ -293,6 +293,33 @@ async fn a_silent_peer_is_noticed_before_the_deadline() {
 }
 
 #[tokio::test]
+async fn calls_that_ran_late_do_not_hide_a_silent_peer() {
+    // Heartbeats to a machine that vanished: each is given up long before the peer counts as silent,
+    // and most of the time nobody waits.
+    let world = World::new();
+    let (address, hanging) = world.impostor(VERSIONS, Vec::new()).await;
+    let limits = ClientLimits {
+        quiet: Duration::from_millis(100),
+        quiet_times: 3,
+        ..ClientLimits::default()
+    };
+    let client = Client::with(world.keys(Role::Server, 2), limits, TcpDial);
+    let peer = Peer::server(address.to_string(), NodeNumber::new(1));
+    let beats = async {
+        loop {
+            let deadline = Instant::now() + Duration::from_millis(5);
+            let beat = client.call(&peer, Method::Ping, Bytes::new(), deadline).await;
+            assert!(beat.is_err(), "nobody answers");
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    };
+    tokio::select! {
+        ended = within("the connection's end", hanging) => ended.expect("no panic"),
+        () = beats => {}
+    }
+}
+
+#[tokio::test]
 async fn a_server_of_another_version_is_told_apart() {
     let world = World::new();
     let (address, _task) = world.impostor(Versions { min: 2, max: 3 }, Vec::new()).await;

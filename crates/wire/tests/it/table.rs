@@ -55,10 +55,13 @@ async fn a_server_runs_exactly_what_the_table_allows() {
         for state in STATES {
             let shown = credential(&world, &other, role, state);
             for row in rows() {
-                let kind = CallerKind::of(Some(shown.identity()));
+                let kind = match state {
+                    State::Expired => CallerKind::Lapsed,
+                    _ => CallerKind::of(Some(shown.identity())),
+                };
                 let expected = match (state, row.accepts(kind)) {
-                    (State::Good, true) => Outcome::Reply,
-                    (State::Good, false) => Outcome::Fault(FaultCode::Forbidden),
+                    (State::Good | State::Expired, true) => Outcome::Reply,
+                    (State::Good | State::Expired, false) => Outcome::Fault(FaultCode::Forbidden),
                     _ => Outcome::Closed,
                 };
                 allowed += usize::from(expected == Outcome::Reply);
