@@ -87,7 +87,7 @@ impl Ticket {
 impl State {
     /// Whether the peer has nothing to say.
     fn owes_nothing(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && !self.unheard
     }
 }
 
