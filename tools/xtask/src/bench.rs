@@ -15,7 +15,7 @@ struct Bench {
     about: &'static str,
 }
 
-/// Every whole-system benchmark. Hot functions have theirs in `crates/*/benches`.
+/// Every whole-system benchmark.
 const BENCHES: &[Bench] = &[
     Bench {
         name: "coordination",

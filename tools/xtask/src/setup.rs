@@ -28,8 +28,8 @@ const NEEDS: &[Need] = &[
     Need {
         package: "python3",
         program: "python3",
-        reason: "plugins in another language; a second implementation of the wire protocol",
-        tests: "the Python example plugin; plugin conformance from outside",
+        reason: "plugins in another language; a stand-in for ssh",
+        tests: "the Python example plugin, alone and under groups; managers behind ssh",
     },
     Need {
         package: "python3-pip",
@@ -44,16 +44,10 @@ const NEEDS: &[Need] = &[
         tests: "hand-made requests against plugin sockets",
     },
     Need {
-        package: "jq",
-        program: "jq",
-        reason: "example scripts read JSON output with it",
-        tests: "the example scripts",
-    },
-    Need {
         package: "procps",
-        program: "pgrep",
-        reason: "tests look at the process table from outside",
-        tests: "process provider: group kill, re-adoption, no stranger killed",
+        program: "kill",
+        reason: "tests stop an etcd with a signal, and let it go on",
+        tests: "a frozen etcd",
     },
     Need {
         package: "iproute2",
@@ -80,12 +74,6 @@ const NEEDS: &[Need] = &[
         reason: "the coordinator that others run already, and the one we compare ourselves with",
         tests: "the conformance kit on a real etcd; the manager on etcd; \
                 `cargo xtask bench coordination`",
-    },
-    Need {
-        package: "fuse3",
-        program: "fusermount3",
-        reason: "mounting and unmounting volumes",
-        tests: "every test that mounts",
     },
 ];
 

@@ -24,7 +24,7 @@ impl Drop for Python {
 #[tokio::test]
 async fn a_python_plugin_is_driven_and_healed() -> Result<()> {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("not run: needs python3");
+        println!("not run, promise untested: P4 with a Python plugin under groups (needs python3)");
         return Ok(());
     }
     let options = StackOptions::of(&["group", "vanilla"]);
