@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use regrow_ids::{Fence, GroupId, InstanceId};
 use regrow_plugin::Effect;
-use regrow_plugin::spi::Operation;
+use regrow_plugin::spi::{Group, Operation};
 
 use super::Core;
-use super::calls::{CALL_TIMEOUT, within};
+use super::calls::{CALL_TIMEOUT, DESTROY_TIMEOUT, within};
 use super::effects::{Ask, Committed};
 use crate::ManagerError;
 use crate::catalog::{Catalog, Key, Record};
@@ -125,6 +125,9 @@ impl Core {
     }
 
     /// Destroys some members of a group and remembers its new size.
+    ///
+    /// The group shrinks at once and destroys as drains and its budget allow. So the size is
+    /// remembered also when the answer got lost: the next leader would grow the group back.
     pub(crate) async fn destroy_instances(
         self: &Arc<Self>,
         id: &GroupId,
@@ -136,22 +139,42 @@ impl Core {
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             let group = core.find_group(&core.group).await?;
+            let method = "Group.DestroyInstances";
             let call = group.destroy_instances(&id, &instances);
-            core.lead_in(fence, &core.group, "Group.DestroyInstances", CALL_TIMEOUT, call).await?;
-            let Some(stored) = core.shelf.known().get(&key).cloned() else { return Ok(()) };
-            if has_logical_ids(&stored.spec.properties) {
-                return Ok(());
-            }
-            let size = within(&core.group, "Group.Size", CALL_TIMEOUT, group.size(&id)).await?;
-            let record = core.resized(&key, size)?;
-            let stored = core.shelf.put(fence, || core.still(fence), &key, &record).await;
-            stored.map(drop).map_err(|source| ManagerError::NotRecorded {
-                done: format!("the instances were destroyed and the size is {size} now"),
-                next: "set the size of the group to record it",
+            let destroyed = core.lead_in(fence, &core.group, method, DESTROY_TIMEOUT, call).await;
+            let done = match &destroyed {
+                Ok(()) => "the instances were destroyed".to_owned(),
+                Err(fault @ ManagerError::Plugin(_)) if !took_no_effect(fault) => {
+                    format!("whether the instances are destroyed is not known ({fault})")
+                }
+                Err(_) => return destroyed,
+            };
+            let recorded = core.record_size(fence, &key, &*group).await;
+            recorded.map_err(|source| ManagerError::NotRecorded {
+                done,
+                next: "set the size of the group to what it shows to record it",
                 source: Box::new(source),
-            })
+            })?;
+            destroyed
         })
         .await
+    }
+
+    /// Stores the size that a group shows, unless it has none or is not stored.
+    async fn record_size(
+        &self,
+        fence: Fence,
+        key: &Key,
+        group: &dyn Group,
+    ) -> Result<(), ManagerError> {
+        let Some(stored) = self.shelf.known().get(key).cloned() else { return Ok(()) };
+        if has_logical_ids(&stored.spec.properties) {
+            return Ok(());
+        }
+        let id = GroupId::from(key.name.as_str());
+        let size = within(&self.group, "Group.Size", CALL_TIMEOUT, group.size(&id)).await?;
+        let record = self.resized(key, size)?;
+        self.shelf.put(fence, || self.still(fence), key, &record).await.map(drop)
     }
 }
 

@@ -79,7 +79,7 @@ impl FakeGroups {
         }
         let hangs = self.with(|seen| match call {
             "commit" => seen.hang.contains(id),
-            "destroy" => seen.hang_destroy.contains(id),
+            "destroy" | "destroy-instances" => seen.hang_destroy.contains(id),
             _ => false,
         });
         if hangs {
@@ -156,11 +156,12 @@ impl Group for FakeGroups {
     }
 
     async fn destroy_instances(&self, id: &GroupId, instances: &[InstanceId]) -> Result<()> {
-        self.begin("destroy-instances", id.as_str()).await;
         let mut spec = self.watch_or_fail(id)?;
         let size = size_of(&spec) - u32::try_from(instances.len()).expect("few");
         resize(&mut spec, size);
         self.watched.lock().expect("lock").insert(id.clone(), spec);
+        // As the real one: the group shrinks at once, the answer waits for drains and the budget.
+        self.begin("destroy-instances", id.as_str()).await;
         Ok(())
     }
 

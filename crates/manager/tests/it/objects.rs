@@ -112,6 +112,37 @@ async fn sizes_are_stored() {
     assert!(fault.to_string().contains("logical ids"), "{fault}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn instances_that_take_long_to_go_do_not_come_back_with_the_next_leader() {
+    let world = World::leading();
+    let groups = world.group("mystack/groups").await;
+    groups.commit_group(&group("q", 3), false).await.expect("commit");
+    let size = || async {
+        let specs = world.stack().await.specs().await.expect("specs");
+        specs[0].properties.to_value()["Allocation"]["Size"].clone()
+    };
+    // A drain of three minutes is no failure.
+    world.groups.with(|seen| seen.delay = std::time::Duration::from_secs(180));
+    groups.destroy_instances(&"q".into(), &["q-0".into()]).await.expect("destroy");
+    assert_eq!(size().await, 2);
+    // An answer that never comes is one, and the size is known all the same.
+    world.groups.with(|seen| seen.hang_destroy.insert("q".into()));
+    let fault = groups.destroy_instances(&"q".into(), &["q-1".into()]).await;
+    let fault = fault.expect_err("no answer").to_string();
+    assert!(fault.contains("no answer within 10m"), "{fault}");
+    assert_eq!(size().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_destroy_instances_records_nothing() {
+    let world = World::leading();
+    let groups = world.group("mystack/groups").await;
+    groups.commit_group(&group("q", 3), false).await.expect("commit");
+    world.groups.watched.lock().expect("lock").clear();
+    let fault = groups.destroy_instances(&"q".into(), &["q-0".into()]).await.expect_err("refused");
+    assert_eq!(fault.to_string(), "Group 'q' is not being watched");
+}
+
 #[tokio::test]
 async fn a_group_controller_answers_as_the_original_does() {
     let world = World::leading();
