@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a missing map key or unset variable yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +29,10 @@ pub struct Limits {
     pub max_fetch_bytes: u64,
     /// Steps: evaluated actions, rounds of loops, elements made by functions. Default 10 million.
     pub max_steps: u64,
+    /// How long a rendering may wait for others: for metadata to be there and for documents. What it
+    /// computes is bounded by `max_steps`; a fetch or look-up that has begun ends by its own limit.
+    /// Default 60 s.
+    pub max_time: Duration,
 }
 
 impl Default for Limits {
@@ -37,6 +42,7 @@ impl Default for Limits {
             max_output_bytes: 64 * 1024 * 1024,
             max_fetch_bytes: 16 * 1024 * 1024,
             max_steps: 10_000_000,
+            max_time: Duration::from_secs(60),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::value::{Budget, TooBig, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Blocks, parentheses, template calls and includes that may be open at once: each takes a piece
 /// of the thread's stack, of which there are 2 MiB. Go allows more; its stacks grow.
@@ -24,6 +25,7 @@ pub(crate) struct Session<'a> {
     written: Cell<u64>,
     allocated: Cell<u64>,
     depth: Cell<usize>,
+    start: Instant,
 }
 
 /// State of one template in a rendering.
@@ -61,7 +63,20 @@ impl<'a> Session<'a> {
             written: Cell::new(0),
             allocated: Cell::new(0),
             depth: Cell::new(0),
+            start: Instant::now(),
         }
+    }
+
+    /// How long this rendering may still wait for others; more than nothing.
+    pub(crate) fn time_left(&self) -> Result<Duration, CallError> {
+        let limit = self.options.limits.max_time;
+        let left = limit.saturating_sub(self.start.elapsed());
+        if left.is_zero() {
+            let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            let what = "the time of one rendering in milliseconds";
+            return Err(CallError::Limit { what, limit });
+        }
+        Ok(left)
     }
 
     pub(crate) fn step(&self, steps: u64) -> Result<(), CallError> {

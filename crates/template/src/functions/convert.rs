@@ -4,7 +4,7 @@ use super::Args;
 use crate::error::CallError;
 use crate::gofmt::{print_value, sprintln};
 use crate::scope::Scope;
-use crate::value::{Layout, Value, deep_equal, encode_json, to_json};
+use crate::value::{Layout, Value, deep_equal, encode_json};
 use crate::{hcl, ini, yaml};
 
 type Result<T = Value> = std::result::Result<T, CallError>;
@@ -32,43 +32,6 @@ pub(super) fn key(scope: &Scope<'_>, args: &Args<'_>) -> Result {
         return Ok(Value::Nil);
     }
     Ok(args.map(1)?.get(&key).unwrap_or_default())
-}
-
-/// Operators in one JMESPath expression. The library recurses once for each and, without a bound,
-/// overflows the stack, which ends the whole process.
-const MAX_QUERY_OPERATORS: usize = 150;
-
-/// The number of characters outside of quotes that make an expression deeper.
-fn count_operators(expression: &str) -> usize {
-    let mut quote = None;
-    let mut escaped = false;
-    let mut count = 0;
-    for c in expression.chars() {
-        match quote {
-            Some(_) if escaped => escaped = false,
-            Some(_) if c == '\\' => escaped = true,
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
-            None => count += usize::from("([{.!|&<>=*?".contains(c)),
-        }
-    }
-    count
-}
-
-pub(super) fn query(scope: &Scope<'_>, args: &Args<'_>) -> Result {
-    let text = args.text(0)?;
-    if count_operators(text) > MAX_QUERY_OPERATORS {
-        let message = format!("the expression has more than {MAX_QUERY_OPERATORS} operators");
-        return Err(args.fail(message));
-    }
-    scope.charge(100)?;
-    let expression = jmespath::compile(text)
-        .map_err(|error| args.fail(format!("bad JMESPath expression: {error}")))?;
-    let json = to_json(args.any(1), &mut scope.budget()).map_err(|e| scope.too_big(e))?;
-    let found = expression.search(json).map_err(|error| args.fail(error.to_string()))?;
-    let json = serde_json::to_value(&*found).map_err(|error| args.fail(error.to_string()))?;
-    Ok(Value::from_json(&json, scope.options().numbers))
 }
 
 fn encode(scope: &Scope<'_>, value: &Value, prefix: &str, indent: &str) -> Result {

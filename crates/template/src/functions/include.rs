@@ -99,6 +99,7 @@ fn cached(scope: &Scope<'_>, url: &str, headers: &Headers) -> Result<Arc<str>> {
 }
 
 fn load(scope: &Scope<'_>, url: &str, headers: &Headers) -> Result<Arc<str>> {
+    scope.session.time_left()?;
     document_text(scope.options(), url, headers)
         .map_err(|source| CallError::Fetch { url: url.to_owned(), source })
 }

@@ -1,6 +1,6 @@
 //! The table of InfraKit's functions. Other parts of the product print it as help.
 
-use super::{Builtin, convert, include, many, one, opt, variables};
+use super::{Builtin, convert, include, many, one, opt, query, variables};
 
 pub(crate) const TABLE: &[Builtin] = &[
     many(
@@ -119,7 +119,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         2,
         "func(string, interface {}) (interface {}, error)",
         &["Runs a JMESPath query, the first argument, on the object that is the second."],
-        convert::query,
+        query::query,
     ),
     one(
         "jsonEncode",

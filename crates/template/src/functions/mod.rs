@@ -6,6 +6,7 @@ mod go;
 mod help;
 pub(crate) mod include;
 mod infrakit;
+mod query;
 mod table;
 mod variables;
 

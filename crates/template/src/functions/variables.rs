@@ -10,9 +10,6 @@ use std::time::Duration;
 
 type Result = std::result::Result<Value, CallError>;
 
-/// The longest time that `metadata` waits: a template that waits longer hangs its caller.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
-
 fn nothing() -> Value {
     Value::from("")
 }
@@ -78,7 +75,7 @@ fn set_metadata(scope: &Scope<'_>, path: &str, args: &Args<'_>) -> Result {
 
 fn wait_for_metadata(scope: &Scope<'_>, path: &str, args: &Args<'_>) -> Result {
     let retry = duration(args, 1)?.max(Duration::from_millis(1));
-    let timeout = duration(args, 2)?.min(MAX_WAIT);
+    let timeout = duration(args, 2)?;
     let fails = args.len() > 3 && args.flag(3)?;
     let mut waited = Duration::ZERO;
     loop {
@@ -94,7 +91,7 @@ fn wait_for_metadata(scope: &Scope<'_>, path: &str, args: &Args<'_>) -> Result {
             }
             return Ok(Value::Nil);
         };
-        let pause = retry.min(left);
+        let pause = retry.min(left).min(scope.session.time_left()?);
         metadata.wait(pause);
         waited += pause;
     }

@@ -1,9 +1,10 @@
 //! Templates that try to hang, crash or fill memory. Each must end in an error, soon.
 
 use crate::support::{BASE, failure, try_render};
-use regrow_template::{FetchError, Fetcher, Headers, Limits, Options, Template};
+use regrow_template::{FetchError, Fetcher, Headers, Limits, MetadataLookup, Options, Template};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Far above what any of these takes, far below what an unbounded one would.
@@ -139,6 +140,93 @@ fn deep_texts_of_other_languages_are_refused() {
             }
         }
     }
+}
+
+/// Never has a value, and counts how often it was asked to wait.
+#[derive(Default)]
+struct Never(AtomicUsize);
+
+impl MetadataLookup for Never {
+    fn get(&self, _: &str) -> Result<Option<serde_json::Value>, String> {
+        Ok(None)
+    }
+
+    fn wait(&self, time: Duration) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(time);
+    }
+}
+
+/// Takes its time for each document.
+#[derive(Default)]
+struct SlowDocuments(AtomicUsize);
+
+impl Fetcher for SlowDocuments {
+    fn fetch(&self, _: &str, _: &Headers, _: u64) -> Result<Vec<u8>, FetchError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(b"x".to_vec())
+    }
+}
+
+#[test]
+fn waiting_for_others_ends() {
+    let limits = Limits { max_time: Duration::from_millis(100), ..Limits::default() };
+    let documents = Arc::new(SlowDocuments::default());
+    let options = Options { limits, fetcher: documents.clone(), ..Options::default() };
+    let never = Arc::new(Never::default());
+    let failure = |text: &str| {
+        let template = Template::from_text(text, BASE, &options).metadata(never.clone());
+        template.render(&json!(null)).expect_err(text).report()
+    };
+    let want = "the time of one rendering in milliseconds is at most 100";
+    let start = Instant::now();
+    let error = failure("{{ metadata `a/b` `1h` `1000h` }}");
+    assert!(error.contains(want), "{error}");
+    assert!(never.0.load(Ordering::Relaxed) <= 1, "one wait of what is left");
+    let error = failure("{{ range until 1000 }}{{ metadata `a/b` `30ms` `30ms` }}{{ end }}");
+    assert!(error.contains(want), "{error}");
+    for function in ["raw", "fetch", "include", "source"] {
+        documents.0.store(0, Ordering::Relaxed);
+        let text = format!(
+            "{{{{range until 1000}}}}{{{{{function} (printf `http://h/%d` .)}}}}{{{{end}}}}"
+        );
+        let error = failure(&text);
+        assert!(error.contains(want), "{error}");
+        let fetched = documents.0.load(Ordering::Relaxed);
+        assert!(fetched <= 5, "{function} {fetched}");
+    }
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+/// What the query language shares in memory must not be built in full.
+#[test]
+fn queries_that_grow_are_refused() {
+    let chain = |part: &str| vec![part; 28].join("|");
+    let data = json!({"t": "x", "many": vec!["x"; 3_000], "long": "x".repeat(60_000)});
+    for query in [
+        chain("[@,@]"),
+        chain("{a:@,b:@}"),
+        chain("[@,@][]"),
+        chain("[@,@][*][@,@]"),
+        chain("map(&[@,@],[@,@])"),
+        format!("t|{}", chain("join('',[@,@])")),
+        format!("t|{}", chain("to_string([@,@])")),
+        format!("{} == @", chain("[@,@]")),
+        format!("[?({}) == @]", chain("[@,@]")),
+        format!("max_by([@], &to_string({}))", chain("[@,@]")),
+        "map(&'{}', many)|join(@[0],@)".replace("{}", &"y".repeat(60_000)),
+        "join(long, many)".to_owned(),
+    ] {
+        let error = failure(&format!("{{{{ q `{query}` . }}}}"), &data);
+        assert!(error.contains("may build more than 67108864 bytes"), "{query}: {error}");
+    }
+    // As much as the limit allows is no fault.
+    let most = ["[@,@]"; 8].join("|");
+    assert_eq!(
+        try_render(&format!("{{{{ q `t|{most}` . | toJson | len }}}}"), &data).unwrap(),
+        "1533"
+    );
 }
 
 /// Serves a few documents by name.

@@ -1,6 +1,7 @@
 //! Templates, and the documents that they decode.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regrow_template::{FetchError, Fetcher, Headers, Limits, Options, Template};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ const LIMITS: Limits = Limits {
     max_output_bytes: 64 << 10,
     max_fetch_bytes: 4 << 10,
     max_steps: 5_000,
+    max_time: Duration::from_secs(60),
 };
 
 /// Options under which a template stays small and gets at nothing outside.
