@@ -59,17 +59,23 @@ impl Core {
         }
     }
 
-    /// Specs that are stored although the store complained are tried as all stored ones are.
+    /// Specs that are stored although the store complained are tried as all stored ones are; those
+    /// that may be stored, once it is known.
     pub(super) fn if_stored<'a>(
         &self,
         fault: ManagerError,
         keys: impl IntoIterator<Item = &'a Key>,
     ) -> ManagerError {
-        if !matches!(fault, ManagerError::Store(StoreError::NotDurable { .. })) {
-            return fault;
-        }
+        let is_stored = match &fault {
+            ManagerError::Store(StoreError::NotDurable { .. }) => true,
+            ManagerError::Store(StoreError::Unknown { .. }) => false,
+            _ => return fault,
+        };
         let keys: Vec<_> = keys.into_iter().cloned().collect();
         self.settling.nudge(keys.iter().cloned());
+        if !is_stored {
+            return fault;
+        }
         match <[Key; 1]>::try_from(keys) {
             Ok([key]) => ManagerError::Unsettled { key, source: Box::new(fault) },
             Err(_) => fault,

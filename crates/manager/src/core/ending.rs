@@ -27,7 +27,7 @@ impl Core {
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             let group = core.find_group(&core.group).await?;
-            let was_ending = core.mark_ending(fence, &key, true).await?;
+            let was_ending = core.begin_end(fence, &key).await?;
             let freed = core.free_watched(fence, &*group, &id).await;
             core.unless_refused(fence, &key, was_ending, freed).await?;
             core.forget(fence, &key, "the group was freed").await
@@ -70,7 +70,7 @@ impl Core {
         let fence = self.lead()?;
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
-            let was_ending = core.mark_ending(fence, &key, true).await?;
+            let was_ending = core.begin_end(fence, &key).await?;
             let done = core.ask(fence, &key, &record, Ask::Destroy).await;
             let done = core.unless_refused(fence, &key, was_ending, done).await;
             let done = done.map_err(|fault| match fault {
@@ -84,6 +84,17 @@ impl Core {
             Ok(done)
         })
         .await
+    }
+
+    /// Marks a spec as ending before its handler is asked; returns whether it was marked already.
+    async fn begin_end(&self, fence: Fence, key: &Key) -> Result<bool, ManagerError> {
+        match self.mark_ending(fence, key, true).await {
+            // Where the mark stands nobody looks after the group, and it lives on.
+            Err(fault @ ManagerError::Store(StoreError::Unknown { .. })) => {
+                self.unless_refused(fence, key, false, Err(fault)).await
+            }
+            marked => marked,
+        }
     }
 
     /// Stores whether a spec is ending; returns whether it was.
@@ -117,8 +128,11 @@ impl Core {
         let is_over = |fault: &ManagerError| {
             matches!(fault, ManagerError::NotLeader | ManagerError::LeaderUnknown)
         };
+        // The store is asked before the handler.
+        let not_asked =
+            |fault: &ManagerError| is_over(fault) || matches!(fault, ManagerError::Store(_));
         let fault = match done {
-            Err(fault) if !was_ending && (is_over(&fault) || took_no_effect(&fault)) => fault,
+            Err(fault) if !was_ending && (not_asked(&fault) || took_no_effect(&fault)) => fault,
             done => return done,
         };
         let mut fence = fence;

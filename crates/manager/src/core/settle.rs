@@ -145,7 +145,11 @@ impl Core {
     }
 
     async fn attempt(&self, fence: Fence, over: &CancellationToken, key: &Key) -> Attempt {
-        let Some(handler) = self.shelf.known().get(key).map(|record| record.handler.clone()) else {
+        let known = match self.shelf.certain(|| self.still(fence)).await {
+            Ok(known) => known,
+            Err(fault) => return Attempt::Failed(fault.into()),
+        };
+        let Some(handler) = known.get(key).map(|record| record.handler.clone()) else {
             return Attempt::Done;
         };
         let permits = self.settling.permits_of(&handler);
@@ -155,7 +159,10 @@ impl Core {
             .run_until_cancelled(async { (self.locks.hold(key).await, permits.acquire().await) });
         let Some(_lock_and_permit) = waited.await else { return Attempt::Over };
         // Read again: a user may have changed or removed it while we waited.
-        let known = self.shelf.known();
+        let known = match self.shelf.certain(|| self.still(fence)).await {
+            Ok(known) => known,
+            Err(fault) => return Attempt::Failed(fault.into()),
+        };
         let Some(record) = known.get(key).filter(|_| !known.is_ending(key)) else {
             return Attempt::Done;
         };

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use regrow_codec::Any;
@@ -16,11 +17,14 @@ pub(crate) struct Shelf {
     /// Held while the document is loaded, changed and saved; never while a plugin is called.
     writing: tokio::sync::Mutex<()>,
     known: RwLock<Arc<Catalog>>,
+    /// The outcome of a save is not known, so what is known may not be what is stored.
+    unsure: AtomicBool,
 }
 
 impl Shelf {
     pub(crate) fn new(store: Arc<dyn SpecStore>) -> Self {
-        Self { store, writing: tokio::sync::Mutex::default(), known: RwLock::default() }
+        let (writing, known) = (tokio::sync::Mutex::default(), RwLock::default());
+        Self { store, writing, known, unsure: AtomicBool::new(false) }
     }
 
     /// The specs as of the last load or save of this leader; empty on others.
@@ -40,7 +44,16 @@ impl Shelf {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if may().is_ok() {
             *known = Arc::new(catalog);
+            self.unsure.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// The specs that are stored for sure: read anew when the outcome of a save is not known.
+    pub(crate) async fn certain(
+        &self,
+        may: impl Fn() -> Result<(), ManagerError>,
+    ) -> Result<Arc<Catalog>, StoreError> {
+        if self.unsure.load(Ordering::Relaxed) { self.learn(may).await } else { Ok(self.known()) }
     }
 
     /// Reads the store; what is known does not change.
@@ -91,6 +104,10 @@ impl Shelf {
                     Err(fault @ StoreError::NotDurable { .. }) => {
                         // It stands there, for the next leader too.
                         self.know(&may, after);
+                        return Err(fault.into());
+                    }
+                    Err(fault @ StoreError::Unknown { .. }) => {
+                        self.unsure.store(true, Ordering::Relaxed);
                         return Err(fault.into());
                     }
                     saved => saved?,

@@ -152,6 +152,13 @@ async fn load_specs(core: &Arc<Core>, fence: Fence, over: &CancellationToken) ->
         let fault = match core.shelf.learn(|| core.still(fence)).await {
             Ok(catalog) => {
                 tracing::info!(manager = core.name, specs = catalog.keys().count(), "taking over");
+                for key in catalog.keys().filter(|key| catalog.is_ending(key)) {
+                    tracing::warn!(
+                        %key,
+                        "its end was begun and not seen, so nobody looks after it: destroy or free it \
+                         again, or commit it again to keep it"
+                    );
+                }
                 core.settling.nudge(catalog.keys().cloned());
                 return true;
             }
@@ -180,7 +187,7 @@ async fn look_again(core: Arc<Core>, fence: Fence) {
 
 /// Hands over again what a group plugin no longer watches, and stores what it rolled back.
 async fn find_forgotten(core: &Arc<Core>, fence: Fence) {
-    let catalog = core.shelf.known();
+    let Ok(catalog) = core.shelf.certain(|| core.still(fence)).await else { return };
     // Those that fail are being tried anyway.
     let failing = core.settling.failing();
     let groups = || catalog.iter().filter(|(key, _)| key.is_group());

@@ -171,7 +171,9 @@ impl Core {
             self.merge_vars(fence, patch(proposed, before)).await?;
             self.vars.seen().last = last;
             match why {
-                ManagerError::Store(StoreError::Conflict { .. }) => self.put_stored(fence).await,
+                ManagerError::Store(StoreError::Conflict { .. } | StoreError::Unknown { .. }) => {
+                    self.put_stored(fence).await
+                }
                 _ => Ok(()),
             }
         };

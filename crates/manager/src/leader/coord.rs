@@ -205,17 +205,24 @@ fn damaged(key: &Key) -> CoordError {
 
 /// Executes a transaction that does the same when it is executed twice, and asks again where nobody
 /// knows what became of it.
+///
+/// # Errors
+/// [`CoordError::Unknown`] when it may have been executed by any of the attempts.
 pub(crate) async fn transact(
     coordinator: &dyn Coordinator,
     txn: &Txn,
 ) -> Result<TxnReply, CoordError> {
-    let mut attempt = 1;
-    loop {
-        match coordinator.transact(txn).await {
-            Err(CoordError::Unknown { .. }) if attempt < ATTEMPTS => attempt += 1,
-            done => return done,
+    let unknown = match coordinator.transact(txn).await {
+        Err(fault @ CoordError::Unknown { .. }) => fault,
+        known => return known,
+    };
+    for _ in 1..ATTEMPTS {
+        // A failure, even one that executed nothing, says nothing of the attempts before it.
+        if let Ok(reply) = coordinator.transact(txn).await {
+            return Ok(reply);
         }
     }
+    Err(unknown)
 }
 
 #[async_trait]

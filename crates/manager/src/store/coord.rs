@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use regrow_codec::{Any, decode};
-use regrow_coord::{Compare, Consistency, Coordinator, Entry, Invalid, Key, Prefix, Txn};
+use regrow_coord::{
+    Compare, Consistency, CoordError, Coordinator, Entry, Invalid, Key, Prefix, Txn,
+};
 use regrow_ids::{Fence, Revision};
 use serde::Deserialize;
 
@@ -133,7 +135,12 @@ impl SpecStore for CoordStore {
             return Err(StoreError::Over { place, fence });
         };
         let reply = transact(&*self.coordinator, &txn).await;
-        let reply = reply.map_err(|fault| self.outside("save", document, &fault))?;
+        let reply = reply.map_err(|fault| match fault {
+            CoordError::Unknown { reason, .. } => {
+                StoreError::Unknown { place: place.clone(), reason }
+            }
+            fault => self.outside("save", document, &fault),
+        })?;
         if reply.succeeded {
             return Ok(version(reply.revision));
         }

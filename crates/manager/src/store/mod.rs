@@ -127,6 +127,17 @@ pub enum StoreError {
         #[source]
         source: DiskError,
     },
+    /// The document may have been replaced, or not, and the store cannot be asked now.
+    #[error(
+        "save {place}: whether it is saved is not known: {reason}; the leader goes by what is stored \
+         as soon as it can be read: look then, and repeat the command if need be"
+    )]
+    Unknown {
+        /// Key or label.
+        place: String,
+        /// What the store said.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error("{0}")]
     Disk(#[from] DiskError),
@@ -162,7 +173,7 @@ pub trait SpecStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when somebody else saved; nothing changed then or on any error but
-    /// [`StoreError::NotDurable`].
+    /// [`StoreError::NotDurable`], which saved, and [`StoreError::Unknown`], which may have.
     async fn save(
         &self,
         document: &Document,

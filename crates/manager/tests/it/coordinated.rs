@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "the backend's own tests do more with it")]
 mod etcd_server;
 mod faults;
+mod unknown;
 
 use std::sync::Arc;
 use std::time::Duration;

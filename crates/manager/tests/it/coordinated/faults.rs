@@ -17,6 +17,16 @@ enum Fault {
     None,
     /// Nothing comes through until it is healed.
     Hang,
+    /// The next transaction is sent, executed or not, and its answer is lost. After it so many calls
+    /// cannot be made.
+    LoseAnswer {
+        executed: bool,
+        calls: u32,
+    },
+    /// So many calls cannot be made.
+    Away {
+        calls: u32,
+    },
     /// The replica believes that its lease was renewed, and hears nothing of the end of its key: as
     /// if its clock stood still while that of all others goes on.
     StopClock,
@@ -40,6 +50,12 @@ impl Faulty {
         self.fault.send_replace(Fault::Hang);
     }
 
+    /// What a partition does that begins while a transaction is under way: its answer is lost, and
+    /// so many calls after it cannot be made.
+    pub fn lose_answer(&self, executed: bool, calls: u32) {
+        self.fault.send_replace(Fault::LoseAnswer { executed, calls });
+    }
+
     pub fn stop_clock(&self) {
         self.fault.send_replace(Fault::StopClock);
     }
@@ -52,6 +68,14 @@ impl Faulty {
         let mut fault = self.fault.subscribe();
         let healed = fault.wait_for(|fault| *fault != Fault::Hang).await;
         drop(healed);
+    }
+
+    /// Fails while the replica cannot be heard.
+    fn reach(&self) -> Result<(), CoordError> {
+        let Fault::Away { calls } = *self.fault.borrow() else { return Ok(()) };
+        let left = calls.saturating_sub(1);
+        self.fault.send_replace(if left == 0 { Fault::None } else { Fault::Away { calls: left } });
+        Err(CoordError::Unavailable { doing: "call", reason: "no route".into() })
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -67,6 +91,7 @@ impl Coordinator for Faulty {
 
     async fn range(&self, query: &Query) -> Result<Listing, CoordError> {
         self.pass().await;
+        self.reach()?;
         self.coordinator.range(query).await
     }
 
@@ -77,6 +102,15 @@ impl Coordinator for Faulty {
             }
         }
         self.pass().await;
+        self.reach()?;
+        let fault = *self.fault.borrow();
+        if let Fault::LoseAnswer { executed, calls } = fault {
+            self.fault.send_replace(Fault::Away { calls });
+            if executed {
+                self.coordinator.transact(txn).await?;
+            }
+            return Err(CoordError::Unknown { doing: "execute", reason: "line cut".into() });
+        }
         self.coordinator.transact(txn).await
     }
 
