@@ -63,3 +63,24 @@ fn every_link_into_the_tree_leads_somewhere() -> Result<()> {
     }
     Ok(())
 }
+
+/// Flags in the lines of the unit that start the agent, and in those that say how to change them.
+fn flags_of_the_unit() -> Result<Vec<String>> {
+    let unit = fs::read_to_string(root().join("packaging/regrow-agent.service"))?;
+    let starts = |line: &&str| line.contains("REGROW_AGENT_FLAGS");
+    let words = unit.lines().filter(starts).flat_map(|line| line.split([' ', '=']));
+    Ok(words.filter(|word| word.starts_with("--")).map(str::to_owned).collect())
+}
+
+#[test]
+fn the_unit_starts_an_agent_with_flags_that_exist() -> Result<()> {
+    let output = Command::new(e2e::binary()?).args(["agent", "--help"]).output()?;
+    let help = String::from_utf8(output.stdout)?;
+    let known: Vec<_> = help.split([' ', '\n', ',']).collect();
+    let flags = flags_of_the_unit()?;
+    assert_eq!(flags.len(), 3, "{flags:?}");
+    for flag in flags {
+        assert!(known.contains(&flag.as_str()), "`regrow agent` has no {flag}");
+    }
+    Ok(())
+}
