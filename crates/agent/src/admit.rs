@@ -11,10 +11,8 @@ use regrow_wire::{Caller, Fault, FaultCode};
 use crate::error::AgentError;
 use crate::messages::{JoinReply, JoinRequest, Papers, RenewReply, RenewRequest, decode, encode};
 use crate::nodes::{ClusterRecord, Command, Nodes, NodesError, Refusal, Reply, millis};
+use crate::own::{self, AUTHORITY};
 use crate::seal::SealKey;
-
-/// Under which name the authority's record is sealed.
-pub(crate) const AUTHORITY: &str = "authority";
 
 /// What a server needs to let nodes in.
 pub(crate) struct Admission {
@@ -36,7 +34,7 @@ fn refused(text: impl ToString) -> Fault {
 }
 
 impl Admission {
-    fn seal_key(&self) -> Option<SealKey> {
+    pub(crate) fn seal_key(&self) -> Option<SealKey> {
         self.seal.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -50,10 +48,8 @@ impl Admission {
         let seal = self
             .seal_key()
             .ok_or_else(|| AgentError::keys(doing, "this node is no server; ask one"))?;
-        let text = seal.open(AUTHORITY, &cluster.authority);
-        let text = text.map_err(|error| AgentError::keys(doing, error))?;
-        let rotation = Rotation::from_record(&text);
-        Ok((cluster, rotation.map_err(|error| AgentError::keys(doing, error))?))
+        let rotation = own::open(&seal, &cluster)?;
+        Ok((cluster, rotation))
     }
 
     fn papers(

@@ -11,9 +11,7 @@ use regrow_consensus::{
     Group, GroupOptions, Machine, Machines, Replica, Scope, Scoped, Storage, Tables,
 };
 use regrow_journal::{Journal, Options, StreamId};
-use regrow_pki::{
-    Certificates, Clock, Credential, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Role, Validity,
-};
+use regrow_pki::{Clock, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Papers, Role, Validity};
 use regrow_wire::{Caller, CallerKind, Client, Fault, Keys, Method, Peer, Router, Server};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -27,7 +25,7 @@ use crate::heartbeat::{self, Heard};
 use crate::messages::BeatReply;
 use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
 use crate::plan::{Seen, Wishes};
-use crate::starting::{identify, listen, with_port};
+use crate::starting::{self, identify, listen, with_port};
 use crate::{door, founding, lead, renew};
 
 /// Number of the control group.
@@ -73,6 +71,8 @@ pub struct AgentOptions {
     pub wishes: Wishes,
     /// Life of the certificates that this node signs. Default 24 h.
     pub life: Duration,
+    /// The time by which certificates and tokens are judged. Default the system's.
+    pub clock: Clock,
     /// Machines that share the control group with the nodes, each under its scope.
     pub machines: Vec<(Scope, Arc<dyn Machine>)>,
     /// Scopes to which workers may send commands; servers may to all.
@@ -92,6 +92,7 @@ impl AgentOptions {
             advertise: None,
             wishes: Wishes::default(),
             life: DEFAULT_LIFE,
+            clock: Clock::new(SystemTime::now),
             machines: Vec::new(),
             worker_scopes: Vec::new(),
             observer: None,
@@ -100,10 +101,18 @@ impl AgentOptions {
 }
 
 /// What the node shows its peers.
-struct Papers {
+struct Shown {
     role: Role,
     validity: Validity,
     edition: u64,
+}
+
+impl Shown {
+    fn of(papers: &Papers) -> Self {
+        let Papers { credential, edition, .. } = papers;
+        let role = credential.identity().role;
+        Self { role, validity: credential.validity(), edition: *edition }
+    }
 }
 
 /// A node of the cluster, running.
@@ -112,7 +121,7 @@ pub struct Agent {
     address: String,
     folder: Folder,
     keys: Keys,
-    papers: Mutex<Papers>,
+    shown: Mutex<Shown>,
     wanted: Mutex<Option<BeatReply>>,
     client: Client,
     group: Arc<Group>,
@@ -136,7 +145,7 @@ impl Agent {
     /// The folder, the port, the keys, the join or the control group do not work; what was begun is
     /// undone or is taken up by the next start.
     pub async fn start(options: AgentOptions) -> Result<Arc<Self>, AgentError> {
-        let clock = Clock::new(SystemTime::now);
+        let clock = options.clock.clone();
         let folder = Folder::open(&options.state)?;
         let (listener, listening) = listen(&options.listen).await?;
         let identity = identify(&folder, &options, listening, &clock).await?;
@@ -144,13 +153,15 @@ impl Agent {
             Some(address) => address.clone(),
             None => with_port(&identity.address, listening.port()),
         };
-        let (credential, roots) = folder.keys()?;
+        let (journal, storage) = storage(&folder)?;
+        let seal = folder.seal_key()?;
+        let papers =
+            starting::papers(&folder, &storage.tables, seal.as_ref(), &identity, &options)?;
         let removed = nodes::Removed::default();
-        let papers = papers_of(&credential, 0);
-        let member = member(credential, roots, &removed, &clock);
+        let shown = Shown::of(&papers);
+        let member = member(papers, &removed, &clock);
         let keys = Keys::new(member).map_err(|error| AgentError::keys("use the keys", error))?;
         let client = Client::new(keys.clone());
-        let (journal, storage) = storage(&folder)?;
         let machine = nodes::Machine::new(removed.clone());
         let machines = together(machine, &options.machines)?;
         let group_options = GroupOptions::new(CONTROL, identity.number.get());
@@ -158,10 +169,9 @@ impl Agent {
         let group = Group::start(group_options, storage, machines, transport).await;
         let group = group.map_err(|error| AgentError::control("start the control group", error))?;
         let nodes = Nodes::new(Arc::new(Scoped::new(group.clone(), SCOPE)));
-        let seal = RwLock::new(folder.seal_key()?);
         let admission = Arc::new(Admission {
             nodes: nodes.clone(),
-            seal,
+            seal: RwLock::new(seal),
             clock: clock.clone(),
             life: options.life,
         });
@@ -170,7 +180,7 @@ impl Agent {
             identity,
             folder,
             keys: keys.clone(),
-            papers: Mutex::new(papers),
+            shown: Mutex::new(shown),
             wanted: Mutex::default(),
             client,
             group: group.clone(),
@@ -297,7 +307,7 @@ impl Agent {
 
     /// What the node may do, as its certificate says.
     pub fn role(&self) -> Role {
-        self.lock_papers().role
+        self.lock_shown().role
     }
 
     pub(crate) const fn client(&self) -> &Client {
@@ -328,33 +338,28 @@ impl Agent {
         self.admission.seal.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    fn lock_papers(&self) -> std::sync::MutexGuard<'_, Papers> {
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_shown(&self) -> std::sync::MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn certificate(&self) -> (Validity, Role) {
-        let papers = self.lock_papers();
-        (papers.validity, papers.role)
+        let shown = self.lock_shown();
+        (shown.validity, shown.role)
     }
 
     /// Edition of the authority whose roots this node trusts; zero before it was told.
     pub(crate) fn trusts(&self) -> u64 {
-        self.lock_papers().edition
+        self.lock_shown().edition
     }
 
-    pub(crate) fn use_papers(
-        &self,
-        credential: Credential,
-        roots: Certificates,
-        edition: u64,
-    ) -> Result<(), AgentError> {
-        let papers = papers_of(&credential, edition);
-        let member = member(credential, roots, &self.removed, &self.clock);
+    pub(crate) fn use_papers(&self, papers: Papers) -> Result<(), AgentError> {
+        let shown = Shown::of(&papers);
         self.keys
-            .replace(member)
+            .replace(member(papers, &self.removed, &self.clock))
             .map_err(|error| AgentError::keys("use the new certificate", error))?;
-        tracing::info!(role = %papers.role, edition, "this node has a new certificate");
-        *self.lock_papers() = papers;
+        let Shown { role, edition, .. } = shown;
+        tracing::info!(%role, edition, "this node has a new certificate");
+        *self.lock_shown() = shown;
         Ok(())
     }
 
@@ -406,18 +411,10 @@ impl Agent {
 /// How often the observer is told although nothing changed.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-fn papers_of(credential: &Credential, edition: u64) -> Papers {
-    Papers { role: credential.identity().role, validity: credential.validity(), edition }
-}
-
-fn member(
-    credential: Credential,
-    roots: Certificates,
-    removed: &nodes::Removed,
-    clock: &Clock,
-) -> Member {
+fn member(papers: Papers, removed: &nodes::Removed, clock: &Clock) -> Member {
     let removed = removed.clone();
     let refused = Arc::new(move |number: NodeNumber| removed.contains(number));
+    let Papers { credential, roots, .. } = papers;
     Member { credential, roots, refused, clock: clock.clone() }
 }
 

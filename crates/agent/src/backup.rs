@@ -12,15 +12,15 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use regrow_consensus::offline;
 use regrow_consensus::tables::Prefixed;
-use regrow_pki::{ClusterId, NodeIdentity, NodeKey, NodeNumber, Role, Rotation};
+use regrow_pki::{ClusterId, NodeIdentity, NodeNumber, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::admit::AUTHORITY;
 use crate::agent::{Agent, CONTROL, storage};
 use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
 use crate::founding;
 use crate::nodes::{self, ClusterRecord, millis, record};
+use crate::own;
 use crate::seal::SealKey;
 
 const MAGIC: &str = "regrow-backup 1";
@@ -126,17 +126,11 @@ fn write_papers(
     number: NodeNumber,
     life: Duration,
 ) -> Result<(), AgentError> {
-    let failed = |error: &dyn std::fmt::Display| AgentError::keys("restore a backup", error);
-    let text = seal.open(AUTHORITY, &cluster.authority).map_err(|error| failed(&error))?;
-    let rotation = Rotation::from_record(&text).map_err(|error| failed(&error))?;
-    let key = NodeKey::generate().map_err(|error| failed(&error))?;
-    let request = key.request().map_err(|error| failed(&error))?;
     let identity = NodeIdentity { cluster: cluster.id, role: Role::Server, node: number };
-    let chain = rotation.issue(&request, &identity, SystemTime::now(), life);
-    let chain = chain.map_err(|error| failed(&error))?;
+    let rotation = own::open(seal, cluster)?;
+    let papers = own::papers(&rotation, cluster.edition, &identity, SystemTime::now(), life)?;
     folder.set_seal_key(seal)?;
-    folder.set_key(&key)?;
-    folder.set_certificates(&chain, &rotation.roots())
+    folder.set_papers(&papers)
 }
 
 /// Makes the node of this folder the only voter of a cluster whose other servers are lost for good.

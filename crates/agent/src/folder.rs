@@ -4,9 +4,7 @@
 //! DIR/            0700, refused when others can write it
 //!   lock          held while an agent runs
 //!   node.json     cluster, number, name, address (version 1)
-//!   key.pem       the node's private key, 0600
-//!   chain.pem     its certificate
-//!   roots.pem     the roots that it trusts
+//!   papers.json   its private key, its certificate and the roots that it trusts, 0600 (version 1)
 //!   servers.key   the servers' key, on servers only, 0600
 //!   journal/      the control group's log
 //!   tables        its tables
@@ -14,7 +12,9 @@
 //!   agent.sock    the local door for `regrow node …`, 0600
 //! ```
 //!
-//! Files are written beside, flushed and renamed; what stands there is whole.
+//! Files are written beside, flushed and renamed; what stands there is whole. Key and certificate are
+//! one file, so that no crash leaves a key with another one's certificate. Folders of before have
+//! three files in its place (`key.pem`, `chain.pem`, `roots.pem`), which the next papers replace.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -24,7 +24,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use regrow_pki::{Certificates, ClusterId, Credential, NodeKey, NodeNumber, Secret};
+use regrow_pki::{Certificates, ClusterId, Credential, NodeKey, NodeNumber, Papers, Secret};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ use crate::seal::SealKey;
 
 /// Version of `node.json`.
 const VERSION: u32 = 1;
+const PAPERS: &str = "papers.json";
+/// Key, certificate and roots in folders of before.
+const BEFORE: [&str; 3] = ["key.pem", "chain.pem", "roots.pem"];
 
 /// Who the node is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,48 +147,42 @@ impl Folder {
         self.write("node.json", &text, 0o600)
     }
 
-    /// Key and certificate, and the roots that the node trusts.
+    /// Key, certificate and trusted roots.
     ///
     /// # Errors
     /// They are missing or do not fit together.
-    pub fn keys(&self) -> Result<(Credential, Certificates), AgentError> {
+    pub fn papers(&self) -> Result<Papers, AgentError> {
+        let doing = "read the node's papers";
+        if let Some(text) = self.read(PAPERS)? {
+            return Papers::from_record(&text).map_err(|error| AgentError::keys(doing, error));
+        }
+        let failed = |error: &dyn std::fmt::Display| AgentError::keys(doing, error);
         let text = |name: &str| {
-            let path = self.file(name);
-            let missing = AgentError::Folder {
-                path,
-                reason: "it is missing; restore it, or remove the folder and join again".into(),
-            };
-            self.read(name)?.ok_or(missing)
+            let path = self.file(PAPERS);
+            let reason = "it is missing; restore it, or remove the folder and join again".into();
+            self.read(name)?.ok_or(AgentError::Folder { path, reason })
         };
-        let doing = "read the node's keys";
-        let key = NodeKey::from_pem(&text("key.pem")?).map_err(|e| AgentError::keys(doing, e))?;
         let pem = |name: &str| {
-            Certificates::from_pem(text(name)?.expose()).map_err(|e| AgentError::keys(doing, e))
+            Certificates::from_pem(text(name)?.expose()).map_err(|error| failed(&error))
         };
-        let credential =
-            Credential::new(key, pem("chain.pem")?).map_err(|e| AgentError::keys(doing, e))?;
-        Ok((credential, pem("roots.pem")?))
+        let [key, chain, roots] = BEFORE;
+        let key = NodeKey::from_pem(&text(key)?).map_err(|error| failed(&error))?;
+        let credential = Credential::new(key, pem(chain)?).map_err(|error| failed(&error))?;
+        Ok(Papers { credential, roots: pem(roots)?, edition: 0 })
     }
 
-    /// Writes the node's private key.
+    /// Replaces key, certificate and roots, all or nothing.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn set_key(&self, key: &NodeKey) -> Result<(), AgentError> {
-        self.write("key.pem", key.pem().expose(), 0o600)
-    }
-
-    /// Writes certificate and roots.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn set_certificates(
-        &self,
-        chain: &Certificates,
-        roots: &Certificates,
-    ) -> Result<(), AgentError> {
-        self.write("roots.pem", &roots.to_pem(), 0o644)?;
-        self.write("chain.pem", &chain.to_pem(), 0o644)
+    pub fn set_papers(&self, papers: &Papers) -> Result<(), AgentError> {
+        let text = papers.to_record();
+        let text = text.map_err(|error| AgentError::keys("write the node's papers", error))?;
+        self.write(PAPERS, text.expose(), 0o600)?;
+        for name in BEFORE {
+            self.forget(name)?;
+        }
+        Ok(())
     }
 
     /// The servers' key, if this node has it.
@@ -216,10 +213,15 @@ impl Folder {
         self.write(name, text, 0o600)
     }
 
-    /// Removes a note.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), AgentError> {
+    /// Removes a note, if it is there.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), AgentError> {
         let path = self.file(name);
-        fs::remove_file(&path).map_err(fault("remove", &path))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(fault("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Remembers for ever that this node went on alone.
@@ -263,40 +265,4 @@ impl Folder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_has_one_user_and_is_nobody_elses() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let path = dir.path().join("state");
-        let folder = Folder::open(&path)?;
-        assert!(matches!(Folder::open(&path), Err(AgentError::Taken { .. })));
-        assert_eq!(fs::metadata(&path)?.mode() & 0o777, 0o700);
-        drop(folder);
-        fs::set_permissions(&path, Permissions::from_mode(0o770))?;
-        let error = Folder::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("chmod 700"), "{error}");
-        Ok(())
-    }
-
-    #[test]
-    fn who_the_node_is_is_read_back_and_a_newer_record_is_refused()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let folder = Folder::open(dir.path())?;
-        assert_eq!(folder.identity()?, None);
-        let servers = vec!["10.0.0.1:7400".into()];
-        let (name, address) = ("a".into(), "10.0.0.2:7400".into());
-        let identity =
-            Identity::new(ClusterId::random(), NodeNumber::new(2), name, address, servers);
-        folder.set_identity(&identity)?;
-        assert_eq!(folder.identity()?, Some(identity));
-        let newer = fs::read_to_string(folder.file("node.json"))?
-            .replace("\"version\": 1", "\"version\": 2");
-        fs::write(folder.file("node.json"), newer)?;
-        let error = folder.identity().err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("version 2"), "{error}");
-        Ok(())
-    }
-}
+mod tests;

@@ -7,15 +7,13 @@
 use std::time::Duration;
 
 use regrow_consensus::Consistency;
-use regrow_pki::{
-    Authority, Certificates, Clock, ClusterId, NodeIdentity, NodeKey, NodeNumber, Role, Rotation,
-};
+use regrow_pki::{Authority, Clock, ClusterId, NodeIdentity, NodeNumber, Role, Rotation};
 
-use crate::admit::AUTHORITY;
 use crate::agent::{Agent, led};
 use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
 use crate::nodes::{ClusterRecord, Command, NodesError, Refusal, millis};
+use crate::own::{self, AUTHORITY};
 use crate::seal::SealKey;
 
 const FILE: &str = "founding.json";
@@ -23,6 +21,8 @@ const FILE: &str = "founding.json";
 const RESTORED: &str = "restored.json";
 /// The first node's number.
 const FIRST: NodeNumber = NodeNumber::new(1);
+/// Edition of its first authority.
+const FIRST_EDITION: u64 = 1;
 /// Longest time for the only voter to lead.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -39,19 +39,20 @@ pub(crate) fn begin(
     crate::nodes::check(name, address).map_err(|refusal| failed(&refusal))?;
     let (cluster, now) = (ClusterId::random(), clock.now());
     let authority = Authority::new(cluster, now).map_err(|error| failed(&error))?;
-    let key = NodeKey::generate().map_err(|error| failed(&error))?;
-    let request = key.request().map_err(|error| failed(&error))?;
+    let rotation = Rotation::steady(authority);
     let identity = NodeIdentity { cluster, role: Role::Server, node: FIRST };
-    let leaf = authority.issue(&request, &identity, now, life).map_err(|error| failed(&error))?;
-    let roots = Certificates::new([authority.certificate().to_vec()]);
-    let record = Rotation::steady(authority).to_record().map_err(|error| failed(&error))?;
+    let papers = own::papers(&rotation, FIRST_EDITION, &identity, now, life)?;
+    let record = rotation.to_record().map_err(|error| failed(&error))?;
     let seal = SealKey::generate();
     let sealed = seal.seal(AUTHORITY, &record).map_err(|error| failed(&error))?;
-    let record =
-        ClusterRecord { id: cluster, founded_ms: millis(now), authority: sealed, edition: 1 };
+    let record = ClusterRecord {
+        id: cluster,
+        founded_ms: millis(now),
+        authority: sealed,
+        edition: FIRST_EDITION,
+    };
     folder.set_seal_key(&seal)?;
-    folder.set_key(&key)?;
-    folder.set_certificates(&Certificates::new([leaf]), &roots)?;
+    folder.set_papers(&papers)?;
     let text = serde_json::to_string(&record).map_err(|error| failed(&error))?;
     folder.set(FILE, &text)?;
     let identity = Identity::new(cluster, FIRST, name.into(), address.into(), Vec::new());
@@ -82,7 +83,7 @@ async fn finish_restored(agent: &Agent) -> Result<(), AgentError> {
     let restored = Command::Restored { number, name, address: agent.address() };
     let written = agent.nodes().change(&restored).await;
     written.map_err(|error| AgentError::control("restore the cluster", error))?;
-    agent.folder().remove(RESTORED)
+    agent.folder().forget(RESTORED)
 }
 
 async fn finish_founding(agent: &Agent) -> Result<(), AgentError> {
@@ -104,7 +105,7 @@ async fn finish_founding(agent: &Agent) -> Result<(), AgentError> {
     }
     let known = agent.nodes().cluster(Consistency::Linearizable).await;
     match known.map_err(|error| AgentError::control(doing, error))? {
-        Some(known) if known.id == agent.identity().cluster => agent.folder().remove(FILE),
+        Some(known) if known.id == agent.identity().cluster => agent.folder().forget(FILE),
         _ => Err(AgentError::control(doing, "the control group holds another cluster")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use regrow_pki::{Certificates, Clock, Credential, JoinToken, NodeIdentity, NodeKey};
+use regrow_pki::{Certificates, Clock, Credential, JoinToken, NodeIdentity, NodeKey, Papers};
 use regrow_wire::{Client, Method, Peer};
 use tokio::time::Instant;
 
@@ -48,14 +48,12 @@ pub(crate) async fn join(
     let reply: JoinReply = decode(&reply).map_err(|fault| refused(fault.text))?;
     let pem = |text: &str| Certificates::from_pem(text).map_err(|error| refused(error.to_string()));
     let (chain, roots) = (pem(&reply.papers.chain)?, pem(&reply.papers.roots)?);
-    folder.set_key(&key)?;
-    let credential =
-        Credential::new(key, chain.clone()).map_err(|error| refused(error.to_string()))?;
+    let credential = Credential::new(key, chain).map_err(|error| refused(error.to_string()))?;
     let expected = NodeIdentity { cluster: reply.cluster, role: reply.role, node: reply.number };
     if *credential.identity() != expected || reply.role != token.role {
         return Err(refused("it sent papers of another node; nothing was kept".into()));
     }
-    folder.set_certificates(&chain, &roots)?;
+    folder.set_papers(&Papers { credential, roots, edition: reply.papers.edition })?;
     if let Some(text) = &reply.seal {
         let seal = SealKey::parse(text).map_err(|error| refused(error.to_string()))?;
         folder.set_seal_key(&seal)?;

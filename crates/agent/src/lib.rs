@@ -33,6 +33,7 @@ mod heartbeat;
 mod join;
 mod lead;
 mod messages;
+mod own;
 mod renew;
 mod starting;
 

@@ -1,16 +1,22 @@
 //! Keeps this node's certificate fresh: before it ends, when the cluster's roots change, and when the
 //! node's role does.
+//!
+//! Any server gives the next one, also to a node whose last one has expired. A server to which nobody
+//! gives one signs its own.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use regrow_pki::{Certificates, Credential, NodeKey, Renewal, Role, Secret};
+use regrow_consensus::Consistency;
+use regrow_pki::{Certificates, Credential, NodeKey, Papers, Renewal, Role};
 use regrow_wire::Method;
 use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::error::AgentError;
 use crate::messages::{RenewReply, RenewRequest, decode, encode};
+use crate::nodes::SCOPE;
+use crate::own;
 use crate::seal::SealKey;
 
 /// How often it is looked whether something is due.
@@ -35,7 +41,11 @@ pub(crate) async fn run(agent: Weak<Agent>) {
         if !stale && !lacks_key && !due.is_due(agent.clock().now()) {
             continue;
         }
-        match agent.renew().await {
+        let mut renewed = agent.renew().await;
+        if renewed.is_err() && due.is_due(agent.clock().now()) && agent.has_seal() {
+            renewed = agent.renew_alone().await;
+        }
+        match renewed {
             Ok(()) => renewal = None,
             Err(error) => {
                 tracing::warn!(%error, "renew this node's certificate; trying again");
@@ -47,8 +57,12 @@ pub(crate) async fn run(agent: Weak<Agent>) {
 }
 
 impl Agent {
-    /// Gets the next certificate from any server, and takes it into use.
-    pub(crate) async fn renew(self: &Arc<Self>) -> Result<(), AgentError> {
+    /// Gets the next certificate from any server, and takes it into use. It is done when it is due;
+    /// nobody else need ask for it.
+    ///
+    /// # Errors
+    /// No server gave one, or it could not be kept.
+    pub async fn renew(self: &Arc<Self>) -> Result<(), AgentError> {
         let doing = "renew the certificate";
         let key = NodeKey::generate().map_err(|error| AgentError::keys(doing, error))?;
         let request = key.request().map_err(|error| AgentError::keys(doing, error))?;
@@ -74,20 +88,29 @@ impl Agent {
             Certificates::from_pem(text).map_err(|error| AgentError::keys(doing, error))
         };
         let (chain, roots) = (pem(&reply.papers.chain)?, pem(&reply.papers.roots)?);
-        let text = key.pem();
         let credential =
-            Credential::new(key, chain.clone()).map_err(|error| AgentError::keys(doing, error))?;
+            Credential::new(key, chain).map_err(|error| AgentError::keys(doing, error))?;
         if let Some(seal) = &reply.seal {
             let seal = SealKey::parse(seal).map_err(|error| AgentError::keys(doing, error))?;
             self.folder().set_seal_key(&seal)?;
             *self.admission().seal.write().unwrap_or_else(PoisonError::into_inner) = Some(seal);
         }
-        // Key and chain are two files: a crash between them is mended by a second look at start.
-        self.folder().set_key(
-            &NodeKey::from_pem(&Secret::new(text.expose().clone()))
-                .map_err(|error| AgentError::keys(doing, error))?,
-        )?;
-        self.folder().set_certificates(&chain, &roots)?;
-        self.use_papers(credential, roots, reply.papers.edition)
+        self.keep(Papers { credential, roots, edition: reply.papers.edition })
+    }
+
+    fn keep(&self, papers: Papers) -> Result<(), AgentError> {
+        self.folder().set_papers(&papers)?;
+        self.use_papers(papers)
+    }
+
+    /// A server that nobody gives a certificate signs its own.
+    async fn renew_alone(&self) -> Result<(), AgentError> {
+        let doing = "sign for itself";
+        let seal = self.admission().seal_key();
+        let seal = seal.ok_or_else(|| AgentError::keys(doing, "this node is no server"))?;
+        let shown = self.scoped(SCOPE).read(Consistency::Stale).await;
+        let shown = shown.map_err(|error| AgentError::control(doing, error))?;
+        let (now, life) = (self.clock().now(), self.life());
+        self.keep(own::renewed(shown.view(), &seal, self.number(), now, life)?)
     }
 }

@@ -2,13 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use regrow_pki::Clock;
+use regrow_consensus::Tables;
+use regrow_consensus::tables::Prefixed;
+use regrow_pki::{Clock, Papers, Renewal, RootDigest};
 use tokio::net::TcpListener;
 
 use crate::agent::{AgentOptions, Start};
 use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
-use crate::{founding, join};
+use crate::nodes::SCOPE;
+use crate::seal::SealKey;
+use crate::{founding, join, own};
 
 pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), AgentError> {
     let failed = |source| AgentError::Listen { address: address.to_owned(), source };
@@ -33,8 +37,8 @@ pub(crate) async fn identify(
 ) -> Result<Identity, AgentError> {
     if let Some(identity) = folder.identity()? {
         if let Start::Join { token, .. } = &options.start {
-            let (_, roots) = folder.keys()?;
-            let ours = roots.iter().any(|root| regrow_pki::RootDigest::of(root) == token.root);
+            let ours = folder.papers()?;
+            let ours = ours.roots.iter().any(|root| RootDigest::of(root) == token.root);
             if !ours {
                 return Err(AgentError::OtherCluster { ours: identity.cluster });
             }
@@ -78,4 +82,39 @@ fn advertised(
     };
     let ip = own(server.unwrap_or("192.0.2.1:9")).ok_or(unknown)?;
     Ok(SocketAddr::new(ip, listening.port()).to_string())
+}
+
+/// The papers that the node starts with: those in its folder, or new ones when these are due and the
+/// node can sign its own.
+pub(crate) fn papers(
+    folder: &Folder,
+    tables: &Tables,
+    seal: Option<&SealKey>,
+    identity: &Identity,
+    options: &AgentOptions,
+) -> Result<Papers, AgentError> {
+    let (papers, now) = (folder.papers()?, options.clock.now());
+    let due = Renewal::new(papers.credential.validity(), rand::random()).is_due(now);
+    let Some(seal) = seal.filter(|_| due) else { return Ok(papers) };
+    match renewed(tables, seal, identity, options) {
+        Ok(renewed) => {
+            folder.set_papers(&renewed)?;
+            Ok(renewed)
+        }
+        Err(error) => {
+            tracing::info!(%error, "go on with the old certificate, and renew it later");
+            Ok(papers)
+        }
+    }
+}
+
+fn renewed(
+    tables: &Tables,
+    seal: &SealKey,
+    identity: &Identity,
+    options: &AgentOptions,
+) -> Result<Papers, AgentError> {
+    let view = tables.view().map_err(|error| AgentError::control("sign for itself", error))?;
+    let own = Prefixed::new(&view, &[SCOPE.byte()]);
+    own::renewed(&own, seal, identity.number, options.clock.now(), options.life)
 }

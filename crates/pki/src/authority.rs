@@ -9,6 +9,7 @@ use rcgen::{
     SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
+use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{CertificateError, Certificates, RootDigest, cluster_of};
 use crate::identity::{ClusterId, NodeIdentity};
@@ -226,6 +227,17 @@ fn valid(now: SystemTime, life: Duration) -> CertificateParams {
     serial[0] = serial[0] & 0x7f | 0x40;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     params
+}
+
+/// SHA-256 of the public key in a certificate request, after its signature proved that the requester
+/// holds the key: the same for every request made with that key.
+///
+/// # Errors
+///
+/// [`AuthorityError::Request`] if the request is malformed, too large or not signed by its key.
+pub fn key_hash_of(request: &[u8]) -> Result<[u8; 32], AuthorityError> {
+    let request = read_request(request)?;
+    Ok(Sha256::digest(request.public_key.subject_public_key_info()).into())
 }
 
 fn read_request(der: &[u8]) -> Result<CertificateSigningRequestParams, AuthorityError> {

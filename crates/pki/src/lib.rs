@@ -32,6 +32,7 @@ mod authority;
 mod certificate;
 mod credential;
 mod identity;
+mod papers;
 mod renewal;
 mod rotation;
 mod secret;
@@ -39,12 +40,13 @@ mod tls;
 mod token;
 mod verify;
 
-pub use authority::{Authority, AuthorityError, BACK_DATE, DEFAULT_LIFE, MIN_LIFE};
+pub use authority::{Authority, AuthorityError, BACK_DATE, DEFAULT_LIFE, MIN_LIFE, key_hash_of};
 pub use certificate::{
     CertificateError, Certificates, RootDigest, Validity, cluster_of, identity_of, validity_of,
 };
 pub use credential::{Credential, CredentialError, NodeKey};
 pub use identity::{ClusterId, IdentityError, NodeIdentity, NodeNumber, Role};
+pub use papers::{Papers, PapersError};
 pub use renewal::Renewal;
 pub use rotation::{Rotation, RotationError};
 pub use secret::Secret;

@@ -4,4 +4,5 @@
 
 mod cluster;
 mod join;
+mod renewal;
 mod world;

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use regrow_agent::door::{Reply, Request, ask};
 use regrow_agent::{Agent, AgentError, AgentOptions, Start};
 use regrow_consensus::Replica as _;
-use regrow_pki::{JoinToken, Role};
+use regrow_pki::{Clock, JoinToken, Papers, Role, Secret};
 use tempfile::TempDir;
 
-/// Folders of nodes, removed at the end.
+/// Folders of nodes, removed at the end, and the clock that all nodes look at.
 pub struct World {
     dir: TempDir,
+    /// Seconds that the clock is ahead of the system's.
+    ahead: Arc<AtomicU64>,
 }
 
 /// Waits until `done` says so.
@@ -28,17 +31,51 @@ pub async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
 
 impl World {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("directory") }
+        Self { dir: tempfile::tempdir().expect("directory"), ahead: Arc::default() }
     }
 
     pub fn folder(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
+    pub fn clock(&self) -> Clock {
+        let ahead = self.ahead.clone();
+        Clock::new(move || SystemTime::now() + Duration::from_secs(ahead.load(Ordering::SeqCst)))
+    }
+
+    /// Lets time pass for all nodes.
+    pub fn pass(&self, time: Duration) {
+        self.ahead.fetch_add(time.as_secs(), Ordering::SeqCst);
+    }
+
+    /// How long a node's certificate, as its folder holds it, is still good; zero when it is not.
+    pub fn left(&self, name: &str) -> Duration {
+        let text = std::fs::read_to_string(self.folder(name).join("papers.json")).expect("papers");
+        let papers = Papers::from_record(&Secret::new(text)).expect("papers");
+        let end = papers.credential.validity().not_after;
+        end.duration_since(self.clock().now()).unwrap_or_default()
+    }
+
+    /// Starts a node again where it answered before. Its port may be taken for a moment by a
+    /// connection that somebody makes: then once more.
+    pub async fn resume(&self, name: &str, address: &str) -> Arc<Agent> {
+        for _ in 0..600 {
+            let mut options = self.options(name, Start::Resume);
+            options.listen = address.to_owned();
+            match Agent::start(options).await {
+                Err(AgentError::Listen { .. }) => {}
+                started => return started.expect("resume"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{address} is not free within a minute");
+    }
+
     pub fn options(&self, name: &str, start: Start) -> AgentOptions {
         let mut options = AgentOptions::new(self.folder(name), name.to_owned());
         options.listen = "127.0.0.1:0".into();
         options.start = start;
+        options.clock = self.clock();
         options
     }
 

@@ -6,5 +6,6 @@
 
 mod handshake;
 mod issue;
+mod papers;
 mod rotation;
 mod world;
