@@ -14,6 +14,7 @@ mod leading;
 mod members;
 mod options;
 mod reads;
+mod shorten;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +48,10 @@ use reads::Reads;
 
 /// Wait between looks for a leader, unless one is heard of earlier.
 const AGAIN: Duration = Duration::from_millis(50);
+/// More than what an entry has beside its command.
+const ENTRY_HEAD: usize = 64;
+/// How long a leader that took a command may still answer when another one leads.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Why a member cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +96,7 @@ pub struct Storage {
 pub struct Group {
     options: GroupOptions,
     engine: Engine,
+    log: Log,
     store: Store,
     transport: Arc<dyn Transport>,
     clock: Clock,
@@ -107,7 +113,7 @@ impl Group {
     /// # Errors
     /// The options contradict one another or the storage cannot be used.
     pub async fn start(
-        options: GroupOptions,
+        mut options: GroupOptions,
         storage: Storage,
         machines: Machines,
         transport: Arc<dyn Transport>,
@@ -126,8 +132,11 @@ impl Group {
             .map_err(|error| unusable(error.to_string()))?;
         let addresses = store.addresses.clone();
         let network = Network { transport: transport.clone(), group, addresses };
+        // An entry that the journal refuses would stop the member.
+        options.command_limit = options.command_limit.min(log.entry_limit() - ENTRY_HEAD);
+        let log = Log::new(log);
         let started =
-            Engine::new(options.node, Arc::new(config), network, Log::new(log), store.clone());
+            Engine::new(options.node, Arc::new(config), network, log.clone(), store.clone());
         let engine = started.await.map_err(|error| unusable(error.to_string()))?;
         stand_if_alone(&engine, options.node).await.map_err(|error| unusable(error.to_string()))?;
         let this = Arc::new(Self {
@@ -138,10 +147,12 @@ impl Group {
             tasks: Mutex::default(),
             options,
             engine,
+            log,
             store,
             transport,
         });
         this.spawn(leading::follow(Arc::downgrade(&this)));
+        this.spawn(shorten::run(Arc::downgrade(&this)));
         let now = |group: &Self| group.clock.now();
         this.spawn(ticks::run(Arc::downgrade(&this), machines, now));
         Ok(this)
@@ -251,13 +262,33 @@ impl Group {
             return self.propose_here(command.clone(), left).await;
         };
         let group = self.options.group;
-        let called = self.transport.call(&leader, group, Ask::Propose, command.clone(), left).await;
+        let called = self.transport.call(&leader, group, Ask::Propose, command.clone(), left);
+        let silent = async {
+            self.led_by_another(leader.node).await;
+            tokio::time::sleep(LAST_WORD).await;
+        };
+        let called = tokio::select! {
+            called = called => called,
+            // Its machine may have vanished, and then nobody says that the call is lost.
+            () = silent => {
+                let reason = format!("node {} led, and another one does now", leader.node);
+                return ProposeReply::Unknown(reason);
+            }
+        };
         match called {
             Ok(reply) => ProposeReply::decode(&reply)
                 .unwrap_or_else(|error| ProposeReply::Unknown(error.to_string())),
             Err(TransportError::NotSent { .. }) => ProposeReply::NotLeader,
             Err(error) => ProposeReply::Unknown(error.to_string()),
         }
+    }
+
+    /// Waits until another member than `node` leads.
+    async fn led_by_another(&self, node: u64) {
+        let mut changes = self.leadership.subscribe();
+        let another = |now: &Leadership| now.leader.is_some_and(|leader| leader != node);
+        // The sender lives as long as this does.
+        let _ = changes.wait_for(another).await;
     }
 
     /// Waits a moment, or until another leader is heard of.

@@ -27,7 +27,7 @@ pub(crate) use message::{
 };
 pub(crate) use network::{Addresses, Network};
 pub(crate) use record::{Member, decode, encode, next_in_term};
-pub(crate) use store::{Applied, Image, Store, retired_key};
+pub(crate) use store::{Applied, Image, Store};
 
 /// A command as the log carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]

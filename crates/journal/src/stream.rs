@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::JournalError;
-use crate::record::Change;
+use crate::record::{Change, HEAD};
 use crate::shared::Shared;
 use crate::streams::StreamState;
 
@@ -140,6 +140,12 @@ impl Stream {
         max_bytes: usize,
     ) -> Result<Vec<(u64, Bytes)>, JournalError> {
         self.shared.read(self.id, range, max_bytes)
+    }
+
+    /// Bytes of the largest entry, or slot, that a stream takes: a good quarter of a segment.
+    #[must_use]
+    pub fn entry_limit(&self) -> usize {
+        self.shared.state().space.record_limit() - HEAD
     }
 
     /// Index of the first entry; `None` when there are no entries.

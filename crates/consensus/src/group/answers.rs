@@ -55,6 +55,16 @@ pub(super) enum ProposeReply {
     Halted(String),
 }
 
+/// Reads an image through once; away from the runtime's threads where that waits for a disk.
+async fn checked(spool: Spool, blocks: bool) -> io::Result<Spool> {
+    let check = move || spool.check().map(|()| spool);
+    if blocks {
+        tokio::task::spawn_blocking(check).await.map_err(io::Error::other)?
+    } else {
+        check()
+    }
+}
+
 impl ProposeReply {
     pub(super) fn decode(bytes: &[u8]) -> io::Result<Self> {
         decode("reply to a command", bytes)
@@ -96,7 +106,7 @@ impl Group {
     async fn answer_append(
         &self,
         from: u64,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<io::Result<Bytes>, AnswerError> {
         let garbled = |source: io::Error| AnswerError::Request { from, source };
         let request = decode_append(body).map_err(garbled)?;
@@ -138,7 +148,7 @@ impl Group {
             spool.write(&chunk.map_err(garbled)?).map_err(garbled)?;
         }
         // A damaged image must not reach the engine, which stops when it cannot install one.
-        spool.check().map_err(garbled)?;
+        let spool = checked(spool, self.store.tables.blocks()).await.map_err(garbled)?;
         let snapshot = RaftSnapshot { meta, snapshot: Image::Theirs(spool.into()) };
         let reply = self.engine.install_full_snapshot(vote, snapshot).await;
         let reply =

@@ -29,6 +29,8 @@ pub(super) async fn follow(group: Weak<Group>) {
             this.publish(Leadership { leader, term, leading: false });
             if this.take_over(term).await {
                 led = Some(term);
+                let this = this.clone();
+                tokio::spawn(async move { this.finish_change().await });
             } else {
                 drop(this);
                 tokio::time::sleep(AGAIN).await;

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::group::Group;
-use crate::raft::{Member, Store, decode, encode, retired_key};
+use crate::raft::{Engine, Member, Store, decode, encode};
 use crate::replica::{Consistency, Replica as _};
-use crate::tables::View as _;
 use crate::transport::Ask;
 
 /// How long a member that is to lead may take to catch up.
 const HAND_OVER: Duration = Duration::from_secs(5);
+/// How long a promotion waits for a member to catch up. It goes on catching up afterwards.
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,21 @@ pub enum MembersError {
     LastVoter {
         /// The id.
         node: u64,
+    },
+    /// It has not caught up with the leader, and its vote might stop the group.
+    #[error(
+        "promote node {node}: it does not follow yet (it shows {shown} of {wanted} entries); is \
+         {address} reachable from the leader?"
+    )]
+    Behind {
+        /// Its id.
+        node: u64,
+        /// Where it should answer.
+        address: String,
+        /// What it has for sure.
+        shown: u64,
+        /// What the leader had when it was asked.
+        wanted: u64,
     },
     /// The group did not do it, or nobody knows.
     #[error("change members: {reason}; look at the list of nodes before you repeat it")]
@@ -170,10 +186,34 @@ impl Group {
         if self.voters().contains(&node) {
             return Ok(());
         }
-        // Waits until the learner has caught up, so that its vote never stops the group.
-        let member = Member { address: peer.address };
-        self.engine.add_learner(node, member, true).await.map_err(failed)?;
+        self.caught_up(node, peer.address).await?;
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node])), true).await
+    }
+
+    /// Waits until a member has everything that the leader has now. The vote of one that cannot be
+    /// reached would stop the group.
+    async fn caught_up(&self, node: u64, address: String) -> Result<(), MembersError> {
+        let mut changes = self.engine.metrics();
+        let wanted = changes.borrow_watched().last_log_index.unwrap_or(0);
+        let mut shown = 0;
+        let seen = async {
+            loop {
+                let followed = changes
+                    .borrow_and_update()
+                    .replication
+                    .as_ref()
+                    .and_then(|all| all.get(&node).copied().flatten());
+                shown = followed.map_or(0, |id| id.index);
+                if followed.is_some() && shown >= wanted {
+                    return;
+                }
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let seen = tokio::time::timeout(CATCH_UP, seen).await;
+        seen.map_err(|_| MembersError::Behind { node, address, shown, wanted })
     }
 
     /// Takes a vote away; `retain`s the node as a member.
@@ -222,8 +262,27 @@ impl Group {
         change: ChangeMembers<u64, Member>,
         retain: bool,
     ) -> Result<(), MembersError> {
-        self.engine.change_membership(change, retain).await.map_err(failed)?;
+        // A change has two steps, and between them both the old and the new voters are needed. Who
+        // asked may be gone by then.
+        let engine = self.engine.clone();
+        let changing = tokio::spawn(async move { engine.change_membership(change, retain).await });
+        changing.await.map_err(failed)?.map_err(failed)?;
         Ok(())
+    }
+
+    /// Does the second step of a change whose leader was lost after the first.
+    pub(super) async fn finish_change(&self) {
+        let joint = |engine: &Engine| {
+            let metrics = engine.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.membership().get_joint_config().len() > 1
+        };
+        if joint(&self.engine) {
+            let nothing = ChangeMembers::AddVoterIds(BTreeSet::new());
+            if let Err(error) = self.change(nothing, true).await {
+                tracing::warn!(%error, group = self.options.group, "finish a change of members");
+            }
+        }
     }
 
     fn voters(&self) -> BTreeSet<u64> {
@@ -232,7 +291,6 @@ impl Group {
 
     /// True for a node that was removed, as far as this member has heard.
     pub(super) fn is_retired(&self, node: u64) -> bool {
-        let found = self.store.tables.view().and_then(|view| view.get(&retired_key(node)));
-        matches!(found, Ok(Some(_)))
+        self.store.retired().contains(&node)
     }
 }

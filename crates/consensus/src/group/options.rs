@@ -17,12 +17,15 @@ pub struct GroupOptions {
     pub election: (Duration, Duration),
     /// Commands after which a snapshot lets the log be shortened. Default 20,000.
     pub snapshot_every: u64,
+    /// Bytes of entries after which the same happens, whatever their number. Default 256 MiB.
+    pub snapshot_bytes: u64,
     /// Entries that stay in the log behind a snapshot, for members that are a little behind.
     /// Default 5,000.
     pub keep: u64,
     /// Longest time for which a command or read looks for a leader and a majority. Default 10 s.
     pub within: Duration,
-    /// Largest command in bytes. Default 1 MiB less 1 KiB, so that it fits a frame.
+    /// Largest command in bytes. Default 1 MiB less 1 KiB, so that it fits a frame; less where the
+    /// journal has small segments.
     pub command_limit: usize,
 }
 
@@ -35,6 +38,7 @@ impl GroupOptions {
             heartbeat: Duration::from_millis(200),
             election: (Duration::from_millis(500), Duration::from_millis(1_000)),
             snapshot_every: 20_000,
+            snapshot_bytes: 256 << 20,
             keep: 5_000,
             within: Duration::from_secs(10),
             command_limit: (1 << 20) - (1 << 10),

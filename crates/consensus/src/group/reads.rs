@@ -91,8 +91,13 @@ impl Group {
             Consistency::Linearizable | Consistency::Stale => &[1, 0],
         });
         let asked = self.transport.call(&leader, self.options.group, Ask::ReadIndex, body, left);
-        let reply: Option<u64> = crate::raft::decode("read index", &asked.await.ok()?).ok()?;
-        reply
+        let reply = tokio::select! {
+            reply = asked => reply.ok()?,
+            // Nothing is lost by asking the next one.
+            () = self.led_by_another(leader.node) => return None,
+        };
+        let index: Option<u64> = crate::raft::decode("read index", &reply).ok()?;
+        index
     }
 
     /// Answers another member that wants to read.

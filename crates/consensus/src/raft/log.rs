@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +22,9 @@ use crate::raft::{Entry, LogId, Types, Vote};
 const VOTE: Slot = Slot(1);
 /// The last purged position, with its term, which the stream does not know.
 const PURGED: Slot = Slot(2);
-/// Most bytes of entries in one message to a follower, unless one entry is larger.
-const MESSAGE_BYTES: usize = 1 << 20;
+/// Most bytes of entries in one message to a follower, unless one entry is larger. Heartbeats share the
+/// connection, and a message must not hold them up on a slow link.
+const MESSAGE_BYTES: usize = 256 << 10;
 /// How often a member whose journal is full looks whether there is space again.
 const FULL_AGAIN: Duration = Duration::from_millis(200);
 /// Most bytes of entries taken from the journal at once.
@@ -33,6 +34,7 @@ const READ_BYTES: usize = 4 << 20;
 #[derive(Clone)]
 pub(crate) struct Log {
     stream: Stream,
+    grown: Arc<AtomicU64>,
 }
 
 fn failed(error: JournalError) -> io::Error {
@@ -55,8 +57,19 @@ fn interval(range: &impl RangeBounds<u64>) -> std::ops::Range<u64> {
 
 impl Log {
     /// The log that is kept in `stream`.
-    pub(crate) const fn new(stream: Stream) -> Self {
-        Self { stream }
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self { stream, grown: Arc::default() }
+    }
+
+    /// Bytes of entries that were appended since the start or since it was [measured
+    /// again](Self::measure_again).
+    pub(crate) fn grown(&self) -> u64 {
+        self.grown.load(Ordering::Relaxed)
+    }
+
+    /// Counts from zero again.
+    pub(crate) fn measure_again(&self) {
+        self.grown.store(0, Ordering::Relaxed);
     }
 
     fn purged(&self) -> io::Result<Option<Position>> {
@@ -175,6 +188,8 @@ impl RaftLogStorage<Types> for Log {
             .map(|entry| Ok((entry.log_id.index, encode_entry(&entry)?)))
             .collect();
         let mut entries = entries?;
+        let bytes: usize = entries.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.grown.fetch_add(bytes as u64, Ordering::Relaxed);
         let waiting = Arc::new(Mutex::new(Some(flushed)));
         let mut told = false;
         while self.is_refused_as_full(&entries, &waiting) {

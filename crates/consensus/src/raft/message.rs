@@ -11,42 +11,47 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 
 use crate::raft::record::{
-    Position, StoredMembershipRecord, VoteRecord, decode, decode_entry, encode, encode_entry,
-    log_id, position,
+    Position, StoredMembershipRecord, VoteRecord, at_once, decode, decode_borrowed, decode_entry,
+    encode, encode_entry, log_id, position,
 };
 use crate::raft::{SnapshotMeta, Types, Vote};
 
+/// An entry in its stored form.
 #[derive(Serialize, Deserialize)]
-struct AppendRecord {
+struct Stored<'a>(#[serde(borrow, serialize_with = "at_once")] &'a [u8]);
+
+#[derive(Serialize, Deserialize)]
+struct AppendRecord<'a> {
     vote: VoteRecord,
     previous: Option<Position>,
     /// Index of the first entry; the others follow it.
     first: u64,
-    entries: Vec<Vec<u8>>,
+    #[serde(borrow)]
+    entries: Vec<Stored<'a>>,
     committed: Option<Position>,
 }
 
 /// Entries for a follower; none in a heartbeat.
 pub(crate) fn encode_append(request: &AppendEntriesRequest<Types>) -> io::Result<Bytes> {
-    let entries: io::Result<Vec<_>> =
-        request.entries.iter().map(|entry| Ok(encode_entry(entry)?.to_vec())).collect();
+    let entries: io::Result<Vec<Bytes>> = request.entries.iter().map(encode_entry).collect();
+    let entries = entries?;
     encode(&AppendRecord {
         vote: (&request.vote).into(),
         previous: request.prev_log_id.as_ref().map(position),
         first: request.entries.first().map_or(0, |entry| entry.log_id.index),
-        entries: entries?,
+        entries: entries.iter().map(|bytes| Stored(bytes)).collect(),
         committed: request.leader_commit.as_ref().map(position),
     })
 }
 
 /// The entries that a leader sent.
-pub(crate) fn decode_append(body: &[u8]) -> io::Result<AppendEntriesRequest<Types>> {
-    let record: AppendRecord = decode("entries from the leader", body)?;
+pub(crate) fn decode_append(body: &Bytes) -> io::Result<AppendEntriesRequest<Types>> {
+    let record: AppendRecord<'_> = decode_borrowed("entries from the leader", body)?;
     let entries: io::Result<Vec<_>> = record
         .entries
         .into_iter()
         .zip(record.first..)
-        .map(|(bytes, index)| decode_entry(index, &Bytes::from(bytes)))
+        .map(|(Stored(bytes), index)| decode_entry(index, &body.slice_ref(bytes)))
         .collect();
     Ok(AppendEntriesRequest {
         vote: record.vote.into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -19,6 +20,10 @@ use crate::raft::message::{
 };
 use crate::raft::{Image, ImageReader, Member, RaftSnapshot, StoredMembership, Types, Vote};
 use crate::transport::{Ask, Chunks, Peer, Transport, TransportError};
+
+/// How long a message with entries may take. The engine allows one heartbeat, in which a slow link
+/// carries a few hundred KiB: the same entries would be sent again for ever.
+const ENTRIES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where members answer, as the newest membership that was applied here says. Clones are the same.
 ///
@@ -84,11 +89,11 @@ impl Connection {
         &self,
         ask: Ask,
         body: io::Result<Bytes>,
-        option: &RPCOption,
+        within: Duration,
     ) -> Result<Bytes, RPCError<Types>> {
         let body = body.map_err(|error| garbled(&error))?;
         let Network { transport, group, .. } = &self.network;
-        let called = transport.call(&self.peer(), *group, ask, body, option.hard_ttl()).await;
+        let called = transport.call(&self.peer(), *group, ask, body, within).await;
         called.map_err(|error| unreached(&error))
     }
 
@@ -98,7 +103,7 @@ impl Connection {
         pre: bool,
         option: &RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let reply = self.call(Ask::Vote, encode_vote(request, pre), option).await?;
+        let reply = self.call(Ask::Vote, encode_vote(request, pre), option.hard_ttl()).await?;
         decode_vote_reply(&reply).map_err(|error| garbled(&error))
     }
 }
@@ -118,7 +123,9 @@ impl RaftNetworkV2<Types> for Connection {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        let reply = self.call(Ask::Append, encode_append(&request), &option).await?;
+        let heartbeat = request.entries.is_empty();
+        let within = if heartbeat { option.hard_ttl() } else { ENTRIES_WITHIN };
+        let reply = self.call(Ask::Append, encode_append(&request), within).await?;
         decode_append_reply(&reply).map_err(|error| garbled(&error))
     }
 
@@ -165,7 +172,7 @@ impl RaftNetworkV2<Types> for Connection {
         request: TransferLeaderRequest<Types>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
-        let reply = self.call(Ask::Transfer, encode_transfer(&request), &option).await?;
+        let reply = self.call(Ask::Transfer, encode_transfer(&request), option.hard_ttl()).await?;
         match decode_transfer_reply(&reply).map_err(|error| garbled(&error))? {
             Ok(()) => Ok(Ok(())),
             Err(reason) => Err(RPCError::Unreachable(Unreachable::from_string(reason))),

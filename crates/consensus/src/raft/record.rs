@@ -115,10 +115,18 @@ enum PayloadRecord<'a> {
     Blank,
     Command {
         time: Time,
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "at_once")]
         bytes: &'a [u8],
     },
     Membership(MembershipRecord),
+}
+
+/// Writes bytes as one piece. The form is that of a sequence of numbers, which goes one by one.
+pub(crate) fn at_once<S: serde::Serializer>(
+    bytes: &&[u8],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// The bytes of an entry. Its index is kept by the log beside it.
@@ -170,7 +178,11 @@ fn versioned<'b>(what: &'static str, bytes: &'b [u8]) -> io::Result<&'b [u8]> {
     }
 }
 
-fn decode_borrowed<'b, T: Deserialize<'b>>(what: &'static str, bytes: &'b [u8]) -> io::Result<T> {
+/// The value behind the version, with parts that stay where they are.
+pub(crate) fn decode_borrowed<'b, T: Deserialize<'b>>(
+    what: &'static str,
+    bytes: &'b [u8],
+) -> io::Result<T> {
     let rest = versioned(what, bytes)?;
     match postcard::take_from_bytes(rest) {
         Ok((value, [])) => Ok(value),

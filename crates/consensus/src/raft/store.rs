@@ -4,10 +4,11 @@
 //! is purged only up to what a snapshot made durable. A snapshot is the tables themselves at one
 //! moment: making one means flushing them, and nothing is copied until a member needs it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -38,8 +39,18 @@ const BATCH: usize = 512;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
 /// Where it is remembered that a node was removed.
-pub(crate) fn retired_key(node: u64) -> Vec<u8> {
+fn retired_key(node: u64) -> Vec<u8> {
     [RETIRED, &node.to_be_bytes()].concat()
+}
+
+fn load_retired(view: &dyn View) -> Result<BTreeSet<u64>, TableError> {
+    let mut nodes = BTreeSet::new();
+    view.scan(&Span::prefix(RETIRED), &mut |key, _| {
+        let node = key.strip_prefix(RETIRED).and_then(|node| node.try_into().ok());
+        nodes.extend(node.map(u64::from_be_bytes));
+        ControlFlow::Continue(())
+    })?;
+    Ok(nodes)
 }
 
 /// A command of the replica itself.
@@ -129,8 +140,12 @@ pub(crate) struct Store {
     /// Follows the members that are applied.
     pub(crate) addresses: Addresses,
     applied: Arc<Mutex<Applied>>,
+    retired: Arc<RwLock<BTreeSet<u64>>>,
     index: watch::Sender<u64>,
     flushed: Instant,
+    /// Who writes the tables: flushing takes long, and whoever applies waits here for it instead of in
+    /// the tables, where it would hold a thread.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
@@ -146,8 +161,20 @@ impl Store {
         let index = watch::Sender::new(applied.at().index);
         let addresses = Addresses::default();
         addresses.update(&applied.membership);
+        let retired = Arc::new(RwLock::new(load_retired(&view).map_err(io::Error::other)?));
         let applied = Arc::new(Mutex::new(applied));
-        Ok(Self { addresses, tables, machines, spool, applied, index, flushed: Instant::now() })
+        let (flushed, writing) = (Instant::now(), Arc::default());
+        Ok(Self { tables, machines, spool, addresses, applied, retired, index, flushed, writing })
+    }
+
+    /// Nodes that were removed from the group.
+    pub(crate) fn retired(&self) -> RwLockReadGuard<'_, BTreeSet<u64>> {
+        self.retired.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retire_again(&self, view: &dyn View) -> Result<(), TableError> {
+        *self.retired.write().unwrap_or_else(PoisonError::into_inner) = load_retired(view)?;
+        Ok(())
     }
 
     /// What the tables show now.
@@ -177,6 +204,7 @@ impl Store {
             return Ok(());
         }
         let blocks = tables.blocks();
+        let _writing = self.writing.lock().await;
         let flush = move || tables.write(Flush::Now, |_| Ok(())).map(|_| ());
         // The only place that waits for this file's disk.
         let flushed = if blocks {
@@ -202,9 +230,15 @@ impl Store {
             tables.put(APPLIED, &record)
         });
         let ((), mut changes) = written.map_err(io::Error::other)?;
-        changes.retain(|change| change.key.first() != Some(&OWN));
         let at = applied.at();
-        self.addresses.update(&applied.membership);
+        if applied.membership.log_id() != self.applied().membership.log_id() {
+            self.addresses.update(&applied.membership);
+        }
+        if changes.iter().any(|change| change.key.starts_with(RETIRED)) {
+            let view = self.tables.view().map_err(io::Error::other)?;
+            self.retire_again(&view).map_err(io::Error::other)?;
+        }
+        changes.retain(|change| change.key.first() != Some(&OWN));
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
         self.machines.committed(at, changes);
         self.index.send_replace(at.index);
@@ -269,6 +303,7 @@ impl Store {
             return Err(io::Error::other("install image: it shows another moment than it says"));
         }
         self.addresses.update(&applied.membership);
+        self.retire_again(&view).map_err(io::Error::other)?;
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied.clone();
         self.machines.replaced(applied.at(), &view);
         Ok(applied)
@@ -310,7 +345,11 @@ impl RaftStateMachine<Types> for Store {
         let mut batches = entries.ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             let batch: io::Result<Vec<Waiting>> = batch.into_iter().collect();
-            self.apply_batch(batch?)?;
+            {
+                let writing = self.writing.clone();
+                let _writing = writing.lock().await;
+                self.apply_batch(batch?)?;
+            }
             if self.flushed.elapsed() >= FLUSH_EVERY {
                 self.flush().await?;
                 self.flushed = Instant::now();
@@ -328,6 +367,8 @@ impl RaftStateMachine<Types> for Store {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
+        let writing = self.writing.clone();
+        let _writing = writing.lock().await;
         let (store, meta) = (self.clone(), meta.clone());
         let install = move || store.install(&meta, &image);
         let applied = if self.tables.blocks() {

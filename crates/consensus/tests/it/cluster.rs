@@ -1,6 +1,7 @@
 //! Groups in one process, joined by queues that can be cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ use crate::tally::{Ask as Tell, Tally, key, reply};
 pub struct Net {
     groups: Mutex<BTreeMap<u64, Arc<Group>>>,
     cut: Mutex<BTreeSet<(u64, u64)>>,
+    /// Nodes whose machine is gone without a word: what is sent to them, or by them, is never answered.
+    vanished: Mutex<BTreeSet<u64>>,
+    /// Bytes that a request takes a millisecond for; 0 for as many as there are.
+    speed: AtomicUsize,
 }
 
 impl Net {
@@ -41,6 +46,33 @@ impl Net {
         let others: Vec<u64> = self.groups.lock().expect("lock").keys().copied().collect();
         for other in others.into_iter().filter(|other| *other != node) {
             self.cut(node, other, cut);
+        }
+    }
+
+    /// Lets a node's machine vanish, or come back.
+    pub fn vanish(&self, node: u64, vanished: bool) {
+        let mut nodes = self.vanished.lock().expect("lock");
+        if vanished {
+            nodes.insert(node);
+        } else {
+            nodes.remove(&node);
+        }
+    }
+
+    /// Makes all wires slow: bytes a millisecond.
+    pub fn slow_down(&self, speed: usize) {
+        self.speed.store(speed, Ordering::Relaxed);
+    }
+
+    /// Takes the time that a request is under way: for ever where one end vanished.
+    async fn travel(&self, from: u64, to: u64, bytes: usize) {
+        let speed = self.speed.load(Ordering::Relaxed);
+        let time = 1 + bytes.checked_div(speed).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(time as u64)).await;
+        let vanished =
+            [from, to].iter().any(|node| self.vanished.lock().expect("lock").contains(node));
+        if vanished {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -69,11 +101,15 @@ impl Transport for End {
         body: Bytes,
         within: Duration,
     ) -> Result<Bytes, TransportError> {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let group = self.net.reach(self.node, to.node)?;
         let unknown = |reason: String| TransportError::Unknown { node: to.node, reason };
-        let answered = tokio::time::timeout(within, group.answer(self.node, ask, body)).await;
-        let answer = answered.map_err(|late| unknown(late.to_string()))?;
+        let answered = tokio::time::timeout(within, async {
+            self.net.travel(self.node, to.node, body.len()).await;
+            let group = self.net.reach(self.node, to.node)?;
+            let answer = group.answer(self.node, ask, body).await;
+            self.net.travel(to.node, self.node, 0).await;
+            Ok::<_, TransportError>(answer)
+        });
+        let answer = answered.await.map_err(|late| unknown(late.to_string()))??;
         let answer = answer.map_err(|error| unknown(error.to_string()))?;
         self.net.reach(to.node, self.node).map_err(|error| unknown(error.to_string()))?;
         Ok(answer)
@@ -168,6 +204,12 @@ impl Cluster {
         if wipe {
             self.machines.remove(&node);
         }
+    }
+
+    /// Index of the first entry that a node's log has.
+    pub fn log_begins(&self, node: u64) -> u64 {
+        let journal = self.journals.get(&node).expect("runs");
+        journal.stream(StreamId(1)).first().unwrap_or(0)
     }
 
     pub fn group(&self, node: u64) -> Arc<Group> {

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test fails where it stands")]
 
 mod cluster;
+mod faults;
 mod group;
 mod local;
 mod offline;
