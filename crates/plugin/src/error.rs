@@ -10,6 +10,10 @@ pub enum PluginError {
     /// The plugin answered with an error: its text, as it came.
     #[error("{0}")]
     Refused(String),
+    /// The plugin answered that it did not make the call, such as when what it needs for it cannot be
+    /// reached: its text, as it came.
+    #[error("{0}")]
+    NotMade(String),
     /// No plugin or object of that name. Texts as InfraKit's: `plugin not found:NAME`.
     #[error("{0}")]
     NotFound(String),
@@ -88,7 +92,8 @@ impl PluginError {
     pub const fn effect(&self) -> Effect {
         match self {
             Self::Refused(_) => Effect::Refused,
-            Self::NotFound(_)
+            Self::NotMade(_)
+            | Self::NotFound(_)
             | Self::Unreachable { .. }
             | Self::Stale { .. }
             | Self::Ended { .. } => Effect::None,

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::exchange::{Exchange, Task};
+use crate::error::Effect;
 use crate::spi::Result;
 use crate::wire::calls::HelloParams;
-use crate::wire::envelope::Answer;
+use crate::wire::envelope::{Answer, AnswerError};
 use crate::wire::{Hello, Kind, Method, depth};
 use crate::{PluginError, wire};
 
@@ -74,17 +75,26 @@ impl Exchange {
             )));
         }
         if let Some(error) = error {
-            if error.effect_unknown() {
-                let plugin = self.plugin().to_owned();
-                let method = method.to_owned();
-                return Err(PluginError::Broken { plugin, method, reason: error.message });
-            }
-            return Err(PluginError::Refused(match error.message {
-                text if text.is_empty() => format!("error {} without a message", error.code),
-                text => text,
-            }));
+            return Err(self.reported(method, error));
         }
         answer.result.ok_or_else(|| wrong(&"result is null"))
+    }
+
+    /// The plugin's error, its effect as the plugin says.
+    fn reported(&self, method: &str, error: AnswerError) -> PluginError {
+        let effect = error.effect();
+        let text = match error.message {
+            text if text.is_empty() => format!("error {} without a message", error.code),
+            text => text,
+        };
+        match effect {
+            Effect::Unknown => {
+                let (plugin, method) = (self.plugin().to_owned(), method.to_owned());
+                PluginError::Broken { plugin, method, reason: text }
+            }
+            Effect::None => PluginError::NotMade(text),
+            Effect::Refused => PluginError::Refused(text),
+        }
     }
 }
 

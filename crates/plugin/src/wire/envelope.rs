@@ -131,19 +131,24 @@ impl Fault {
 
     /// What a plugin object reported.
     ///
-    /// InfraKit sends `null` as data. We say there when the effect of the call is unknown, so that
-    /// a caller behind two hops does not take a time-out of the second for a refusal.
+    /// InfraKit sends `null` as data and does not read it. We say there when the call may have taken
+    /// effect or was never made, so that a caller behind two hops takes neither a time-out of the
+    /// second nor its absence for a refusal. An object that does not exist is answered as by InfraKit.
     pub(crate) fn of(error: &PluginError) -> Self {
         let data = match error.effect() {
+            _ if matches!(error, PluginError::NotFound(_)) => Any::default(),
             Effect::Unknown => Any::from(json!({ "Effect": EFFECT_UNKNOWN })),
-            Effect::None | Effect::Refused => Any::default(),
+            Effect::None => Any::from(json!({ "Effect": EFFECT_NONE })),
+            Effect::Refused => Any::default(),
         };
         Self::new(SERVER_ERROR, error.to_string(), data)
     }
 }
 
 /// Value of `data.Effect` in an error whose call may have taken effect.
-pub(crate) const EFFECT_UNKNOWN: &str = "unknown";
+const EFFECT_UNKNOWN: &str = "unknown";
+/// Value of `data.Effect` in an error whose call was never made.
+const EFFECT_NONE: &str = "none";
 
 /// Reads the body of a request.
 pub(crate) fn read(body: &[u8]) -> Incoming<'_> {
@@ -235,13 +240,17 @@ pub(crate) struct AnswerError {
 }
 
 impl AnswerError {
-    /// True when the peer says that the call may have taken effect.
-    pub(crate) fn effect_unknown(&self) -> bool {
+    /// What the peer says about the effect of the call. An error alone is a refusal.
+    pub(crate) fn effect(&self) -> Effect {
         #[derive(Default, Deserialize)]
         #[serde(default, rename_all = "PascalCase")]
         struct Data {
             effect: String,
         }
-        self.data.decode::<Data>().is_ok_and(|data| data.effect == EFFECT_UNKNOWN)
+        match self.data.decode::<Data>() {
+            Ok(data) if data.effect == EFFECT_UNKNOWN => Effect::Unknown,
+            Ok(data) if data.effect == EFFECT_NONE => Effect::None,
+            _ => Effect::Refused,
+        }
     }
 }

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_ids::InstanceId;
-use regrow_plugin::client::MAX_SLOW_CALLS;
 use regrow_plugin::server::{Limits, serve_with};
 use regrow_plugin::spi::*;
-use regrow_plugin::{Client, Listen, Plugin, PluginError, Running, Timeouts};
+use regrow_plugin::{Listen, Plugin, PluginError, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::Notify;
 
 use crate::hostile::resident_kib;
 use crate::support::{
@@ -293,81 +292,20 @@ impl Instance for Moody {
         panic!("label")
     }
 
-    async fn destroy(&self, _instance: &InstanceId, _reason: DestroyReason) -> Result<()> {
-        Err(PluginError::TimedOut {
-            plugin: "cloud".into(),
-            method: "Delete".into(),
-            after: Duration::from_secs(1),
+    async fn destroy(&self, _instance: &InstanceId, reason: DestroyReason) -> Result<()> {
+        let plugin = "cloud".into();
+        Err(match reason {
+            DestroyReason::Terminate => PluginError::TimedOut {
+                plugin,
+                method: "Delete".into(),
+                after: Duration::from_secs(1),
+            },
+            _ => PluginError::Unreachable { plugin, reason: "it restarts".into() },
         })
     }
 
     async fn describe_instances(&self, _: &Tags, _: bool) -> Result<Vec<Arc<Description>>> {
         Ok(Vec::new())
-    }
-}
-
-/// Counts what it is asked to make, and makes it when it is told.
-struct Slow {
-    under_way: Arc<watch::Sender<usize>>,
-    go_on: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Instance for Slow {
-    async fn validate(&self, _properties: &Any) -> Result<()> {
-        Ok(())
-    }
-
-    async fn provision(&self, _spec: &InstanceSpec) -> Result<InstanceId> {
-        self.under_way.send_modify(|count| *count += 1);
-        self.go_on.acquire().await.expect("open").forget();
-        self.under_way.send_modify(|count| *count -= 1);
-        Ok("made".into())
-    }
-
-    async fn label(&self, _instance: &InstanceId, _labels: &Tags) -> Result<()> {
-        Ok(())
-    }
-
-    async fn destroy(&self, _instance: &InstanceId, _reason: DestroyReason) -> Result<()> {
-        Ok(())
-    }
-
-    async fn describe_instances(&self, _: &Tags, _: bool) -> Result<Vec<Arc<Description>>> {
-        Ok(Vec::new())
-    }
-}
-
-#[tokio::test]
-async fn reads_and_writes_do_not_wait_for_slow_calls() {
-    const CALLS: usize = 64;
-    let dir = directory();
-    let (under_way, go_on) = (Arc::new(watch::Sender::new(0)), Arc::new(Semaphore::new(0)));
-    let slow = Slow { under_way: Arc::clone(&under_way), go_on: Arc::clone(&go_on) };
-    let running = start(Plugin::instance("slow", slow), dir.path()).await;
-    // No slow call may give up because it waited for its turn longer than a connection may take.
-    let (call, connect) = (Duration::from_secs(60), Duration::from_secs(1));
-    let timeouts = Timeouts { call, slow: Duration::from_secs(300), connect };
-    let client = Client::with(running.endpoint().clone(), timeouts);
-    let instances = client.instance(&name("slow")).await.expect("instance");
-    let calls: Vec<_> = (0..CALLS)
-        .map(|_| {
-            let instances = Arc::clone(&instances);
-            tokio::spawn(async move { instances.provision(&InstanceSpec::default()).await })
-        })
-        .collect();
-    let mut watching = under_way.subscribe();
-    let reached = watching.wait_for(|count| *count == MAX_SLOW_CALLS);
-    tokio::time::timeout(Duration::from_secs(60), reached).await.expect("in time").expect("open");
-    tokio::time::sleep(connect * 2).await;
-    for _ in 0..10 {
-        instances.describe_instances(&Tags::new(), true).await.expect("a list");
-        instances.label(&"x".into(), &Tags::new()).await.expect("a label");
-    }
-    assert_eq!(*under_way.borrow(), MAX_SLOW_CALLS, "no more of them, whatever else goes on");
-    go_on.add_permits(CALLS);
-    for call in calls {
-        assert_eq!(call.await.expect("no panic").expect("provision").as_str(), "made");
     }
 }
 
@@ -392,6 +330,24 @@ async fn an_unknown_effect_stays_unknown_over_two_hops() {
     let error = instances.destroy(&"x".into(), DestroyReason::Terminate).await.expect_err("no");
     assert_eq!(error.effect(), regrow_plugin::Effect::Unknown);
     assert!(error.to_string().contains("no answer within 1s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_that_was_never_made_is_no_refusal_over_two_hops() {
+    let dir = directory();
+    let running = start(Plugin::instance("moody", Moody::default()), dir.path()).await;
+    let instances = client(&running).instance(&name("moody")).await.expect("instance");
+    let error = instances.destroy(&"x".into(), DestroyReason::RollingUpdate).await.expect_err("no");
+    assert_eq!(error.effect(), regrow_plugin::Effect::None);
+    let text = "reach plugin cloud: it restarts; check that it runs (`regrow plugin ls`)";
+    assert_eq!(error, PluginError::NotMade(text.into()));
+    // Clients of InfraKit find everything where it was.
+    let call = r#"{"jsonrpc":"2.0","method":"Instance.Destroy","id":7,
+        "params":{"Instance":"x","Context":{"Reason":"rolling_update"}}}"#;
+    let answer: serde_json::Value =
+        serde_json::from_str(&rpc(&dir.path().join("moody"), call).await).expect("JSON");
+    let error = serde_json::json!({"code": -32000, "message": text, "data": {"Effect": "none"}});
+    assert_eq!(answer, serde_json::json!({"jsonrpc": "2.0", "error": error, "id": 7}));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod goldens;
 mod hostile;
 mod random;
 mod remote;
+mod slow_calls;
 mod speed;
 mod support;
 mod told;

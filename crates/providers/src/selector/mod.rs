@@ -62,6 +62,8 @@ pub enum SelectorError {
     NoTier {
         /// What each of them said.
         reasons: Vec<String>,
+        /// What is known about the effect of all these calls together.
+        effect: Effect,
     },
     /// No choice has the instance.
     #[error("{doing} instance {id}: not found in any choice")]
@@ -84,11 +86,18 @@ pub enum SelectorError {
 }
 
 impl SelectorError {
-    /// What callers of the plugin get. An error that leaves the outcome open stays one.
+    /// What callers of the plugin get. An error that leaves the outcome open stays one, and a choice
+    /// that was never asked has refused nothing.
     fn into_plugin_error(self) -> PluginError {
-        match self {
-            Self::Choice { source, .. } if source.effect() == Effect::Unknown => *source,
-            other => PluginError::refused(other.to_string()),
+        let effect = match &self {
+            Self::Choice { source, .. } => source.effect(),
+            Self::NoTier { effect, .. } => *effect,
+            _ => Effect::Refused,
+        };
+        match (effect, self) {
+            (Effect::Unknown, Self::Choice { source, .. }) => *source,
+            (Effect::None, fault) => PluginError::NotMade(fault.to_string()),
+            (_, fault) => PluginError::refused(fault.to_string()),
         }
     }
 }

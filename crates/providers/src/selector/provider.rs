@@ -212,18 +212,21 @@ impl Core {
         properties: &PropertyMap,
         spec: &InstanceSpec,
     ) -> Outcome<InstanceId> {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut effect) = (Vec::new(), Effect::None);
         for choice in self.choices.as_slice() {
             match self.make(choice, properties, spec).await {
                 Err(SelectorError::Choice { source, .. }) if source.effect() != Effect::Unknown => {
                     tracing::info!(choice = %choice.name, error = %source, "trying the next tier");
                     reasons.push(format!("{}: {source}", choice.name));
+                    if source.effect() == Effect::Refused {
+                        effect = Effect::Refused;
+                    }
                 }
                 // Made, wrongly described, or nobody knows: then the next tier might make a second.
                 outcome => return outcome,
             }
         }
-        Err(SelectorError::NoTier { reasons })
+        Err(SelectorError::NoTier { reasons, effect })
     }
 
     fn by_chance(&self, key: Option<&String>) -> Outcome<&Choice> {

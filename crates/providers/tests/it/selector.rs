@@ -1,5 +1,7 @@
 //! Several simulated clouds behind one plugin.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
