@@ -12,7 +12,7 @@ use regrow_consensus::{
 };
 use regrow_journal::{Journal, Options, StreamId};
 use regrow_pki::{Clock, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Papers, Role, Validity};
-use regrow_wire::{Caller, CallerKind, Client, Fault, Keys, Method, Peer, Router, Server};
+use regrow_wire::{Caller, Client, Fault, Keys, Method, Peer, Router, Server};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::heartbeat::{self, Heard};
 use crate::messages::BeatReply;
 use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
 use crate::plan::{Seen, Wishes};
+use crate::proposals::{self, WorkerScope};
 use crate::starting::{self, identify, listen, with_port};
 use crate::{door, founding, lead, renew};
 
@@ -76,7 +77,7 @@ pub struct AgentOptions {
     /// Machines that share the control group with the nodes, each under its scope.
     pub machines: Vec<(Scope, Arc<dyn Machine>)>,
     /// Scopes to which workers may send commands; servers may to all.
-    pub worker_scopes: Vec<Scope>,
+    pub worker_scopes: Vec<WorkerScope>,
     /// Told how the nodes are.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -196,21 +197,16 @@ impl Agent {
             tasks: TaskTracker::new(),
             _journal: journal,
         });
-        agent.serve(listener, keys, options.worker_scopes);
+        agent.serve(listener, keys, &proposals::by_caller(options.worker_scopes));
         founding::finish(&agent).await?;
         agent.begin()?;
         Ok(agent)
     }
 
-    fn serve(self: &Arc<Self>, listener: TcpListener, keys: Keys, worker_scopes: Vec<Scope>) {
+    fn serve(self: &Arc<Self>, listener: TcpListener, keys: Keys, admit: &Admit) {
         let groups = Groups::new();
         groups.insert(CONTROL, self.group.clone());
-        let admit: Admit = Arc::new(move |caller: &Caller, _, command: &[u8]| {
-            let scope = command.first().copied().unwrap_or_default();
-            caller.kind() == CallerKind::Server
-                || worker_scopes.iter().any(|allowed| allowed.byte() == scope)
-        });
-        let router = groups.route(Router::new(), &admit);
+        let router = groups.route(Router::new(), admit);
         let admission = self.admission.clone();
         let router = router.on(Method::Join, move |caller: Caller, body: Bytes, _: Instant| {
             let admission = admission.clone();

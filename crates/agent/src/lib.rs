@@ -34,6 +34,7 @@ mod join;
 mod lead;
 mod messages;
 mod own;
+mod proposals;
 mod renew;
 mod starting;
 
@@ -41,3 +42,4 @@ pub use agent::{Agent, AgentOptions, CONTROL, Observer, Start};
 pub use backup::{BackupHead, RestoreOptions, recover, restore};
 pub use error::AgentError;
 pub use nodes::{ClusterRecord, NodeRecord, Nodes, NodesError, SCOPE};
+pub use proposals::WorkerScope;

@@ -19,7 +19,9 @@ mod work;
 use regrow_consensus::{At, Change, Edit, Machine, TableError, Time, View};
 
 pub use checks::OUTPUT_BYTES_MAX;
-pub use command::{Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply, TxnOutcome};
+pub use command::{
+    Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply, TxnOutcome, Unreadable,
+};
 pub use refusal::{Denial, Refusal};
 pub use topic::Topic;
 pub(crate) use topic::graves_row;
@@ -74,7 +76,13 @@ impl Machine for CatalogMachine {
     fn apply(&self, at: At, command: &[u8], tables: &mut dyn Edit) -> Result<Vec<u8>, TableError> {
         let command = match command::decode(command) {
             Ok(command) => command,
-            Err(refusal) => return Ok(command::encode_reply(&Err(refusal))),
+            Err(Unreadable::Form { bytes }) => {
+                return Ok(command::encode_reply(&Err(Refusal::Malformed { bytes })));
+            }
+            Err(error @ Unreadable::Version(_)) => {
+                let reason = error.to_string();
+                return Err(TableError::Damaged { what: "a command of the catalog", reason });
+            }
         };
         let mut staged = Staged::new(&*tables);
         let reply = match run(&mut Work { at, tables: &mut staged }, &command) {

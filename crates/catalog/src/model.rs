@@ -95,7 +95,7 @@ pub struct Service {
     pub tagged_addresses: BTreeMap<String, ServiceAddress>,
     /// Weights in SRV answers.
     pub weights: Weights,
-    /// Stored and shown; nothing here changes tags behind an agent's back.
+    /// Others may change the tags in the catalog; the agent that registered it leaves them so.
     pub enable_tag_override: bool,
 }
 

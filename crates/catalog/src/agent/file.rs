@@ -12,7 +12,12 @@ const NAME: &str = "registrations.rec";
 
 impl Record for Local {
     const KIND: u16 = 16;
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    /// Version 1 did not say which registrations the catalog had not taken.
+    fn migrate(_: u16, payload: &[u8]) -> Result<Self, RecordError> {
+        serde_json::from_slice(payload).map_err(|error| RecordError::Payload(error.to_string()))
+    }
 }
 
 /// Why the file of registrations cannot be used.

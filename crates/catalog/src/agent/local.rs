@@ -41,6 +41,10 @@ pub struct Local {
     pub checks: BTreeMap<String, LocalCheck>,
     /// What the catalog has to forget.
     pub leaving: BTreeSet<Leaving>,
+    /// Ids of services whose last registration the catalog did not take yet: it is newer than a note
+    /// of the catalog that the service went away. Since version 2 of the record.
+    #[serde(default)]
+    pub unentered: BTreeSet<String>,
 }
 
 impl Local {
@@ -76,11 +80,21 @@ impl Local {
         self.checks.insert(spec.id.clone(), LocalCheck { spec, begins });
     }
 
+    /// Keeps in mind whether the catalog took the registration of a service.
+    pub fn set_entered(&mut self, service: Option<String>, entered: bool) {
+        match service {
+            Some(id) if entered => drop(self.unentered.remove(&id)),
+            Some(id) => drop(self.unentered.insert(id)),
+            None => {}
+        }
+    }
+
     /// Takes a service and its checks out.
     pub fn remove(&mut self, service: &str) {
         for id in self.checks_of(service) {
             self.checks.remove(&id);
         }
         self.services.remove(service);
+        self.unentered.remove(service);
     }
 }

@@ -22,11 +22,16 @@ impl Agent {
         checks: Vec<CheckSpec>,
         replace_checks: bool,
     ) -> Result<(), AgentError> {
+        let registration = Registration {
+            service: Some(service.clone()),
+            checks: checks.clone(),
+            replace_checks,
+            ..self.registration()
+        };
+        registration.check_names().map_err(ExecuteError::from)?;
         let _changing = self.inner.changing.lock().await;
         let before = self.local();
-        self.change(|local| local.add(service.clone(), &checks, replace_checks)).await?;
-        let registration =
-            Registration { service: Some(service), checks, replace_checks, ..self.registration() };
+        self.change(|local| local.add(service, &checks, replace_checks)).await?;
         self.carry(registration, before).await
     }
 
@@ -43,8 +48,10 @@ impl Agent {
                 before.services.get(id).cloned().ok_or_else(|| AgentError::NoService(id.into()))?,
             ),
         };
+        let checks = vec![check.clone()];
+        let registration = Registration { service, checks, ..self.registration() };
+        registration.check_names().map_err(ExecuteError::from)?;
         self.change(|local| local.add_check(&check)).await?;
-        let registration = Registration { service, checks: vec![check], ..self.registration() };
         self.carry(registration, before).await
     }
 
@@ -139,16 +146,30 @@ impl Agent {
         self.register_check(check).await
     }
 
-    /// Changes what is registered here, on disk first. Called while `changing` is held.
+    /// Changes what is registered here, on disk first; nothing is written where nothing changes.
+    /// Called while `changing` is held.
     pub(super) async fn change(&self, change: impl FnOnce(&mut Local)) -> Result<(), AgentError> {
-        let mut local = Local::clone(&self.local());
+        let before = self.local();
+        let mut local = Local::clone(&before);
         change(&mut local);
+        if local == *before {
+            return Ok(());
+        }
         if let Some(folder) = &self.inner.options.state {
             file::save(folder, &local).await?;
         }
-        self.found().retain(|id, _| local.checks.contains_key(id));
-        self.inner.local.send_replace(Arc::new(local));
+        self.show(local);
         Ok(())
+    }
+
+    /// Shows what is registered here now. Who follows services and checks is woken by these alone.
+    fn show(&self, local: Local) {
+        self.found().retain(|id, _| local.checks.contains_key(id));
+        self.inner.local.send_if_modified(|shown| {
+            let differs = shown.services != local.services || shown.checks != local.checks;
+            *shown = Arc::new(local);
+            differs
+        });
     }
 
     /// Carries a registration to the catalog; what it refuses is as if it was never registered.
@@ -160,17 +181,29 @@ impl Agent {
         let begun = registration.checks.iter().filter(|check| check.status.is_some());
         let begun: Vec<String> = begun.map(|check| check.id.clone()).collect();
         self.found().retain(|id, _| !begun.contains(id));
+        if !registration.checks.is_empty() {
+            // Their status may be another now: whoever runs them says again what was found.
+            self.inner.local.send_modify(|_| ());
+        }
+        let service = registration.service.as_ref().map(|service| service.id.clone());
         match self.inner.client.execute(&Command::Register(registration)).await {
+            Ok(_) => self.change(|local| local.set_entered(service, true)).await,
             Err(refused @ ExecuteError::Refused(_)) => {
                 self.change(|local| *local = Local::clone(&before)).await?;
                 Err(refused.into())
             }
-            outcome => Ok(outcome.map(drop)?),
+            Err(error) => {
+                self.change(|local| local.set_entered(service, false)).await?;
+                Err(error.into())
+            }
         }
     }
 
     /// Lets the catalog forget what leaves, and then forgets it here. Called while `changing` is
     /// held.
+    ///
+    /// That it is forgotten is not written down by itself: at worst a restarted agent says once more
+    /// that it left.
     pub(super) async fn forget(&self, leaving: Leaving) -> Result<(), AgentError> {
         let node = self.inner.options.node_name.clone();
         let removal = match leaving.clone() {
@@ -178,9 +211,9 @@ impl Agent {
             Leaving::Check(id) => Removal::Check { node, id },
         };
         self.inner.client.execute(&Command::Remove(removal)).await?;
-        self.change(|local| {
-            local.leaving.remove(&leaving);
-        })
-        .await
+        let mut local = Local::clone(&self.local());
+        local.leaving.remove(&leaving);
+        self.show(local);
+        Ok(())
     }
 }

@@ -7,11 +7,11 @@ use regrow_consensus::{Consistency, Leadership};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Agent, AgentError, Inner, Local};
-use crate::machine::{Command, Registration, Topic};
-use crate::model::{CheckSpec, SERF_HEALTH};
+use super::{Agent, AgentError, Inner, Leaving, Local};
+use crate::machine::{Command, Refusal, Registration, Topic};
+use crate::model::{CheckSpec, SERF_HEALTH, Service};
 use crate::query::registry::{NodeEntry, node_entry};
-use crate::query::{ReadOptions, Subscription};
+use crate::query::{ExecuteError, ReadOptions, Subscription};
 
 /// Longest time between two comparisons.
 const EVERY: Duration = Duration::from_secs(60);
@@ -65,6 +65,13 @@ pub(super) async fn run(inner: Weak<Inner>, mut signals: Signals, entered: bool)
     }
 }
 
+/// A service as the catalog is to have it: with the tags that somebody gave it there, where the
+/// registration lets others do so.
+fn as_meant(own: &Service, found: Option<&Service>) -> Service {
+    let tags = found.filter(|_| own.enable_tag_override).unwrap_or(own).tags.clone();
+    Service { tags, ..own.clone() }
+}
+
 impl Agent {
     /// Makes the catalog's entry of this node what is registered here.
     pub(super) async fn converge(&self) -> Result<(), AgentError> {
@@ -73,24 +80,66 @@ impl Agent {
         let read = node_entry(options.node_name.clone());
         let how = ReadOptions { consistency: Consistency::Linearizable, ..ReadOptions::default() };
         let entry = self.inner.client.ask(&read, &how).await?.value;
-        let local = self.local();
-        let meant: Vec<&String> =
-            entry.reaped.iter().filter(|id| local.services.contains_key(*id)).collect();
-        if !meant.is_empty() {
-            tracing::info!(?meant, "services were critical for too long and are deregistered");
-            self.change(|local| meant.iter().for_each(|id| local.remove(id))).await?;
-        }
+        self.follow_notes(&entry).await?;
         for leaving in self.local().leaving.clone() {
             self.forget(leaving).await?;
         }
         for registration in self.missing(&entry) {
-            self.inner.client.execute(&Command::Register(registration)).await?;
+            self.enter(registration).await?;
         }
+        self.change(|local| local.unentered.clear()).await?;
         if !entry.checks.contains_key(SERF_HEALTH) {
             let node = options.node_name.clone();
             self.inner.client.execute(&Command::NodeAlive { node, alive: true }).await?;
         }
         Ok(())
+    }
+
+    /// Deregisters what the catalog says went away because it was critical for too long. What was
+    /// registered again since, and could not be entered yet, stays.
+    async fn follow_notes(&self, entry: &NodeEntry) -> Result<(), AgentError> {
+        let local = self.local();
+        let meant = |id: &&String| {
+            local.services.contains_key(id.as_str()) && !local.unentered.contains(id.as_str())
+        };
+        let meant: Vec<&String> = entry.reaped.iter().filter(meant).collect();
+        if !meant.is_empty() {
+            tracing::info!(?meant, "services were critical for too long and are deregistered");
+        }
+        // Leaving takes the note out of the catalog.
+        self.change(|local| {
+            for id in meant {
+                local.remove(id);
+                local.leaving.insert(Leaving::Service(id.clone()));
+            }
+        })
+        .await
+    }
+
+    /// Enters what the catalog lacks. What it refuses is dropped here, so that the rest is entered.
+    async fn enter(&self, registration: Registration) -> Result<(), AgentError> {
+        let refusal =
+            match self.inner.client.execute(&Command::Register(registration.clone())).await {
+                // An older program does not know the command: it will be replaced.
+                Err(ExecuteError::Refused(refusal))
+                    if !matches!(refusal, Refusal::Malformed { .. }) =>
+                {
+                    refusal
+                }
+                outcome => return Ok(outcome.map(drop)?),
+            };
+        let service = registration.service.as_ref().map(|service| service.id.as_str());
+        let service = service.filter(|id| self.local().services.contains_key(*id));
+        let checks: Vec<&str> = registration.checks.iter().map(|check| check.id.as_str()).collect();
+        if service.is_none() && checks.is_empty() {
+            return Err(ExecuteError::Refused(refusal).into());
+        }
+        tracing::error!(?service, ?checks, %refusal, "the catalog refuses what was registered here: it is dropped; register it again");
+        self.change(|local| {
+            service.into_iter().for_each(|id| local.remove(id));
+            checks.iter().for_each(|id| drop(local.checks.remove(*id)));
+        })
+        .await
     }
 
     /// The registrations that the catalog lacks or has otherwise.
@@ -105,9 +154,14 @@ impl Agent {
         }
         for service in local.services.values() {
             let checks = self.missing_checks(&local, entry, &service.id);
-            if entry.services.get(&service.id) != Some(service) || !checks.is_empty() {
-                let service = Some(service.clone());
-                missing.push(Registration { service, checks, ..self.registration() });
+            let found = entry.services.get(&service.id);
+            let service = as_meant(service, found);
+            if found != Some(&service) || !checks.is_empty() {
+                missing.push(Registration {
+                    service: Some(service),
+                    checks,
+                    ..self.registration()
+                });
             }
         }
         let checks = self.missing_checks(&local, entry, "");

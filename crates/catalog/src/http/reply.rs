@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use regrow_consensus::{ProposeError, ReadError};
 
 use crate::agent::AgentError;
+use crate::machine::Refusal;
 use crate::query::{Answer, ExecuteError};
 
 pub(super) const JSON: &str = "application/json";
@@ -143,6 +144,7 @@ impl HttpError {
 impl From<ExecuteError> for HttpError {
     fn from(error: ExecuteError) -> Self {
         match error {
+            ExecuteError::Refused(refusal @ Refusal::Name { .. }) => Self::bad(refusal.to_string()),
             ExecuteError::Refused(refusal) => Self::internal(refusal.to_string()),
             ExecuteError::Propose(ProposeError::NoLeader) => Self::internal("No cluster leader"),
             ExecuteError::Propose(error) => Self::internal(format!("rpc error: {error}")),

@@ -42,10 +42,8 @@ impl Work<'_> {
 
     /// Enters a check, or makes one that is there so.
     pub fn set_check(&mut self, node: &str, spec: &CheckSpec) -> Step {
-        check_name("check id", &spec.id)?;
         let mut service_name = String::new();
         if !spec.service_id.is_empty() {
-            check_name("service id", &spec.service_id)?;
             let service = self.service(node, &spec.service_id)?;
             let service = service.ok_or_else(|| Refusal::NoService(spec.service_id.clone()))?;
             service_name = service.value.name;

@@ -1,12 +1,16 @@
 //! What can be asked of the catalog's machine, and what it answers.
 //!
-//! On the wire and in the log a command is one byte for the version of the form, then `postcard`. A
-//! new variant goes to the end; anything else is a new version.
+//! On the wire and in the log a command is one byte for the version of the form, then `postcard`.
+//! Whatever changes the form is a new version, a new variant too: a replica that does not know a
+//! version stops before it, since those that do change their tables by it. So a newer program must
+//! not propose what older members cannot apply, and nobody carries a command of an unknown version
+//! to the log for another ([`is_known`]).
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{Denial, Refusal};
+use super::work::check_name;
 use crate::model::{CheckSpec, Event, KeyEntry, Node, Service, Session, SessionId, Status, Token};
 
 /// Version of commands and replies that this build writes.
@@ -42,6 +46,27 @@ pub struct Registration {
     pub checks: Vec<CheckSpec>,
     /// Removes the checks of the service that are not among `checks`.
     pub replace_checks: bool,
+}
+
+impl Registration {
+    /// Refuses names that the machine takes nowhere.
+    ///
+    /// # Errors
+    /// The first such name: of the node, the service, or a check.
+    pub fn check_names(&self) -> Result<(), Refusal> {
+        check_name("node name", self.node.name())?;
+        if let Some(service) = &self.service {
+            check_name("service id", &service.id)?;
+            check_name("service name", &service.name)?;
+        }
+        for check in &self.checks {
+            check_name("check id", &check.id)?;
+            if !check.service_id.is_empty() {
+                check_name("service id", &check.service_id)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is taken out of the catalog. What is not there is not missed.
@@ -229,12 +254,32 @@ pub fn encode(command: &Command) -> Vec<u8> {
     pack(command)
 }
 
+/// Why bytes are no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Another version of the form, or none at all: what it means is not known here.
+    #[error("read command: its version is {0:?} where {VERSION} is known; update this program")]
+    Version(Option<u8>),
+    /// They do not fit the version they name, for nobody who knows it.
+    #[error("read command: {bytes} bytes are none of version {VERSION}")]
+    Form {
+        /// How many bytes there are.
+        bytes: usize,
+    },
+}
+
 /// Decodes a command.
 ///
 /// # Errors
-/// The bytes are none, or of a newer build.
-pub fn decode(bytes: &[u8]) -> Result<Command, Refusal> {
+/// The bytes are none, or of another version.
+pub fn decode(bytes: &[u8]) -> Result<Command, Unreadable> {
     unpack(bytes)
+}
+
+/// Whether every replica of this build's version can say what these bytes mean, be it that they are
+/// no command. Asked before somebody else's command gets a place in the log.
+pub fn is_known(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&VERSION)
 }
 
 /// Encodes what became of a command.
@@ -247,7 +292,8 @@ pub fn encode_reply(reply: &Result<Reply, Refusal>) -> Vec<u8> {
 /// # Errors
 /// It was refused; or the bytes are no reply.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, Refusal> {
-    unpack::<Result<Reply, Refusal>>(bytes)?
+    let malformed = |_| Refusal::Malformed { bytes: bytes.len() };
+    unpack::<Result<Reply, Refusal>>(bytes).map_err(malformed)?
 }
 
 /// Types of this file have no maps without length and no foreign types: `postcard` takes them all.
@@ -255,10 +301,11 @@ fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![VERSION]).unwrap_or_default()
 }
 
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let malformed = || Refusal::Malformed { bytes: bytes.len() };
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|_| malformed()),
-        _ => Err(malformed()),
+        Some((&VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|_| Unreadable::Form { bytes: bytes.len() })
+        }
+        first => Err(Unreadable::Version(first.map(|(version, _)| *version))),
     }
 }

@@ -4,7 +4,7 @@ use super::command::{NodePart, Registration, Removal};
 use super::refusal::Refusal;
 use super::rows;
 use super::topic::Topic;
-use super::work::{Step, Work, check_name};
+use super::work::{Step, Work};
 use crate::model::{Indexed, Indexes, Node, Service};
 
 fn node_row(name: &str) -> Vec<u8> {
@@ -21,8 +21,8 @@ fn by_name(name: &str, node: &str, id: &str) -> Vec<u8> {
 
 impl Work<'_> {
     pub fn register(&mut self, registration: &Registration) -> Step {
+        registration.check_names()?;
         let node = registration.node.name();
-        check_name("node name", node)?;
         match &registration.node {
             NodePart::Set(node) => self.set_node(node)?,
             NodePart::Keep(name) if self.view().get(&node_row(name))?.is_none() => {
@@ -86,8 +86,6 @@ impl Work<'_> {
     }
 
     fn set_service(&mut self, node: &str, service: &Service) -> Step {
-        check_name("service id", &service.id)?;
-        check_name("service name", &service.name)?;
         self.delete(&rows::named(rows::REAPED, &[node, &service.id]))?;
         let before = self.service(node, &service.id)?;
         if let Some(before) = &before {
@@ -148,6 +146,10 @@ impl Work<'_> {
         }
         for check in self.checks_of(node, "")? {
             self.remove_check(node, &check)?;
+        }
+        let notes = rows::under(rows::REAPED, &[node]);
+        for id in rows::rests(self.view(), &notes)? {
+            self.delete(&rows::key(rows::REAPED, &[node.as_bytes(), &[0], &id]))?;
         }
         self.delete(&row)?;
         Topic::Node(node.to_owned()).forget(self.tables)?;

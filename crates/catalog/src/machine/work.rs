@@ -99,10 +99,9 @@ impl Work<'_> {
 }
 
 /// Refuses names that cannot be part of a key.
-pub(super) fn check_name(what: &str, name: &str) -> Step {
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
-        let refusal = Refusal::Name { what: what.to_owned(), limit: NAME_BYTES_MAX };
-        return Err(refusal.into());
+        return Err(Refusal::Name { what: what.to_owned(), limit: NAME_BYTES_MAX });
     }
     Ok(())
 }

@@ -64,10 +64,15 @@ impl Lone {
     }
 
     pub fn apply(&mut self, bytes: &[u8]) -> Result<Reply, Refusal> {
+        self.try_apply(bytes).expect("tables of a test")
+    }
+
+    /// An error stops a replica.
+    pub fn try_apply(&mut self, bytes: &[u8]) -> Result<Result<Reply, Refusal>, TableError> {
         self.index += 1;
         let at = At { index: self.index, time: self.now };
-        let reply = self.machine.apply(at, bytes, &mut self.tables).expect("tables of a test");
-        command::decode_reply(&reply)
+        let reply = self.machine.apply(at, bytes, &mut self.tables)?;
+        Ok(command::decode_reply(&reply))
     }
 
     /// Lets one tick pass; the leader looks for what expired.

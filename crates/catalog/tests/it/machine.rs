@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use regrow_catalog::machine::{
     Command, KvOp, KvVerb, NodePart, Refusal, Registration, Removal, Reply, VALUE_BYTES_MAX,
+    command,
 };
 use regrow_catalog::model::{
     Behavior, CheckDefinition, CheckSpec, Event, Node, Service, Session, SessionId, Status,
 };
 use regrow_catalog::query::{registry, sessions};
+use regrow_consensus::TableError;
 
 use crate::lone::Lone;
 
@@ -222,9 +224,22 @@ fn refused_commands_change_nothing() {
         lone.run(&command).expect_err("refused");
         assert_eq!(lone.tables.0, before);
     }
-    assert_eq!(lone.apply(b""), Err(Refusal::Malformed { bytes: 0 }));
-    assert_eq!(lone.apply(&[9, 9, 9]), Err(Refusal::Malformed { bytes: 3 }));
     assert_eq!(lone.apply(&[1, 200]), Err(Refusal::Malformed { bytes: 2 }));
+    assert_eq!(lone.tables.0, before);
+}
+
+#[test]
+fn a_command_of_another_version_stops_the_replica() {
+    let mut lone = web();
+    let before = lone.tables.0.clone();
+    let mut newer = command::encode(&Command::Expire);
+    assert!(command::is_known(&newer) && command::is_known(&[1, 200]));
+    newer[0] = 2;
+    for unknown in [newer.as_slice(), &[], &[0]] {
+        assert!(!command::is_known(unknown), "{unknown:?} is not carried to the log");
+        let stopped = lone.try_apply(unknown).expect_err("stopped");
+        assert!(matches!(stopped, TableError::Damaged { .. }), "{stopped}");
+    }
     assert_eq!(lone.tables.0, before);
 }
 

@@ -2,10 +2,12 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 mod agent;
+mod amends;
 mod blocking;
 mod client;
 mod clients;
 mod endpoints;
+mod gate;
 mod golden;
 mod limits;
 mod lone;

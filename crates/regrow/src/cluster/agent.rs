@@ -180,7 +180,7 @@ impl AgentArgs {
             replace_after: (!replace_after.is_zero()).then_some(replace_after),
         };
         options.machines = parts.machines();
-        options.worker_scopes = vec![catalog_scope()?];
+        options.worker_scopes = vec![(catalog_scope()?, regrow_catalog::machine::command::is_known)];
         options.observer = Some(health.clone());
         Ok(options)
     }
