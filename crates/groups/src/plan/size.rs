@@ -7,12 +7,16 @@ use crate::state::{FreeNumbers, Slot};
 pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
     let state = view.state;
     let rolling = !view.outdated.is_empty() && !state.config.paused() && !state.dissolving;
-    create(planner, view, rolling);
+    let surge = if rolling { state.config.max_surge() as usize } else { 0 };
+    create(planner, view, rolling, surge);
     let mut leaving: Vec<_> = view.condemned().collect();
-    let excess = view.count().saturating_sub(state.desired() as usize);
+    // An update makes the group smaller by what it replaces. The member that this controller runs
+    // on it does not replace: then the others go, but for those that the update made beside it.
+    let shrinks = !rolling || view.outdated.iter().all(|member| state.is_own(member));
+    let excess = view.count().saturating_sub(state.desired() as usize + surge);
     if !leaving.is_empty() {
         // What was named goes first; whether there are still too many shows in the next plan.
-    } else if excess > 0 && !rolling {
+    } else if excess > 0 && shrinks {
         let mut members: Vec<_> = view.all().collect();
         view.order_of_leaving(&mut members);
         let why = "the group has more members than wanted";
@@ -27,10 +31,9 @@ pub(super) fn plan(planner: &mut Planner<'_>, view: &View<'_>) {
 }
 
 /// Makes what is missing, as far as the limits allow.
-fn create(planner: &mut Planner<'_>, view: &View<'_>, rolling: bool) {
+fn create(planner: &mut Planner<'_>, view: &View<'_>, rolling: bool, surge: usize) {
     let state = view.state;
     let desired = state.desired() as usize;
-    let surge = if rolling { state.config.max_surge() as usize } else { 0 };
     let most = state.config.max_instances().map_or(usize::MAX, |most| most as usize);
     let room = (desired + surge).min(most).saturating_sub(view.existing());
     let accounted_for = if rolling {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use regrow_ids::LogicalId;
-use regrow_plugin::spi::Health;
+use regrow_plugin::spi::{Health, tags};
 use serde_json::{Value, json};
 
 use super::driver::Sim;
@@ -196,6 +196,36 @@ fn the_own_instance_is_last_and_not_destroyed() {
     sim.run(Duration::from_secs(300));
     assert_eq!(sim.current(), 3);
     assert!(!sim.world.instances.contains_key(&own));
+}
+
+#[test]
+fn a_group_shrinks_although_the_own_instance_waits_for_the_next_leader() {
+    for surge in [0, 1] {
+        let update = json!({"MaxSurge":surge});
+        let mut sim = Sim::new(with_update(1, 5, &update), 1);
+        sim.state.own = Some(LogicalId::from("here"));
+        let hash = sim.hash();
+        let labels = [(tags::GROUP, "g"), (tags::CONFIG_HASH, &hash), (tags::LOGICAL_ID, "here")];
+        let own = sim.adds(&labels);
+        sim.converge(60);
+        sim.run(Duration::from_secs(20));
+        sim.commit(with_update(2, 5, &update));
+        sim.run(Duration::from_secs(300));
+        assert_eq!((sim.world.instances.len(), sim.current()), (5 + surge, 4 + surge));
+        sim.commit(with_update(2, 3, &update));
+        sim.run(Duration::from_secs(60));
+        assert_eq!((sim.world.instances.len(), sim.current()), (3 + surge, 2 + surge));
+        assert!(sim.world.instances.contains_key(&own));
+        // And stays so.
+        let (made, destroyed) = (sim.world.made, sim.destroys.len());
+        sim.run(Duration::from_secs(600));
+        assert_eq!((sim.world.made, sim.destroys.len()), (made, destroyed));
+        // The next leader runs elsewhere and finishes.
+        sim.state.own = None;
+        sim.commit(with_update(2, 3, &update));
+        sim.converge(300);
+        assert_eq!((sim.world.instances.len(), sim.current()), (3, 3));
+    }
 }
 
 #[test]
