@@ -122,9 +122,13 @@ impl GroupController {
         sequence: u32,
         config: &GroupConfig,
     ) -> Result<Outcome, PluginError> {
-        // Nothing outside has happened until `provision`: a failure before it has no effect.
+        // Nothing outside has happened until `provision`: a failure before it has no effect. Who
+        // refuses does not like the configuration, which an update counts.
         let harmless = |fault: PluginError| Outcome::Failed {
-            effect: Effect::None,
+            effect: match fault.effect() {
+                Effect::Refused => Effect::Refused,
+                Effect::None | Effect::Unknown => Effect::None,
+            },
             why: format!("prepare the member: {fault}"),
         };
         let spec = match self.prepare(slot, sequence, config).await {

@@ -113,11 +113,14 @@ impl Flavor for Plain {
 
     async fn prepare(
         &self,
-        _properties: &Any,
+        properties: &Any,
         mut spec: InstanceSpec,
         _allocation: &Allocation,
         index: &Index,
     ) -> Result<InstanceSpec> {
+        if properties.to_value().get("Unready").is_some() {
+            return Err(PluginError::refused("no token to join with"));
+        }
         self.sequences.lock().unwrap().push(index.sequence);
         // A flavor that forgets the tags that it was given.
         spec.tags = Tags::from([("place".to_owned(), index.sequence.to_string())]);

@@ -57,6 +57,46 @@ async fn calls_are_bounded_even_when_no_limit_was_set() {
     assert_eq!(rig.machines.most_running.load(Ordering::Relaxed), 64);
 }
 
+/// The limit that InfraKit has, off by default.
+#[tokio::test(start_paused = true)]
+async fn calls_are_bounded_by_the_limit_of_the_environment() {
+    let variable = |value: &'static str| {
+        move |name: &str| (name == "INFRAKIT_GROUP_MAX_PARALLEL_NUM").then(|| value.to_owned())
+    };
+    let options = Options::from_environment(variable("3")).expect("a number");
+    assert_eq!(options, Options { max_parallel_num: 3, ..Options::default() });
+    let rig = rig_with(&options).await;
+    *rig.machines.slow_provision.lock().unwrap() = Duration::from_secs(1);
+    rig.commit(&sized(1, 20)).await;
+    rig.converged().await;
+    assert_eq!(rig.machines.count(), 20);
+    assert_eq!(rig.machines.most_running.load(Ordering::Relaxed), 3);
+    for bad in ["-1", "many", ""] {
+        let fault = Options::from_environment(variable(bad)).expect_err("no number");
+        assert!(fault.starts_with("INFRAKIT_GROUP_MAX_PARALLEL_NUM: "), "{fault}");
+    }
+}
+
+/// A flavor that cannot prepare a member of a new configuration is a failed replacement.
+#[tokio::test(start_paused = true)]
+async fn refused_preparations_roll_back() {
+    let rig = rig().await;
+    let auto = json!({"Allocation":{"Size":3},"Update":{"AutoRollback":2}});
+    rig.commit(&document(1, &auto)).await;
+    rig.converged().await;
+    let mut unready = document(2, &auto);
+    let mut properties = unready.properties.to_value();
+    properties["Flavor"]["Properties"] = json!({"Unready": true});
+    unready.properties = properties.into();
+    rig.commit(&unready).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.converged().await;
+    let shown = rig.api.inspect_groups().await.expect("groups")[0].properties.to_value();
+    assert_eq!(shown["RolledBack"]["Failures"], 2, "{shown}");
+    assert_eq!(shown["Flavor"]["Properties"], json!({}));
+    assert_eq!(rig.machines.count(), 3);
+}
+
 /// Weakness 7: an unknown id kills a healthy member.
 #[tokio::test(start_paused = true)]
 async fn destroying_an_unknown_instance_destroys_nothing() {
