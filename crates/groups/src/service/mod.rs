@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use regrow_ids::{GroupId, InstanceId, LogicalId};
 use regrow_plugin::spi::{Description, Group, GroupDescription, GroupSpec, Result, tags};
-use regrow_plugin::{Lookup, PluginError};
+use regrow_plugin::{Lookup, Mandate, PluginError};
 use regrow_reconcile::intents::IntentLog;
 use regrow_reconcile::{Authority, Handle, Loop, LoopOptions, Note, Status};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
@@ -177,10 +177,19 @@ impl Groups {
         Ok(())
     }
 
+    /// Commits a document, or says what that would take.
+    ///
+    /// A leader pretends first with what a user commits, and what it has stored it commits as it is
+    /// when it takes over. So what a leader commits (its call carries a mandate) is read and no
+    /// plugin is asked: a group whose template cannot be fetched just now, or which was stored before
+    /// a plugin began to refuse a field, has members to heal all the same. Whoever commits without a
+    /// leader, and InfraKit's manager, which sends no mandate, is answered as InfraKit answers.
     async fn commit(self: &Arc<Self>, spec: &GroupSpec, pretend: bool) -> Result<String> {
         let config =
             GroupConfig::parse(spec).map_err(|fault| PluginError::refused(fault.to_string()))?;
-        self.validate(&config).await?;
+        if pretend || Mandate::current().is_none() {
+            self.validate(&config).await?;
+        }
         let lock = self.lock_of(&config.id);
         let _changing = lock.lock().await;
         self.commit_locked(config, pretend).await
@@ -295,7 +304,13 @@ impl Group for GroupService {
         self.0.authority.hear();
         let named: BTreeSet<_> = instances.iter().cloned().collect();
         let condemned = handle.with(move |state, now| state.condemn(&named, now)).await;
-        condemned.ok_or_else(|| not_watched(id))?;
+        let condemned = condemned.ok_or_else(|| not_watched(id))?;
+        condemned.map_err(|fault| {
+            let number = instances.len();
+            PluginError::refused(format!(
+                "shrink group '{id}' by {number}: {fault}; nothing was destroyed"
+            ))
+        })?;
         handle.wake();
         drop(changing);
         let named = instances.to_vec();

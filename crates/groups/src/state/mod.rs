@@ -17,7 +17,7 @@ use std::time::Duration;
 use regrow_ids::{Generation, InstanceId, LogicalId, StepKey, StepKeyParts};
 use regrow_reconcile::{Level, Moment, Quality, Report};
 
-use crate::config::{GroupConfig, Membership, SharedConfig};
+use crate::config::{ConfigError, GroupConfig, Membership, SharedConfig};
 use chance::Chance;
 
 pub(crate) use absorb::FreeNumbers;
@@ -194,19 +194,26 @@ impl GroupState {
 
     /// Destroys members by name and shrinks a group by size by their number. A member that is named
     /// again while it goes is not counted twice.
-    pub fn condemn(&mut self, named: &BTreeSet<InstanceId>, now: Moment) {
+    ///
+    /// # Errors
+    /// The group's own document forbids the smaller size; nothing changed then.
+    pub fn condemn(
+        &mut self,
+        named: &BTreeSet<InstanceId>,
+        now: Moment,
+    ) -> Result<(), ConfigError> {
         let fresh = named
             .iter()
             .filter(|id| !self.condemned.contains(*id) && !self.doomed.contains_key(*id));
         let fresh: Vec<_> = fresh.cloned().collect();
         let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
-        self.condemned.extend(fresh);
         // A member with an identity is replaced: its identity stays wanted.
-        if let Membership::Size(size) = self.config.membership
-            && let Ok(shrunk) = self.config.resized(size.saturating_sub(count))
-        {
+        if let Membership::Size(size) = self.config.membership {
+            let shrunk = self.config.resized(size.saturating_sub(count))?;
             self.commit(shrunk, now);
         }
+        self.condemned.extend(fresh);
+        Ok(())
     }
 
     /// Destroys all members and forgets them.

@@ -4,5 +4,6 @@
 
 mod fakes;
 mod fences;
+mod handover;
 mod texts;
 mod weaknesses;

@@ -139,3 +139,18 @@ async fn named_members_are_destroyed_and_the_group_shrinks() {
     assert_eq!(rig.api.size(&id).await.expect("size"), 2);
     assert_eq!(rig.machines.count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_size_that_the_document_forbids_is_not_shrunk_to() {
+    let rig = rig().await;
+    let rest = json!({"Allocation":{"Size":4},"Update":{"MinHealthy":3}});
+    rig.commit(&document(1, &rest)).await;
+    rig.converged().await;
+    let (id, named) = (GroupId::from("g"), rig.machines.ids()[0].clone());
+    let fault = text(rig.api.destroy_instances(&id, std::slice::from_ref(&named)).await);
+    assert!(fault.starts_with("shrink group 'g' by 1: Invalid properties: at /Update"), "{fault}");
+    assert!(fault.ends_with("; nothing was destroyed"), "{fault}");
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(rig.api.size(&id).await.expect("size"), 4);
+    assert!(rig.machines.ids().contains(&named));
+}
