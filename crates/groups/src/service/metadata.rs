@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_plugin::spi::{Group, Metadata, Result};
-use regrow_plugin::tree::{Path, get, keys};
+use regrow_plugin::tree::{Path, Step, get, keys};
 use serde_json::{Map, Value, json};
 
 use super::{GroupService, Groups};
@@ -31,17 +31,20 @@ impl Snapshot {
         Self { groups, what }
     }
 
-    async fn tree(&self, path: &str) -> Result<Value> {
+    async fn tree(&self, path: &Path) -> Result<Value> {
         let service = GroupService(Arc::clone(&self.groups));
         // A question about one group is not answered by asking the providers of all, nor one about
         // its state by listing its members.
-        let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
-        let only = parts.next().map(str::to_owned);
-        let lists = parts.next().is_none_or(|part| part.starts_with("Instances"));
+        let key = |at: usize| match path.steps().get(at) {
+            Some(Step::Key(key)) => Some(key),
+            _ => None,
+        };
+        let only = key(0);
+        let lists = key(1).is_none_or(|part| part == "Instances");
         let mut tree = Map::new();
         for spec in service.inspect_groups().await? {
             let id = spec.id.as_str().to_owned();
-            let asked = only.as_ref().is_none_or(|only| *only == id);
+            let asked = only.is_none_or(|only| *only == id);
             let value = match self.what {
                 What::Specs => json!({ "ID": id, "Properties": spec.properties.to_value() }),
                 What::Groups if asked => {
@@ -69,11 +72,11 @@ impl Snapshot {
 impl Metadata for Snapshot {
     async fn keys(&self, path: &str) -> Result<Vec<String>> {
         let parsed = Path::parse(path)?;
-        Ok(keys(&self.tree(path).await?, &parsed))
+        Ok(keys(&self.tree(&parsed).await?, &parsed))
     }
 
     async fn get(&self, path: &str) -> Result<Option<Any>> {
         let parsed = Path::parse(path)?;
-        Ok(get(&self.tree(path).await?, &parsed).map(Any::from))
+        Ok(get(&self.tree(&parsed).await?, &parsed).map(Any::from))
     }
 }

@@ -5,5 +5,6 @@
 mod fakes;
 mod fences;
 mod handover;
+mod metadata;
 mod texts;
 mod weaknesses;
