@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use regrow_consensus::Consistency;
-use regrow_pki::{Clock, JoinToken, NodeIdentity, Role, Rotation, Secret, TokenFault, secret_hash};
+use regrow_pki::{
+    Clock, JoinToken, NodeIdentity, Role, Rotation, Secret, TokenFault, key_hash_of, secret_hash,
+};
 use regrow_wire::{Caller, Fault, FaultCode};
 
 use crate::error::AgentError;
@@ -79,16 +81,22 @@ impl Admission {
         let secret = Secret::new(asked.secret);
         let now = self.clock.now();
         let record = self.nodes.token(asked.token).await.map_err(unavailable)?;
-        // Looked at here first, so that guesses cost the cluster no writes.
+        // Looked at here first, so that guesses cost the cluster no writes. Who used the token up may
+        // be the one that asks again.
         let record = record.ok_or_else(|| refused(TokenFault::Unknown))?;
-        record.check(record.role, &secret, now).map_err(refused)?;
+        match record.check(record.role, &secret, now) {
+            Ok(()) | Err(TokenFault::Used) => {}
+            Err(fault) => return Err(refused(fault)),
+        }
         let (cluster, rotation) = self.authority().await.map_err(unavailable)?;
         let identity = |number, role| NodeIdentity { cluster: cluster.id, role, node: number };
         // The request is tried before a number is given away for it.
         self.papers(&cluster, &rotation, &asked.request, &identity(PROBE, record.role))?;
-        let command = Command::Admit {
+        let key = key_hash_of(&asked.request);
+        let command = Command::AdmitKey {
             token: asked.token,
             hash: secret_hash(&secret),
+            key: key.map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?,
             name: asked.name.clone(),
             address: asked.address.clone(),
             now_ms: millis(now),

@@ -281,11 +281,6 @@ impl Agent {
 
     async fn set_role(&self, node: &str, role: Role) -> Result<Reply, String> {
         let number = self.find(node).await?;
-        let nodes = self.list().await?;
-        let others = nodes.iter().filter(|other| other.number != number && !other.removed);
-        if role == Role::Worker && !others.clone().any(|other| other.role == Role::Server) {
-            return Err(format!("node {node:?} is the only server; promote another first"));
-        }
         self.do_to(Command::SetRole { number, role }).await
     }
 
@@ -329,7 +324,11 @@ impl Agent {
     }
 
     async fn token_views(&self) -> Result<Vec<TokenView>, String> {
-        let tokens = self.nodes().tokens().await.map_err(|error| error.to_string())?;
+        let tokens = self
+            .nodes()
+            .tokens(Consistency::Linearizable)
+            .await
+            .map_err(|error| error.to_string())?;
         let view = |token: TokenRecord| TokenView {
             id: token.id.to_string(),
             role: token.role.to_string(),

@@ -11,13 +11,16 @@ use crate::folder::{Folder, Identity};
 use crate::messages::{JoinReply, JoinRequest, decode, encode};
 use crate::seal::SealKey;
 
+/// The key of a node that joins, until it has joined.
+const KEY: &str = "joining.key";
 /// Longest time for one try.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Joins by way of `server` and writes into the folder who this node is from now on.
 ///
-/// The server is verified by the token's digest before the secret is sent. The identity is written
-/// last: a crash before leaves a folder that joins again, with one use of the token less.
+/// The server is verified by the token's digest before the secret is sent. The key is written first and
+/// the identity last: a crash or a lost answer in between leaves a folder that joins again with the
+/// same key, and so gets the number that it was given, as long as the token lives.
 pub(crate) async fn join(
     folder: &Folder,
     token: &JoinToken,
@@ -27,7 +30,7 @@ pub(crate) async fn join(
     clock: &Clock,
 ) -> Result<Identity, AgentError> {
     let refused = |reason: String| AgentError::Join { server: server.to_owned(), reason };
-    let key = NodeKey::generate().map_err(|error| AgentError::keys("make a key", error))?;
+    let key = key(folder)?;
     let request =
         key.request().map_err(|error| AgentError::keys("ask for a certificate", error))?;
     let asked = JoinRequest {
@@ -65,5 +68,17 @@ pub(crate) async fn join(
     let identity =
         Identity::new(reply.cluster, reply.number, name.to_owned(), address.to_owned(), servers);
     folder.set_identity(&identity)?;
+    folder.forget(KEY)?;
     Ok(identity)
+}
+
+/// The key to join with: that of an earlier try, or a new one.
+fn key(folder: &Folder) -> Result<NodeKey, AgentError> {
+    let failed = |error| AgentError::keys("make a key", error);
+    if let Some(text) = folder.get(KEY)? {
+        return NodeKey::from_pem(&text).map_err(failed);
+    }
+    let key = NodeKey::generate().map_err(failed)?;
+    folder.set(KEY, key.pem().expose())?;
+    Ok(key)
 }

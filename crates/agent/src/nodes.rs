@@ -6,9 +6,11 @@
 //! | `next` | the next node number (u64, big-endian) |
 //! | `node/` + number (u64, big-endian) | [`NodeRecord`] |
 //! | `token/` + id (u32, big-endian) | a join token without its secret |
+//! | `joined/` + SHA-256 of a public key | who joined with this key, by which token |
 //!
 //! Values are postcard behind one byte of version. A node's number is given once; a removed node's
-//! record stays, marked, so that its number and its certificate stay refused.
+//! record stays, marked, so that its number and its certificate stay refused. The last server is
+//! neither removed nor made a worker. A command that only a newer program knows stops the replica.
 
 mod command;
 mod machine;
@@ -133,8 +135,8 @@ impl Nodes {
     ///
     /// # Errors
     /// The control group cannot be read.
-    pub async fn tokens(&self) -> Result<Vec<TokenRecord>, NodesError> {
-        let snapshot = self.read(Consistency::Linearizable).await?;
+    pub async fn tokens(&self, consistency: Consistency) -> Result<Vec<TokenRecord>, NodesError> {
+        let snapshot = self.read(consistency).await?;
         record::tokens(snapshot.view()).map_err(|error| NodesError::Stored(error.to_string()))
     }
 

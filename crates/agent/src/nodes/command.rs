@@ -3,12 +3,14 @@
 use regrow_pki::{NodeNumber, Role, TokenFault, TokenId, TokenRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::record::{ClusterRecord, decode, encode};
+use crate::nodes::record::{ClusterRecord, VERSION, decode, encode};
 
 /// Longest name of a node, in bytes.
 const NAME_LIMIT: usize = 63;
 
 /// A change of the nodes. `now_ms` is the wall clock of the server that asks.
+///
+/// Logs hold these: a kind keeps its place and its fields for ever, and new ones come last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Founds the cluster with its first node, a server.
@@ -33,7 +35,8 @@ pub enum Command {
     PutToken(TokenRecord),
     /// Forgets a token.
     RevokeToken(TokenId),
-    /// Lets a node in that showed a token's secret.
+    /// Lets a node in that showed a token's secret. Asked by programs of before; now it is
+    /// [`AdmitKey`](Self::AdmitKey).
     Admit {
         /// The token.
         token: TokenId,
@@ -87,6 +90,22 @@ pub enum Command {
         edition: u64,
         /// The new record, sealed.
         authority: Vec<u8>,
+    },
+    /// Lets a node in that showed a token's secret and holds a key. Asked again with the same token,
+    /// key and name, it gives the same number and spends nothing: the first answer was lost.
+    AdmitKey {
+        /// The token.
+        token: TokenId,
+        /// SHA-256 of the secret that it showed.
+        hash: [u8; 32],
+        /// SHA-256 of the public key that it holds.
+        key: [u8; 32],
+        /// The node's name.
+        name: String,
+        /// Where it answers.
+        address: String,
+        /// The server's clock.
+        now_ms: u64,
     },
 }
 
@@ -147,6 +166,18 @@ pub enum Refusal {
     /// Somebody else changed the authority meanwhile.
     #[error("the authority was changed meanwhile; look again")]
     Edition,
+    /// Without it the cluster would have no server, and nobody could let another be one.
+    #[error("node {0} is the only server; promote another first, and wait until it has a vote")]
+    LastServer(NodeNumber),
+}
+
+/// Why bytes are no command of this program.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// A newer program wrote it: replicas that know it change their tables by it.
+    Newer(String),
+    /// It is none of its version.
+    Malformed(Refusal),
 }
 
 impl Command {
@@ -154,8 +185,20 @@ impl Command {
         encode("command", self).map_err(|error| error.to_string())
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
-        decode("command", bytes).map_err(|error| Refusal::Command(error.to_string()))
+    /// How many kinds there are.
+    const KINDS: u32 = 12;
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let newer = |what: String| Err(Unreadable::Newer(what));
+        match bytes.split_first() {
+            Some((&VERSION, form)) => match postcard::take_from_bytes::<u32>(form) {
+                Ok((kind, _)) if kind >= Self::KINDS => newer(format!("a command of kind {kind}")),
+                _ => decode("command", bytes)
+                    .map_err(|error| Unreadable::Malformed(Refusal::Command(error.to_string()))),
+            },
+            Some((version, _)) => newer(format!("a command of version {version}")),
+            None => Err(Unreadable::Malformed(Refusal::Command("it is empty".to_owned()))),
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use regrow_consensus::{At, Change, Edit, TableError, View};
-use regrow_pki::{NodeNumber, Role, TokenFault, TokenRecord};
+use regrow_pki::{NodeNumber, Role, TokenFault, TokenId, TokenRecord};
 
-use crate::nodes::command::{Command, Refusal, Reply, check_address, check_name};
+use crate::nodes::command::{Command, Refusal, Reply, Unreadable, check_address, check_name};
 use crate::nodes::record::{
-    self, ClusterRecord, NodeRecord, delete_token, encode, put_cluster, put_node, put_token,
-    take_number,
+    self, ClusterRecord, JoinedRecord, NodeRecord, delete_token, encode, put_cluster, put_joined,
+    put_node, put_token, take_number,
 };
 
 /// The nodes that were removed, for whoever must refuse them at once. Clones are the same set.
@@ -69,7 +69,12 @@ impl regrow_consensus::Machine for Machine {
     fn apply(&self, at: At, command: &[u8], tables: &mut dyn Edit) -> Result<Vec<u8>, TableError> {
         let done = match Command::decode(command) {
             Ok(command) => apply(at, command, tables),
-            Err(refusal) => Err(refusal.into()),
+            Err(Unreadable::Malformed(refusal)) => Err(refusal.into()),
+            // To go on without it would leave this replica with other nodes than the rest.
+            Err(Unreadable::Newer(what)) => {
+                let reason = format!("{what} is not known here; start the newer program");
+                return Err(TableError::Damaged { what: "command", reason });
+            }
         };
         let reply = match done {
             Ok(reply) => Ok(reply),
@@ -108,8 +113,10 @@ fn apply(at: At, command: Command, tables: &mut dyn Edit) -> Result<Reply, Stop>
             }
         }
         Command::Admit { token, hash, name, address, now_ms } => {
-            let record = record::token(&*tables, token)?.ok_or_else(unknown_token)?;
-            admit(at, record, hash, now_ms, name, address, tables)
+            admit(at, Newcomer { token, hash, key: None, name, address, now_ms }, tables)
+        }
+        Command::AdmitKey { token, hash, key, name, address, now_ms } => {
+            admit(at, Newcomer { token, hash, key: Some(key), name, address, now_ms }, tables)
         }
         Command::Report { number, address, trusts } => {
             check_address(&address)?;
@@ -124,11 +131,19 @@ fn apply(at: At, command: Command, tables: &mut dyn Edit) -> Result<Reply, Stop>
                 node.since = at.time;
             }
         }),
-        Command::SetRole { number, role } => change(tables, number, |node| node.role = role),
+        Command::SetRole { number, role } => {
+            if role != Role::Server {
+                spare(&*tables, number)?;
+            }
+            change(tables, number, |node| node.role = role)
+        }
         Command::SetDraining { number, draining } => {
             change(tables, number, |node| node.draining = draining)
         }
-        Command::Remove { number } => remove(at, number, tables),
+        Command::Remove { number } => {
+            spare(&*tables, number)?;
+            remove(at, number, tables)
+        }
         Command::SetAuthority { edition, authority } => set_authority(edition, authority, tables),
     }
 }
@@ -176,27 +191,57 @@ fn restored(
     enter(at, Role::Server, name, address, cluster.edition, tables)
 }
 
-fn admit(
-    at: At,
-    mut token: TokenRecord,
+/// Who asks to be let in.
+struct Newcomer {
+    token: TokenId,
+    /// Of the secret that it showed.
     hash: [u8; 32],
-    now_ms: u64,
+    /// Of the public key that it holds; programs of before did not say.
+    key: Option<[u8; 32]>,
     name: String,
     address: String,
-    tables: &mut dyn Edit,
-) -> Result<Reply, Stop> {
+    now_ms: u64,
+}
+
+fn admit(at: At, newcomer: Newcomer, tables: &mut dyn Edit) -> Result<Reply, Stop> {
+    let Newcomer { token, hash, key, name, address, now_ms } = newcomer;
+    let mut token = record::token(&*tables, token)?.ok_or_else(unknown_token)?;
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now_ms);
-    token.check_hash(&hash, now).map_err(Refusal::from)?;
-    let cluster = record::cluster(&*tables)?.ok_or(Refusal::NotFounded)?;
+    let good = token.check_hash(&hash, now);
     check_name(&name)?;
     check_address(&address)?;
+    if let Some(number) = joined_before(&token, good, key, &name, &*tables)? {
+        change(tables, number, |node| node.address = address)?;
+        return Ok(Reply::Admitted { number, role: token.role });
+    }
+    good.map_err(Refusal::from)?;
+    let cluster = record::cluster(&*tables)?.ok_or(Refusal::NotFounded)?;
     let others = record::nodes(&*tables)?;
     if let Some(other) = others.iter().find(|node| !node.removed && node.name == name) {
         return Err(Refusal::Name { name, number: other.number }.into());
     }
     token.spend();
     put_token(tables, &token)?;
+    if let Some(key) = key {
+        let number = record::next_number(&*tables)?;
+        put_joined(tables, &key, &JoinedRecord { token: token.id, number, name: name.clone() })?;
+    }
     enter(at, token.role, name, address, cluster.edition, tables)
+}
+
+/// The number that was given to this newcomer already, by an answer that it did not get. A token
+/// that is used up is as good as before for it: it was this one that used it.
+fn joined_before(
+    token: &TokenRecord,
+    good: Result<(), TokenFault>,
+    key: Option<[u8; 32]>,
+    name: &str,
+    tables: &dyn View,
+) -> Result<Option<NodeNumber>, Stop> {
+    let (Ok(()) | Err(TokenFault::Used), Some(key)) = (good, key) else { return Ok(None) };
+    let joined = record::joined(tables, &key)?;
+    let same = joined.filter(|joined| joined.token == token.id && joined.name == name);
+    Ok(same.map(|joined| joined.number))
 }
 
 fn enter(
@@ -240,6 +285,17 @@ fn change(
     Ok(Reply::Done)
 }
 
+/// Refuses to go on without the only server there is.
+fn spare(tables: &dyn View, number: NodeNumber) -> Result<(), Stop> {
+    let servers = |node: &NodeRecord| !node.removed && node.role == Role::Server;
+    let nodes = record::nodes(tables)?;
+    let is_server = nodes.iter().any(|node| node.number == number && servers(node));
+    if is_server && !nodes.iter().any(|node| node.number != number && servers(node)) {
+        return Err(Refusal::LastServer(number).into());
+    }
+    Ok(())
+}
+
 fn remove(at: At, number: NodeNumber, tables: &mut dyn Edit) -> Result<Reply, Stop> {
     let mut node = record::node(&*tables, number)?.ok_or(Refusal::Unknown(number))?;
     if !node.removed {
@@ -261,3 +317,6 @@ fn set_authority(edition: u64, authority: Vec<u8>, tables: &mut dyn Edit) -> Res
     put_cluster(tables, &cluster)?;
     Ok(Reply::Done)
 }
+
+#[cfg(test)]
+mod tests;

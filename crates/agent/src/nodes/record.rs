@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of every record here.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const CLUSTER: &[u8] = b"cluster";
 const NEXT: &[u8] = b"next";
 const NODE: &[u8] = b"node/";
 const TOKEN: &[u8] = b"token/";
+const JOINED: &[u8] = b"joined/";
 
 /// What the cluster knows of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,17 @@ pub struct NodeRecord {
     pub removed: bool,
     /// Edition of the authority whose roots it trusts.
     pub trusts: u64,
+}
+
+/// Who joined with a key, kept as long as the token with which it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JoinedRecord {
+    /// The token that it showed.
+    pub(crate) token: TokenId,
+    /// The number that it was given.
+    pub(crate) number: NodeNumber,
+    /// The name that it asked for.
+    pub(crate) name: String,
 }
 
 pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, TableError> {
@@ -99,6 +111,15 @@ pub(crate) fn token(view: &dyn View, id: TokenId) -> Result<Option<TokenRecord>,
     get(view, "token", &token_key(id))
 }
 
+fn joined_key(key: &[u8; 32]) -> Vec<u8> {
+    [JOINED, key.as_slice()].concat()
+}
+
+/// Who joined with the key of this hash.
+pub(crate) fn joined(view: &dyn View, key: &[u8; 32]) -> Result<Option<JoinedRecord>, TableError> {
+    get(view, "joined", &joined_key(key))
+}
+
 pub(crate) fn nodes(view: &dyn View) -> Result<Vec<NodeRecord>, TableError> {
     collect(view, "node", NODE)
 }
@@ -136,7 +157,30 @@ pub(crate) fn put_token(edit: &mut dyn Edit, record: &TokenRecord) -> Result<(),
     edit.put(&token_key(record.id), &encode("token", record)?)
 }
 
+pub(crate) fn put_joined(
+    edit: &mut dyn Edit,
+    key: &[u8; 32],
+    record: &JoinedRecord,
+) -> Result<(), TableError> {
+    edit.put(&joined_key(key), &encode("joined", record)?)
+}
+
+/// Deletes a token and who joined with it; false when there is none.
 pub(crate) fn delete_token(edit: &mut dyn Edit, id: TokenId) -> Result<bool, TableError> {
+    let mut keys = Vec::new();
+    let mut read = Ok(());
+    edit.scan(&Span::prefix(JOINED), &mut |key, bytes| {
+        match decode::<JoinedRecord>("joined", bytes) {
+            Ok(joined) if joined.token == id => keys.push(key.to_vec()),
+            Ok(_) => {}
+            Err(error) => read = Err(error),
+        }
+        if read.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    read?;
+    for key in keys {
+        edit.delete(&key)?;
+    }
     edit.delete(&token_key(id))
 }
 

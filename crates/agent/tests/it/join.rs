@@ -1,8 +1,11 @@
 //! Who gets in, and who does not.
 
+use std::time::{Duration, SystemTime};
+
 use regrow_agent::door::{Reply, Request, ask};
+use regrow_agent::folder::Folder;
 use regrow_agent::{AgentError, Start};
-use regrow_pki::{JoinToken, Role, RootDigest, Secret};
+use regrow_pki::{Clock, JoinToken, Papers, Role, RootDigest, Secret};
 
 use crate::world::{World, done, token};
 
@@ -103,4 +106,56 @@ async fn the_door_says_what_it_does_not_understand() {
     drop(first);
     let error = text(ask(&world.folder("a"), &Request::Status).await.err());
     assert!(error.contains("is `regrow agent` running"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_whose_answer_was_lost_is_repeated_with_a_token_that_it_used_up() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let once = token(first.folder().path(), Role::Server).await;
+    let start = || Start::Join { token: once.clone(), server: first.address() };
+    let joined = world.start("b", start()).await.expect("join");
+    assert_eq!(joined.number().get(), 2);
+    joined.stop().await;
+    drop(joined);
+    // What the folder held when the answer was on its way: the key alone.
+    let folder = world.folder("b");
+    let papers = std::fs::read_to_string(folder.join("papers.json")).expect("papers");
+    let papers = Papers::from_record(&Secret::new(papers)).expect("papers");
+    std::fs::remove_dir_all(&folder).expect("removed");
+    drop(Folder::open(&folder).expect("folder"));
+    let key = papers.credential.key().pem();
+    std::fs::write(folder.join("joining.key"), key.expose()).expect("key");
+    let again = world.start("b", start()).await.expect("join again");
+    assert_eq!((again.number().get(), again.role()), (2, Role::Server));
+    assert!(!folder.join("joining.key").exists());
+    again.stop().await;
+    drop(again);
+    // Without that key it is somebody else.
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let error = text(world.start("b", start()).await.err());
+    assert!(error.contains("was used up"), "{error}");
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_whose_clock_is_a_day_off_reads_of_both_clocks() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let invite = token(first.folder().path(), Role::Worker).await;
+    for (name, ahead) in [("behind", false), ("ahead", true)] {
+        let start = Start::Join { token: invite.clone(), server: first.address() };
+        let mut options = world.options(name, start);
+        let days = Duration::from_secs(2 * 24 * 3_600);
+        options.clock = Clock::new(move || {
+            let now = SystemTime::now();
+            if ahead { now + days } else { now - days }
+        });
+        let error = text(regrow_agent::Agent::start(options).await.err());
+        assert!(error.contains("join by way of"), "{error}");
+        assert!(error.contains("and the clock here shows"), "{error}");
+        assert!(error.contains("set the wrong one"), "{error}");
+        assert!(!world.folder(name).join("node.json").exists());
+    }
+    first.stop().await;
 }
