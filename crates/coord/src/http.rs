@@ -115,10 +115,10 @@ impl Http {
         Ok(Self { client, servers, current: AtomicUsize::new(0), deadline })
     }
 
-    /// Asks and reads the whole answer, within the deadline and `more`.
-    pub(crate) async fn ask_for(
+    /// Asks and reads the whole answer, within a time.
+    pub(crate) async fn ask_within(
         &self,
-        more: Duration,
+        limit: Duration,
         build: impl Build,
     ) -> Result<Answer, Failure> {
         let asked = async {
@@ -127,25 +127,24 @@ impl Http {
             let body = body(response).await.map_err(Failure::NoAnswer)?;
             Ok(Answer { status, headers, body })
         };
-        self.within(more, asked).await
+        self.within(limit, asked).await
     }
 
     /// Asks and reads the whole answer, within the deadline.
     pub(crate) async fn ask(&self, build: impl Build) -> Result<Answer, Failure> {
-        self.ask_for(Duration::ZERO, build).await
+        self.ask_within(self.deadline, build).await
     }
 
     /// Asks and leaves the body to be read as it comes.
     pub(crate) async fn open(&self, build: impl Build) -> Result<Response, Failure> {
-        self.within(Duration::ZERO, self.send(build)).await
+        self.within(self.deadline, self.send(build)).await
     }
 
     async fn within<T>(
         &self,
-        more: Duration,
+        limit: Duration,
         asked: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let limit = self.deadline.saturating_add(more);
         let result = tokio::time::timeout(limit, asked).await;
         let late = || Failure::NoAnswer(format!("no answer within {limit:?}"));
         let result = result.unwrap_or_else(|_| Err(late()));

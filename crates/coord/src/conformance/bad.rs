@@ -16,6 +16,7 @@ checks![
     a_value_over_the_limit_is_refused,
     a_transaction_of_too_many_bytes_is_refused,
     too_many_operations_are_refused,
+    compares_of_any_kind_up_to_the_limit_are_taken_or_refused_as_invalid,
     a_key_written_twice_is_refused,
     a_put_into_a_deleted_folder_is_refused,
     a_compare_with_revision_zero_is_refused,
@@ -64,6 +65,26 @@ async fn too_many_operations_are_refused(bench: Bench) -> Checked {
         txn = txn.put(bench.key(&number.to_string())?, "");
     }
     refused(&bench, &txn).await.map(|_| ())
+}
+
+/// Whatever a condition becomes on the way, the limits are told by us, not by a server that refuses.
+async fn compares_of_any_kind_up_to_the_limit_are_taken_or_refused_as_invalid(
+    bench: Bench,
+) -> Checked {
+    let key = bench.key("k")?;
+    bench.put("k", "v").await?;
+    let of_value = Compare::Value(key.clone(), Bytes::from("v"));
+    let of_lease = Compare::Lease(key.clone(), None);
+    for (compare, must) in [(of_value, true), (of_lease, false)] {
+        let most = bench.capabilities().limits.operations;
+        let txn = (0..most).fold(Txn::new(), |txn, _| txn.when(compare.clone()));
+        match bench.a.transact(&txn).await {
+            Ok(reply) => ensure(reply.succeeded, || format!("{compare:?} does not hold"))?,
+            Err(CoordError::Invalid(_)) if !must => {}
+            Err(error) => return Err(Failed(format!("{most} of {compare:?}: {error}"))),
+        }
+    }
+    Ok(())
 }
 
 async fn a_key_written_twice_is_refused(bench: Bench) -> Checked {

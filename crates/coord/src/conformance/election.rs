@@ -10,6 +10,7 @@ use crate::Consistency;
 use crate::conformance::bench::{Bench, Checked, Failed, ensure, same, soon, text};
 use crate::conformance::checks;
 use crate::election::{Candidacy, Election, Leading, Standing};
+use crate::error::CoordError;
 use crate::key::Prefix;
 use crate::txn::{Txn, Write};
 
@@ -104,6 +105,26 @@ async fn the_fence_grows_over_twenty_elections(bench: Bench) -> Checked {
     Ok(())
 }
 
+/// Campaigns until it wins, which it must not before the leader begins to go. It may before that one
+/// knows that it has gone.
+async fn turn(
+    campaign: impl Future<Output = Result<Leading, CoordError>>,
+    queued: impl Future<Output = Checked>,
+    go: impl Future<Output = Checked>,
+) -> Checked<Leading> {
+    let mut campaign = pin!(campaign);
+    tokio::select! {
+        led = &mut campaign => {
+            let won = led.map(|_| Failed("two lead at once".into()));
+            return Err(won.unwrap_or_else(Failed::from));
+        }
+        queued = queued => queued?,
+    }
+    let (led, gone) = futures::join!(soon("the next one leads", campaign), go);
+    gone?;
+    Ok(led??)
+}
+
 async fn hand_over(
     bench: &Bench,
     end: impl AsyncFnOnce(Leading) -> Checked,
@@ -111,19 +132,9 @@ async fn hand_over(
     let first = bench.lead("first").await?;
     let (guard, fence) = (first.guard(), first.fence());
     let election = bench.election(&bench.b)?;
-    let mut second = pin!(election.campaign("second", bench.term()));
-    let queued = async {
-        bench.until_count(&bench.candidates()?, 2).await?;
-        end(first).await
-    };
-    tokio::select! {
-        led = &mut second => {
-            ensure(led.is_err(), || "two lead at once".into())?;
-            return Err(Failed("the second candidate failed".into()));
-        }
-        ended = queued => ended?,
-    }
-    let second = soon("the second one leads", second).await??;
+    let candidates = bench.candidates()?;
+    let queued = bench.until_count(&candidates, 2);
+    let second = turn(election.campaign("second", bench.term()), queued, end(first)).await?;
     ensure(second.fence() > fence, || format!("{} after {fence}", second.fence()))?;
     Ok((guard, second))
 }
@@ -185,18 +196,14 @@ async fn a_candidate_that_leaves_is_passed_over(bench: Bench) -> Checked {
     });
     bench.until_count(&candidates, 2).await?;
     let election = bench.election(&bench.a)?;
-    let mut third = pin!(election.campaign("third", bench.term()));
-    let handed = async {
+    let queued = async {
         bench.until_count(&candidates, 3).await?;
         leaving.abort();
-        bench.until_count(&candidates, 2).await?;
-        Checked::Ok(first.resign().await?)
+        bench.until_count(&candidates, 2).await
     };
-    tokio::select! {
-        _ = &mut third => return Err(Failed("two lead at once".into())),
-        handed = handed => handed?,
-    }
-    Ok(soon("the third leads", third).await??.resign().await?)
+    let go = async { Checked::Ok(first.resign().await?) };
+    let third = turn(election.campaign("third", bench.term()), queued, go).await?;
+    Ok(third.resign().await?)
 }
 
 async fn a_leader_says_something_of_itself(bench: Bench) -> Checked {

@@ -50,6 +50,8 @@ const LIMITS: Limits = Limits {
     longest_ttl: Duration::from_secs(24 * 60 * 60),
 };
 
+const DOING: &str = "execute transaction";
+
 /// How long Consul holds a question whose answer has not changed.
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -89,10 +91,10 @@ impl Consul {
     }
 
     /// Reads the keys that a transaction looks at.
-    async fn look(&self, txn: &Txn) -> Result<Seen, CoordError> {
+    async fn look(&self, txn: &Txn, until: Instant) -> Result<Seen, CoordError> {
         let look = async |key: Key| {
-            let span = Span::One(key.clone());
-            let state = self.requests.read(&span, Consistency::Linearizable, None).await?;
+            let (span, mode) = (Span::One(key.clone()), Consistency::Linearizable);
+            let state = self.requests.read(&span, mode, None, left(until)).await?;
             Ok::<_, CoordError>((key, state.entries.into_iter().next()))
         };
         // Few at a time: an agent bounds the connections of a client.
@@ -105,20 +107,22 @@ impl Consul {
             .collect()
     }
 
-    /// The revision after a transaction that wrote nothing which has one.
-    async fn revision_now(&self) -> Result<Revision, CoordError> {
-        let all = Span::all();
-        Ok(self.requests.read(&all, Consistency::Linearizable, None).await?.revision)
-    }
-
-    async fn try_transact(&self, txn: &Txn) -> Result<Option<TxnReply>, CoordError> {
-        const DOING: &str = "execute transaction";
-        let seen = self.look(txn).await?;
+    /// One attempt; `None` when others changed a key meanwhile.
+    async fn try_transact(
+        &self,
+        txn: &Txn,
+        until: Instant,
+    ) -> Result<Option<TxnReply>, CoordError> {
+        let seen = self.look(txn, until).await?;
+        if left(until).is_zero() {
+            let reason = format!("its keys were not read within {:?}", self.deadline);
+            return Err(CoordError::Unavailable { doing: DOING, reason });
+        }
         let plan = plan::plan(self.names(), txn, &seen, rand::random());
-        let answer = self.requests.transact(&plan).await?;
+        let answer = self.requests.transact(&plan, left(until)).await?;
         let revision = match plan::fate(&plan, answer) {
             Fate::Done(Some(revision)) => revision,
-            Fate::Done(None) => self.after(DOING, plan.operations.len() > plan.checks).await?,
+            Fate::Done(None) => self.after(plan.operations.len() > plan.checks, until).await?,
             Fate::Changed => return Ok(None),
             Fate::NoLease(lease) => return Err(CoordError::UnknownLease { doing: DOING, lease }),
             Fate::Refused(reason) => return Err(CoordError::Refused { doing: DOING, reason }),
@@ -128,10 +132,10 @@ impl Consul {
 
     /// The revision to tell where the answer has none. When that fails after a deletion, the
     /// deletion was executed all the same.
-    async fn after(&self, doing: &'static str, wrote: bool) -> Result<Revision, CoordError> {
-        let told = self.revision_now().await;
+    async fn after(&self, wrote: bool, until: Instant) -> Result<Revision, CoordError> {
+        let told = self.requests.revision(left(until)).await;
         told.map_err(|error| match wrote {
-            true => CoordError::Unknown { doing, reason: error.to_string() },
+            true => CoordError::Unknown { doing: DOING, reason: error.to_string() },
             false => error,
         })
     }
@@ -145,7 +149,8 @@ impl Coordinator for Consul {
 
     async fn range(&self, query: &Query) -> Result<Listing, CoordError> {
         query.check()?;
-        let state = self.requests.read(&query.span, query.consistency, None).await?;
+        let (span, mode) = (&query.span, query.consistency);
+        let state = self.requests.read(span, mode, None, self.deadline).await?;
         let behind = |entry: &Entry| query.after.as_ref().is_none_or(|after| entry.key > *after);
         let mut entries: Vec<_> = state.entries.into_iter().filter(behind).collect();
         let more = entries.len() > query.limit;
@@ -158,19 +163,19 @@ impl Coordinator for Consul {
         let until = Instant::now() + self.deadline;
         let mut retry = Retry::default();
         loop {
-            if let Some(reply) = self.try_transact(txn).await? {
+            if let Some(reply) = self.try_transact(txn, until).await? {
                 return Ok(reply);
             }
-            if Instant::now() >= until {
+            if tokio::time::timeout_at(until, retry.wait()).await.is_err() {
                 let reason = "others changed its keys again and again".into();
-                return Err(CoordError::Unavailable { doing: "execute transaction", reason });
+                return Err(CoordError::Unavailable { doing: DOING, reason });
             }
-            retry.wait().await;
         }
     }
 
     async fn watch(&self, span: &Span, from: Revision) -> Result<Watch, CoordError> {
-        let state = self.requests.read(span, Consistency::Linearizable, None).await?;
+        let mode = Consistency::Linearizable;
+        let state = self.requests.read(span, mode, None, self.deadline).await?;
         if from <= state.revision {
             let oldest = state.revision.next();
             let compacted = Err(WatchError::Compacted { oldest });
@@ -179,6 +184,7 @@ impl Coordinator for Consul {
         let modified = |entry: &Entry| (entry.key.clone(), entry.modified);
         let place = Place {
             requests: self.requests.clone(),
+            deadline: self.deadline,
             span: span.clone(),
             from,
             at: state.revision,
@@ -199,23 +205,29 @@ impl Coordinator for Consul {
         // Consul keeps nanoseconds; whole milliseconds are what all backends keep.
         let millis = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         let ttl = Duration::from_millis(millis);
-        let id = self.requests.create_session(ttl).await?;
+        let id = self.requests.create_session(ttl, self.deadline).await?;
         Ok(Lease { id, ttl })
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<Lease, CoordError> {
-        let ttl = self.requests.renew_session(lease).await?;
+        let ttl = self.requests.renew_session(lease, self.deadline).await?;
         Ok(Lease { id: lease, ttl })
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), CoordError> {
-        self.requests.destroy_session(lease).await
+        self.requests.destroy_session(lease, self.deadline).await
     }
+}
+
+/// The time until a moment.
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }
 
 /// Where a watcher is.
 struct Place {
     requests: Arc<Requests>,
+    deadline: Duration,
     span: Span,
     /// Changes before this revision are not wanted.
     from: Revision,
@@ -228,8 +240,8 @@ impl Place {
     async fn next(&mut self) -> Result<Batch, WatchError> {
         let lost = |reason: String| WatchError::Lost { reason };
         loop {
-            let wait = Some((self.at, WAIT));
-            let read = self.requests.read(&self.span, Consistency::Linearizable, wait).await;
+            let (mode, wait) = (Consistency::Linearizable, Some((self.at, WAIT)));
+            let read = self.requests.read(&self.span, mode, wait, self.deadline).await;
             let state = read.map_err(|error| lost(error.to_string()))?;
             if state.revision < self.at {
                 return Err(lost(format!("Consul's index fell back to {}", state.revision)));

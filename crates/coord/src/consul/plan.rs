@@ -231,7 +231,9 @@ fn steps(
     };
     let mut steps = Vec::new();
     if let Some(old) = old.filter(|old| Some(*old) != *lease) {
-        steps.push((put("unlock", Some(old)), None));
+        // Without the value: the next step writes it, and twice is more than a body may hold.
+        let session = [("Session", json!(session_of(old)))];
+        steps.push((with(operation("unlock", &key), &session), None));
     }
     match lease {
         Some(lease) => steps.push((put("lock", Some(*lease)), Some(*lease))),

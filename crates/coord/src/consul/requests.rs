@@ -116,6 +116,7 @@ impl Requests {
         doing: &'static str,
         path: &str,
         body: Option<&serde_json::Value>,
+        limit: Duration,
     ) -> Result<Answer, CoordError> {
         let build = |client: &Client, server: &str| {
             let request = self.request(client, &Method::PUT, format!("{server}{path}"));
@@ -124,24 +125,39 @@ impl Requests {
                 None => request,
             }
         };
-        self.http.ask(build).await.map_err(|failure| failure.of_write(doing))
+        let answer = self.http.ask_within(limit, build).await;
+        answer.map_err(|failure| failure.of_write(doing))
     }
 
     /// What a span holds; with `wait`, as soon as it is newer than that index, or after the time.
+    /// Takes `limit` at most, and that time.
     pub async fn read(
         &self,
         span: &Span,
         consistency: Consistency,
         wait: Option<(Revision, Duration)>,
+        limit: Duration,
     ) -> Result<State, CoordError> {
-        const DOING: &str = "read keys";
         let path = read_path(&self.names, span, consistency, wait);
+        // Consul adds up to a sixteenth to the wait.
+        let more = wait.map_or(Duration::ZERO, |(_, wait)| wait + wait / 16);
+        self.read_at(&path, limit.saturating_add(more)).await
+    }
+
+    /// The revision of everything: what Consul says of a key that is not there.
+    pub async fn revision(&self, limit: Duration) -> Result<Revision, CoordError> {
+        // Drawn anew: nobody has made it.
+        let nobodys = format!("{}{:032x}", self.names.lead, rand::random::<u128>());
+        let path = format!("{}?consistent", Names::path(&nobodys));
+        Ok(self.read_at(&path, limit).await?.revision)
+    }
+
+    async fn read_at(&self, path: &str, limit: Duration) -> Result<State, CoordError> {
+        const DOING: &str = "read keys";
         let build = |client: &Client, server: &str| {
             self.request(client, &Method::GET, format!("{server}{path}"))
         };
-        // Consul adds up to a sixteenth to the wait.
-        let more = wait.map_or(Duration::ZERO, |(_, wait)| wait + wait / 16);
-        let answer = self.http.ask_for(more, build).await;
+        let answer = self.http.ask_within(limit, build).await;
         let answer = answer.map_err(|failure| failure.of_read(DOING))?;
         let unread = |reason| CoordError::Unavailable { doing: DOING, reason };
         let entries = match answer.status {
@@ -155,13 +171,13 @@ impl Requests {
     }
 
     /// Sends a transaction.
-    pub async fn transact(&self, plan: &Plan) -> Result<TxnAnswer, CoordError> {
+    pub async fn transact(&self, plan: &Plan, limit: Duration) -> Result<TxnAnswer, CoordError> {
         const DOING: &str = "execute transaction";
         if plan.operations.is_empty() {
             return Ok(TxnAnswer::default());
         }
         let body = serde_json::Value::Array(plan.operations.clone());
-        let answer = self.write(DOING, "/v1/txn", Some(&body)).await?;
+        let answer = self.write(DOING, "/v1/txn", Some(&body), limit).await?;
         match answer.status {
             StatusCode::OK | StatusCode::CONFLICT => serde_json::from_slice(&answer.body)
                 .map_err(|error| CoordError::Unknown { doing: DOING, reason: error.to_string() }),
@@ -170,7 +186,11 @@ impl Requests {
     }
 
     /// Makes a session.
-    pub async fn create_session(&self, ttl: Duration) -> Result<LeaseId, CoordError> {
+    pub async fn create_session(
+        &self,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<LeaseId, CoordError> {
         const DOING: &str = "grant lease";
         let body = json!({
             "Name": "regrow",
@@ -180,7 +200,7 @@ impl Requests {
             "Checks": [],
             "NodeChecks": [],
         });
-        let answer = self.write(DOING, "/v1/session/create", Some(&body)).await?;
+        let answer = self.write(DOING, "/v1/session/create", Some(&body), limit).await?;
         if !answer.status.is_success() {
             return Err(fault(DOING, &answer, true));
         }
@@ -192,10 +212,14 @@ impl Requests {
     }
 
     /// Renews a session; tells how long it lasts.
-    pub async fn renew_session(&self, lease: LeaseId) -> Result<Duration, CoordError> {
+    pub async fn renew_session(
+        &self,
+        lease: LeaseId,
+        limit: Duration,
+    ) -> Result<Duration, CoordError> {
         const DOING: &str = "renew lease";
         let path = format!("/v1/session/renew/{}", session_of(lease));
-        let answer = self.write(DOING, &path, None).await?;
+        let answer = self.write(DOING, &path, None, limit).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(CoordError::UnknownLease { doing: DOING, lease });
         }
@@ -206,10 +230,10 @@ impl Requests {
     }
 
     /// Ends a session.
-    pub async fn destroy_session(&self, lease: LeaseId) -> Result<(), CoordError> {
+    pub async fn destroy_session(&self, lease: LeaseId, limit: Duration) -> Result<(), CoordError> {
         const DOING: &str = "revoke lease";
         let path = format!("/v1/session/destroy/{}", session_of(lease));
-        let answer = self.write(DOING, &path, None).await?;
+        let answer = self.write(DOING, &path, None, limit).await?;
         if answer.status.is_success() { Ok(()) } else { Err(fault(DOING, &answer, true)) }
     }
 }

@@ -66,6 +66,14 @@ impl Names {
         }})
     }
 
+    /// How many operations the longer branch of a transaction has for etcd, compares included.
+    pub fn operations(txn: &Txn) -> usize {
+        let twice = |compare: &&Compare| matches!(compare, Compare::Lease(_, None));
+        let compares = txn.compares.len() + txn.compares.iter().filter(twice).count();
+        let branch = |branch: &Branch| branch.reads.len() + branch.writes.len();
+        compares + branch(&txn.then).max(branch(&txn.otherwise))
+    }
+
     /// The body of `/v3/kv/txn`.
     pub fn txn(&self, txn: &Txn) -> Value {
         let compares: Vec<_> =
@@ -90,10 +98,11 @@ impl Names {
             Compare::Modified(_, revision) => {
                 vec![equal("MOD", "mod_revision", revision.to_string())]
             }
-            Compare::Value(_, value) => vec![present(), equal("VALUE", "value", base64(value))],
-            Compare::Lease(_, lease) => {
-                let lease = lease.map_or(0, LeaseId::get).to_string();
-                vec![present(), equal("LEASE", "lease", lease)]
+            // etcd takes no absent key for one with an empty value, but for one without a lease.
+            Compare::Value(_, value) => vec![equal("VALUE", "value", base64(value))],
+            Compare::Lease(_, None) => vec![present(), equal("LEASE", "lease", "0".into())],
+            Compare::Lease(_, Some(lease)) => {
+                vec![equal("LEASE", "lease", lease.get().to_string())]
             }
         }
     }

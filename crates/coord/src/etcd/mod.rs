@@ -205,6 +205,10 @@ impl Coordinator for Etcd {
     async fn transact(&self, txn: &Txn) -> Result<TxnReply, CoordError> {
         const DOING: &str = "execute transaction";
         txn.check(&Limits::LARGEST)?;
+        let (count, limit) = (Names::operations(txn), Limits::LARGEST.operations);
+        if count > limit {
+            return Err(Invalid::Transaction { what: "operations", count, limit }.into());
+        }
         for lease in leases(txn) {
             number(DOING, lease)?;
         }

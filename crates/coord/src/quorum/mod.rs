@@ -50,6 +50,12 @@ impl Quorum {
         Self { replica: Arc::new(replica), history, deadline, name: "quorum" }
     }
 
+    /// The same with another deadline.
+    #[must_use]
+    pub fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
     /// A coordinator alone in this process and gone with it: for development and tests. Time is
     /// tokio's, so it can be paused.
     ///

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails where it stands")]
 
+mod consul;
 mod etcd;
 mod etcd_server;
 mod holders;

@@ -70,6 +70,22 @@ fn a_key_changes_its_lease_by_unlock_and_lock() {
     assert_eq!(verbs(&freed), ["check-index r/a", "unlock r/a", "set r/a"]);
 }
 
+#[test]
+fn the_largest_value_is_sent_once() {
+    let limits = super::super::LIMITS;
+    let value = vec![7; limits.value_bytes];
+    let held = seen(&[("a", Some(entry("a", 3, Some(OLD))))]);
+    for txn in [
+        Txn::new().put(key("a"), value.clone()),
+        Txn::new().put_leased(key("a"), value.clone(), NEW),
+    ] {
+        txn.check(&limits).expect("within the limits");
+        let body = serde_json::to_vec(&plan(&names(), &txn, &held, 0).operations).expect("json");
+        // What Consul's `limits.txn_max_req_len` is where nobody sets it.
+        assert!(body.len() <= 512 << 10, "{} bytes", body.len());
+    }
+}
+
 fn answered(json: &str) -> TxnAnswer {
     serde_json::from_str(json).expect("answer")
 }
