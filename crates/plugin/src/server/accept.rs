@@ -54,6 +54,7 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>, connections:
             Ok(Stream::Tcp(stream)) => {
                 // Answers are whole messages; waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
+                let _ = give_up_on_silence(&stream, shared.limits.write_timeout);
                 connections.spawn(serve(stream, Arc::clone(&shared), permit));
             }
             Err(error) => {
@@ -62,6 +63,13 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>, connections:
             }
         }
     }
+}
+
+/// Has the system end a connection whose peer does not even acknowledge what we wrote. By itself it
+/// waits for a quarter of an hour.
+fn give_up_on_silence(stream: &TcpStream, after: Duration) -> rustix::io::Result<()> {
+    let milliseconds = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds)
 }
 
 /// An accepted connection.
@@ -141,4 +149,23 @@ fn note(shared: &Shared, error: &hyper::Error) {
         std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     let kind = cause.map(io::Error::kind);
     tracing::debug!(plugin = shared.plugin.name(), %error, ?kind, "a connection ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::give_up_on_silence;
+
+    #[tokio::test]
+    async fn a_silent_peer_is_given_up_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        let address = listener.local_addr().expect("address");
+        let stream = TcpStream::connect(address).await.expect("connect");
+        give_up_on_silence(&stream, Duration::from_secs(30)).expect("set");
+        let set = rustix::net::sockopt::tcp_user_timeout(&stream).expect("get");
+        assert_eq!(set, 30_000);
+    }
 }

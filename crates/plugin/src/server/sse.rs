@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
@@ -19,6 +21,14 @@ use crate::topics;
 
 /// Events that wait for one subscriber; when it falls further behind, it loses the oldest.
 const QUEUED_EVENTS: usize = 256;
+
+/// A stream without events says so this often. Without it a peer that vanished from the network is
+/// never written to, and keeps one of the few places for ever.
+const QUIET_TIME: Duration = Duration::from_secs(30);
+
+/// A comment, which readers of event streams skip; InfraKit's takes lines with `data:` only. No blank
+/// line after it: that would end an event.
+const COMMENT: &[u8] = b":\n";
 
 const HEADERS: [(HeaderName, &str); 3] = [
     (header::CONTENT_TYPE, "text/event-stream"),
@@ -83,14 +93,17 @@ fn chunks(
     let stop = shared.stop.clone();
     futures::stream::unfold((queue, filler, permit), move |state| {
         let stop = stop.clone();
-        async move {
-            let event = tokio::select! {
-                event = state.0.pop() => event?,
-                () = stop.cancelled() => return None,
-            };
-            Some((encode(&event), state))
-        }
+        async move { Some((next_chunk(&state.0, &stop).await?, state)) }
     })
+}
+
+/// What is sent next, once there is something to send; `None` at the end of the stream.
+async fn next_chunk(queue: &Queue, stop: &CancellationToken) -> Option<Bytes> {
+    tokio::select! {
+        event = queue.pop() => event.map(|event| encode(&event)),
+        () = tokio::time::sleep(QUIET_TIME) => Some(Bytes::from_static(COMMENT)),
+        () = stop.cancelled() => None,
+    }
 }
 
 /// One event as one line; raw JSON may come with line breaks.
@@ -150,7 +163,10 @@ impl Queue {
 mod tests {
     use std::sync::Arc;
 
-    use super::{QUEUED_EVENTS, Queue, topic_of};
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{QUEUED_EVENTS, QUIET_TIME, Queue, next_chunk, topic_of};
     use crate::spi::Event;
 
     #[test]
@@ -164,6 +180,22 @@ mod tests {
         ] {
             assert_eq!(topic_of(query), topic, "{query}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_says_so() {
+        let (queue, stop) = (Queue::default(), CancellationToken::new());
+        let start = Instant::now();
+        for times in 1..=3 {
+            let chunk = next_chunk(&queue, &stop).await.expect("a comment");
+            assert_eq!((&chunk[..], start.elapsed()), (&b":\n"[..], QUIET_TIME * times));
+        }
+        queue.push(Arc::new(Event { id: "i-1".into(), ..Event::default() }));
+        let chunk = next_chunk(&queue, &stop).await.expect("the event");
+        assert!(chunk.starts_with(b"data: {") && chunk.ends_with(b"\n\n"), "{chunk:?}");
+        assert_eq!(start.elapsed(), QUIET_TIME * 3, "an event does not wait");
+        stop.cancel();
+        assert_eq!(next_chunk(&queue, &stop).await, None);
     }
 
     #[tokio::test]
