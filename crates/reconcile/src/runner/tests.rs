@@ -23,6 +23,10 @@ struct Numbers {
     most_running: AtomicUsize,
     panic_once: AtomicBool,
     slow_look: AtomicBool,
+    /// How long a look takes.
+    look_takes: Mutex<Duration>,
+    /// Called once, by the first step that is called.
+    on_step: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// The look is worth nothing, and every plan asks for another at once.
     blind: AtomicBool,
     /// This step never ends.
@@ -92,6 +96,8 @@ impl Controller for Numbers {
         if self.slow_look.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
         }
+        let takes = *self.look_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         self.world.lock().unwrap().clone()
     }
 
@@ -126,6 +132,10 @@ impl Controller for Numbers {
 
     async fn execute(&self, _key: &String, step: &Toggle, fence: Fence) -> bool {
         self.fences.lock().unwrap().push(fence);
+        let on_step = self.on_step.lock().unwrap().take();
+        if let Some(on_step) = on_step {
+            on_step();
+        }
         let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_running.fetch_max(running, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -9,7 +9,9 @@ use super::super::Shared;
 use super::Actor;
 use crate::{Controller, Level, Moment, Sighting};
 
-/// A look may take at most one part in so many of the time, however often it is asked for.
+/// The pause after a look is so many times what it took, however often looks are asked for, and the
+/// revisit at most: a look that waited for a time-out says nothing about how long a good one takes,
+/// and slow ones must not delay healing for minutes.
 const LOOK_SHARE: u32 = 4;
 
 /// When to look at the world, and what the last look is worth.
@@ -134,7 +136,9 @@ impl<C: Controller> Actor<C> {
         let ended = self.shared.now();
         let options = self.shared.options;
         self.status.looks += 1;
-        let mut pause = (ended.since(look.began) * LOOK_SHARE).max(options.look_spacing);
+        let longest = options.revisit.max(options.look_spacing);
+        let took = ended.since(look.began);
+        let pause = (took * LOOK_SHARE).clamp(options.look_spacing, longest);
         let blind = match answer {
             Ok(items) => {
                 let seen = Sighting { began: look.began, ended, items };
@@ -142,16 +146,13 @@ impl<C: Controller> Actor<C> {
                 self.shared.controller.is_blind(&self.state)
             }
             Err(fault) => {
-                // A look that hung says nothing about how long a good one takes.
-                pause = pause.min(options.revisit.max(options.look_spacing));
                 self.note(Level::Warning, fault.clone());
                 self.shared.controller.blind(&mut self.state, fault, ended);
                 true
             }
         };
         self.looks.not_before = ended + pause;
-        let bounds = [options.look_spacing, options.revisit.max(options.look_spacing)];
-        self.looks.weigh(blind, look.under, ended, bounds);
+        self.looks.weigh(blind, look.under, ended, [options.look_spacing, longest]);
         self.plan_soon();
         self.news = true;
     }

@@ -49,6 +49,20 @@ async fn after_a_hung_look_the_next_comes_within_the_revisit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_slow_look_the_next_comes_within_the_revisit() {
+    // A client's time-out is such an answer, and so is the list of a slow provider.
+    for blind in [true, false] {
+        let rig = rig(always());
+        rig.numbers.blind.store(blind, Ordering::Relaxed);
+        *rig.numbers.look_takes.lock().unwrap() = Duration::from_secs(15);
+        let handle = rig.engine.add("a".into(), wanted(0));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let looks = handle.status().looks;
+        assert!((22..26).contains(&looks), "{looks} looks");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn looks_that_plans_ask_for_grow_rare_while_they_show_nothing() {
     let rig = rig(always());
     rig.numbers.blind.store(true, Ordering::Relaxed);
