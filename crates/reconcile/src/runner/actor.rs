@@ -3,6 +3,7 @@ mod plans;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use regrow_ids::Fence;
 use tokio::sync::{Notify, mpsc, watch};
@@ -54,6 +55,9 @@ pub(super) struct Actor<C: Controller> {
 struct Running<S> {
     step: S,
     task: AbortHandle,
+    /// Set by whoever comes first: the task, which makes the call then, or the end of the object,
+    /// after which it is not made.
+    taken: Arc<AtomicBool>,
 }
 
 enum Happening<C: Controller> {
@@ -148,6 +152,15 @@ impl<C: Controller> Actor<C> {
     /// Leaves the world as it is.
     async fn end(mut self) -> C::State {
         self.looks.abort();
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.settle(ended);
+        }
+        let now = self.shared.now();
+        for Running { step, taken, .. } in std::mem::take(&mut self.steps).into_values() {
+            if !taken.swap(true, Ordering::AcqRel) {
+                self.shared.controller.not_started(&mut self.state, &step, now);
+            }
+        }
         self.drop_queue();
         self.report().await;
         // A running call is left to end on its own: cutting it off would only hide its effect.
@@ -218,7 +231,7 @@ impl<C: Controller> Actor<C> {
         let now = self.shared.now();
         while self.patience_ends().is_some_and(|at| at <= now) {
             let Some((_, id)) = self.patience.pop_front() else { return };
-            let Some(Running { step, task }) = self.steps.remove(&id) else { continue };
+            let Some(Running { step, task, .. }) = self.steps.remove(&id) else { continue };
             task.abort();
             let limit = self.shared.options.step_timeout.as_secs();
             let text = format!("{}: no answer in {limit} s; given up", step.describe());
@@ -244,14 +257,18 @@ impl<C: Controller> Actor<C> {
             let Some(step) = self.queue.pop_front() else { return };
             let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
             let (own, fence) = (step.clone(), self.granted);
+            let taken = Arc::new(AtomicBool::new(false));
+            let (mine, cancel) = (Arc::clone(&taken), self.handle.inner.cancel.clone());
             let task = self.running.spawn(async move {
                 // Again, right before the call: this task may have waited, or the process slept.
-                let still = shared.authority.fence() == Some(fence);
-                if still { Some(shared.controller.execute(&key, &own, fence).await) } else { None }
+                let may = !cancel.is_cancelled()
+                    && shared.authority.fence() == Some(fence)
+                    && !mine.swap(true, Ordering::AcqRel);
+                if may { Some(shared.controller.execute(&key, &own, fence).await) } else { None }
             });
             let end = self.shared.now() + self.shared.options.step_timeout;
             self.patience.push_back((end, task.id()));
-            self.steps.insert(task.id(), Running { step, task });
+            self.steps.insert(task.id(), Running { step, task, taken });
         }
     }
 

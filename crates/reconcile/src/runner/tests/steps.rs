@@ -113,6 +113,22 @@ async fn steps_that_wait_when_the_object_is_removed_are_handed_back() {
     assert_eq!(handle.read(|state| state.wanted).await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_task_begins_its_step_after_the_object_was_removed() {
+    let rig = rig(always());
+    let handle = rig.engine.add("a".into(), wanted(50));
+    // Four tasks are made at once, one after the other gets its turn; the first one's call removes
+    // the object.
+    *rig.numbers.on_step.lock().unwrap() = Some(Box::new(move || handle.cancel()));
+    let running = rig.engine.get(&"a".to_owned()).expect("a");
+    running.stopped().await;
+    let state = rig.engine.remove(&"a".to_owned()).await.expect("state");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.numbers.fences.lock().unwrap().len(), 1);
+    assert_eq!(state.not_started, 15);
+    assert_eq!(rig.log.open("a").len(), 1, "the one that was called");
+}
+
 /// A log whose writes wait for a permission.
 #[derive(Default)]
 struct Gated(MemoryIntents, Notify);
