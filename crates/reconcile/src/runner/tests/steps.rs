@@ -1,12 +1,13 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use regrow_ids::StepKey;
+use regrow_ids::{Fence, StepKey};
 use tokio::sync::Notify;
 
-use super::{Loop, LoopOptions, Numbers, Refusing, Wanted, always, rig, wanted};
+use super::super::Handle;
+use super::{Authority, Loop, LoopOptions, Numbers, Refusing, Wanted, always, rig, wanted};
 use crate::Budget;
 use crate::intents::{Intent, IntentError, IntentLog, MemoryIntents};
 
@@ -127,6 +128,36 @@ async fn no_task_begins_its_step_after_the_object_was_removed() {
     assert_eq!(rig.numbers.fences.lock().unwrap().len(), 1);
     assert_eq!(state.not_started, 15);
     assert_eq!(rig.log.open("a").len(), 1, "the one that was called");
+}
+
+/// Leads, and removes the object when it is asked while steps are granted: right before their tasks
+/// are made.
+#[derive(Default)]
+struct Removing(Arc<MemoryIntents>, Mutex<Option<Handle<Numbers>>>);
+
+impl Authority for Removing {
+    fn fence(&self) -> Option<Fence> {
+        if let (false, Some(handle)) = (self.0.open("a").is_empty(), &*self.1.lock().unwrap()) {
+            handle.cancel();
+        }
+        Some(Fence::new(1))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_had_no_turn_when_the_object_ends_are_handed_back() {
+    let numbers = Arc::new(Numbers::default());
+    let authority = Arc::new(Removing::default());
+    let (log, options) = (authority.0.clone(), LoopOptions::default());
+    let engine = Loop::new(Arc::clone(&numbers), log.clone(), authority.clone() as _, options);
+    let handle = engine.add("a".to_owned(), wanted(3));
+    *authority.1.lock().unwrap() = Some(handle.clone());
+    handle.stopped().await;
+    let state = engine.remove(&"a".to_owned()).await.expect("state");
+    assert_eq!(state.not_started, 3);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(numbers.fences.lock().unwrap().len(), 0);
+    assert_eq!(log.open("a"), []);
 }
 
 /// A log whose writes wait for a permission.
