@@ -7,13 +7,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use regrow_consensus::wired::{Admit, Groups, WireTransport};
-use regrow_consensus::{
-    Group, GroupOptions, Machine, Machines, Replica, Scope, Scoped, Storage, Tables,
-};
-use regrow_journal::{Journal, Options, StreamId};
+use regrow_consensus::{Group, GroupOptions, Machine, Replica, Scope, Scoped};
+use regrow_journal::Journal;
 use regrow_pki::{Clock, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Papers, Role, Validity};
 use regrow_wire::{Caller, Client, Fault, Keys, Method, Peer, Router, Server};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,13 +25,11 @@ use crate::messages::BeatReply;
 use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
 use crate::plan::{Seen, Wishes};
 use crate::proposals::{self, WorkerScope};
-use crate::starting::{self, identify, listen, with_port};
+use crate::starting::{self, identify, listen, storage, together, with_port};
 use crate::{door, founding, lead, renew};
 
 /// Number of the control group.
 pub const CONTROL: u32 = 1;
-/// Pages of the control group's tables kept in memory, in bytes.
-const CACHE_BYTES: usize = 16 << 20;
 
 /// How a node without an identity gets one. A node that has one goes on with it.
 pub enum Start {
@@ -247,6 +244,15 @@ impl Agent {
         Ok(())
     }
 
+    /// Runs a task until it ends or the agent stops.
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = Result<(), AgentError>> + Send + 'static,
+    ) -> JoinHandle<Result<(), AgentError>> {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task).await.unwrap_or(Ok(())) })
+    }
+
     /// Waits until the control group stopped on this node for good, and says why. A node that cannot
     /// write is of no use to the others: end the process.
     pub async fn halted(&self) -> String {
@@ -258,8 +264,10 @@ impl Agent {
         }
     }
 
-    /// Stops: hands the lead over if it can, answers nobody any more, and makes everything durable.
+    /// Stops: hands the lead over if it has it and somebody takes it within four seconds, answers nobody any
+    /// more, and makes everything durable.
     pub async fn stop(&self) {
+        self.hand_over().await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -412,30 +420,6 @@ fn member(papers: Papers, removed: &nodes::Removed, clock: &Clock) -> Member {
     let refused = Arc::new(move |number: NodeNumber| removed.contains(number));
     let Papers { credential, roots, .. } = papers;
     Member { credential, roots, refused, clock: clock.clone() }
-}
-
-/// The control group's log and tables in the state folder.
-pub(crate) fn storage(folder: &Folder) -> Result<(Journal, Storage), AgentError> {
-    let path = folder.file("journal");
-    let (journal, report) = Journal::open(&path, Options::default())
-        .map_err(|error| AgentError::control("open the journal", error))?;
-    tracing::debug!(?report, "opened the journal");
-    let tables = Tables::open(&folder.file("tables"), CACHE_BYTES)
-        .map_err(|error| AgentError::control("open the tables", error))?;
-    let log = journal.stream(StreamId(CONTROL));
-    let spool = Some(folder.path().to_owned());
-    Ok((journal, Storage { log, tables, spool }))
-}
-
-fn together(
-    machine: nodes::Machine,
-    others: &[(Scope, Arc<dyn Machine>)],
-) -> Result<Machines, AgentError> {
-    let mut machines = Machines::new().with(SCOPE, Arc::new(machine));
-    for (scope, machine) in others {
-        machines = machines.and_then(|machines| machines.with(*scope, machine.clone()));
-    }
-    machines.map_err(|error| AgentError::control("put the control group together", error))
 }
 
 /// Waits until `group` leads or somebody else does.

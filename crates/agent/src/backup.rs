@@ -15,13 +15,14 @@ use regrow_consensus::tables::Prefixed;
 use regrow_pki::{ClusterId, NodeIdentity, NodeNumber, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, CONTROL, storage};
+use crate::agent::{Agent, CONTROL};
 use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
 use crate::founding;
 use crate::nodes::{self, ClusterRecord, millis, record};
 use crate::own;
 use crate::seal::SealKey;
+use crate::starting::storage;
 
 const MAGIC: &str = "regrow-backup 1";
 /// Longest first lines of a backup, in bytes.

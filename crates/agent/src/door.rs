@@ -25,6 +25,8 @@ use crate::nodes::{Command, NodeRecord};
 pub const SOCKET: &str = "agent.sock";
 /// Longest line, in bytes.
 const LINE_LIMIT: u64 = 1 << 20;
+/// Longest wait for the first line of an answer: an election, and a slow disk.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Longest time for a request to arrive.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -376,27 +378,52 @@ pub struct Answer {
 /// Asks the agent whose state folder this is.
 ///
 /// # Errors
-/// No agent runs there, this user may not ask it, or it did not do it.
+/// No agent runs there, this user may not ask it, it did not answer within a minute, or it did not do
+/// it.
 pub async fn ask(state: &Path, request: &Request) -> Result<Answer, AgentError> {
     let path: PathBuf = state.join(SOCKET);
-    let fault = |source| AgentError::File { doing: "ask the agent at", path: path.clone(), source };
-    let mut stream = UnixStream::connect(&path).await.map_err(|source| {
+    let answered = tokio::time::timeout(ANSWER_WITHIN, ask_at(&path, request)).await;
+    let answered = answered.unwrap_or_else(|_| {
+        let text = format!("no answer within {ANSWER_WITHIN:?}; look at what it prints");
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+    });
+    match answered {
+        Ok(Answer { reply: Reply::Error(reason), .. }) => Err(AgentError::Refused { reason }),
+        Ok(answer) => Ok(answer),
+        Err(source) => Err(AgentError::File { doing: "ask the agent at", path, source }),
+    }
+}
+
+async fn ask_at(path: &Path, request: &Request) -> std::io::Result<Answer> {
+    let mut stream = UnixStream::connect(path).await.map_err(|source| {
         let text = format!("{source}; is `regrow agent` running with this --state, as this user?");
-        fault(std::io::Error::new(source.kind(), text))
+        std::io::Error::new(source.kind(), text)
     })?;
-    let mut line = serde_json::to_vec(request).map_err(|error| fault(error.into()))?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line).await.map_err(fault)?;
+    stream.write_all(&line).await?;
     let mut rest = BufReader::new(stream);
     let mut text = String::new();
-    rest.read_line(&mut text).await.map_err(fault)?;
+    rest.read_line(&mut text).await?;
     if text.is_empty() {
         let refused = "it hung up; ask as its own user or as root";
-        return Err(fault(std::io::Error::new(std::io::ErrorKind::PermissionDenied, refused)));
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, refused));
     }
-    let reply = serde_json::from_str(&text).map_err(|error| fault(error.into()))?;
-    match reply {
-        Reply::Error(reason) => Err(AgentError::Refused { reason }),
-        reply => Ok(Answer { reply, rest }),
+    Ok(Answer { reply: serde_json::from_str(&text)?, rest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_does_not_answer_is_not_waited_for_without_end()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let _silent = UnixListener::bind(dir.path().join(SOCKET))?;
+        let error = ask(dir.path(), &Request::Status).await.err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("no answer within 60s"), "{error}");
+        Ok(())
     }
 }

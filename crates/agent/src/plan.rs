@@ -40,18 +40,44 @@ pub struct Seen {
     pub record: NodeRecord,
     /// Zero while it is heard of.
     pub silent: Duration,
+    /// How often in a row this leader failed to change its membership.
+    pub failures: u32,
 }
 
-/// What to do next; `None` when all is as it should be. `leader` is the node that asks.
+impl Step {
+    /// The node that it is about.
+    pub const fn node(&self) -> NodeNumber {
+        match self {
+            Self::Promote(number) => *number,
+            Self::Members(
+                MemberChange::Add { node, .. }
+                | MemberChange::Promote { node }
+                | MemberChange::Demote { node }
+                | MemberChange::Remove { node }
+                | MemberChange::Transfer { node },
+            ) => NodeNumber::new(*node),
+        }
+    }
+}
+
+/// What to do next; `None` when all is as it should be. `leader` is the node that asks. A step at which
+/// it failed waits for those at which it failed less often, so that a node that cannot be changed, or
+/// does not catch up, holds nobody up.
 pub fn next(
     leader: NodeNumber,
     nodes: &[Seen],
     members: &[MemberStatus],
     wishes: Wishes,
 ) -> Option<Step> {
-    removals(leader, nodes, members)
-        .or_else(|| additions(nodes, members))
-        .or_else(|| votes(leader, nodes, members, wishes))
+    let due = [
+        removals(leader, nodes, members),
+        additions(nodes, members),
+        votes(leader, nodes, members, wishes),
+    ];
+    let failures = |step: &Step| {
+        nodes.iter().find(|seen| seen.record.number == step.node()).map_or(0, |seen| seen.failures)
+    };
+    due.into_iter().flatten().min_by_key(failures)
 }
 
 fn member(members: &[MemberStatus], number: NodeNumber) -> Option<&MemberStatus> {
@@ -59,39 +85,44 @@ fn member(members: &[MemberStatus], number: NodeNumber) -> Option<&MemberStatus>
 }
 
 fn removals(leader: NodeNumber, nodes: &[Seen], members: &[MemberStatus]) -> Option<Step> {
-    let gone = nodes
-        .iter()
-        .map(|seen| &seen.record)
-        .find(|record| record.removed && member(members, record.number).is_some())?;
-    let node = gone.number.get();
-    if gone.number == leader {
-        // Somebody else must lead first; that one removes this node.
-        return heir(leader, nodes, members)
-            .map(|heir| Step::Members(MemberChange::Transfer { node: heir.get() }));
+    let gone = |seen: &&Seen| seen.record.removed && member(members, seen.record.number).is_some();
+    let others = nodes.iter().filter(gone).filter(|seen| seen.record.number != leader);
+    if let Some(other) = others.min_by_key(|seen| seen.failures) {
+        return Some(Step::Members(MemberChange::Remove { node: other.record.number.get() }));
     }
-    Some(Step::Members(MemberChange::Remove { node }))
+    // Somebody else must lead before this node goes; that one removes it.
+    let leaves = nodes.iter().filter(gone).any(|seen| seen.record.number == leader);
+    leaves.then(|| hand_over(leader, nodes, members))?
 }
 
-fn heir(leader: NodeNumber, nodes: &[Seen], members: &[MemberStatus]) -> Option<NodeNumber> {
+fn hand_over(leader: NodeNumber, nodes: &[Seen], members: &[MemberStatus]) -> Option<Step> {
+    let heir = heir(leader, nodes, members)?;
+    Some(Step::Members(MemberChange::Transfer { node: heir.get() }))
+}
+
+/// Who leads when `leader` leaves.
+pub(crate) fn heir(
+    leader: NodeNumber,
+    nodes: &[Seen],
+    members: &[MemberStatus],
+) -> Option<NodeNumber> {
     let fit = |seen: &&Seen| {
         let record = &seen.record;
         let voter = member(members, record.number).is_some_and(|member| member.voter);
         record.number != leader && voter && record.alive && !record.removed && !record.draining
     };
-    nodes.iter().find(fit).map(|seen| seen.record.number)
+    nodes.iter().filter(fit).min_by_key(|seen| seen.failures).map(|seen| seen.record.number)
 }
 
 fn additions(nodes: &[Seen], members: &[MemberStatus]) -> Option<Step> {
-    nodes.iter().map(|seen| &seen.record).filter(|record| !record.removed && record.alive).find_map(
-        |record| {
-            let known = member(members, record.number);
-            if known.is_some_and(|member| member.address == record.address) {
-                return None;
-            }
-            let (node, address) = (record.number.get(), record.address.clone());
-            Some(Step::Members(MemberChange::Add { node, address }))
-        },
-    )
+    let absent = |seen: &&Seen| {
+        let Seen { record, .. } = seen;
+        let there = |member: &MemberStatus| member.address == record.address;
+        !record.removed && record.alive && !member(members, record.number).is_some_and(there)
+    };
+    let seen = nodes.iter().filter(absent).min_by_key(|seen| seen.failures)?;
+    let (node, address) = (seen.record.number.get(), seen.record.address.clone());
+    Some(Step::Members(MemberChange::Add { node, address }))
 }
 
 fn votes(
@@ -107,15 +138,15 @@ fn votes(
         votes(&seen.record) && (late || leaving(&seen.record))
     };
     let lost = nodes.iter().filter(|seen| !seen.record.removed).find(lost);
-    let voters = members.iter().filter(|member| member.voter).count();
+    // A leader that was removed has its vote until somebody else can lead.
+    let voters = nodes.iter().filter(|seen| !seen.record.removed && votes(&seen.record)).count();
     let wanted = wishes.voters.max(1);
-    let spare = candidate(nodes, members);
+    // Workers become servers to replace somebody only.
+    let spare = candidate(nodes, members, lost.is_some());
     match (lost, spare) {
         // The replacement first, so that there are never fewer votes than before.
         (Some(_), Some(spare)) if voters <= wanted => Some(promote(spare)),
-        (None, Some(spare)) if voters < wanted && spare.role == Role::Server => {
-            Some(promote(spare))
-        }
+        (None, Some(spare)) if voters < wanted => Some(promote(spare)),
         (Some(lost), _) if voters > wanted || leaving(&lost.record) && voters > 1 => {
             Some(demote(leader, lost.record.number, nodes, members))?
         }
@@ -128,14 +159,21 @@ fn leaving(record: &NodeRecord) -> bool {
     record.draining || record.role != Role::Server
 }
 
-/// A living node without a vote; servers first, then the lowest number.
-fn candidate<'n>(nodes: &'n [Seen], members: &[MemberStatus]) -> Option<&'n NodeRecord> {
-    let fit = |record: &&NodeRecord| {
+/// A living node without a vote: who failed less often, then servers, then the lowest number.
+fn candidate<'n>(
+    nodes: &'n [Seen],
+    members: &[MemberStatus],
+    workers: bool,
+) -> Option<&'n NodeRecord> {
+    let fit = |seen: &&Seen| {
+        let record = &seen.record;
         let waits = member(members, record.number).is_some_and(|member| !member.voter);
-        waits && record.alive && !record.draining && !record.removed
+        let may = workers || record.role == Role::Server;
+        waits && may && record.alive && !record.draining && !record.removed
     };
-    let order = |record: &&NodeRecord| (record.role != Role::Server, record.number);
-    nodes.iter().map(|seen| &seen.record).filter(fit).min_by_key(order)
+    let order =
+        |seen: &&Seen| (seen.failures, seen.record.role != Role::Server, seen.record.number);
+    nodes.iter().filter(fit).min_by_key(order).map(|seen| &seen.record)
 }
 
 fn promote(node: &NodeRecord) -> Step {
@@ -152,8 +190,7 @@ fn demote(
     members: &[MemberStatus],
 ) -> Option<Step> {
     if node == leader {
-        let heir = heir(leader, nodes, members)?;
-        return Some(Step::Members(MemberChange::Transfer { node: heir.get() }));
+        return hand_over(leader, nodes, members);
     }
     Some(Step::Members(MemberChange::Demote { node: node.get() }))
 }

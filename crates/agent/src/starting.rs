@@ -1,18 +1,24 @@
-//! What an agent finds out before it runs: where it listens, who it is, where others reach it.
+//! What an agent finds out before it runs: where it listens, who it is, where others reach it, with
+//! which papers and on which storage it begins.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use regrow_consensus::Tables;
 use regrow_consensus::tables::Prefixed;
+use regrow_consensus::{Machine, Machines, Scope, Storage, Tables};
+use regrow_journal::{Journal, Options, StreamId};
 use regrow_pki::{Clock, Papers, Renewal, RootDigest};
 use tokio::net::TcpListener;
 
-use crate::agent::{AgentOptions, Start};
+use crate::agent::{AgentOptions, CONTROL, Start};
 use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
-use crate::nodes::SCOPE;
+use crate::nodes::{self, SCOPE};
 use crate::seal::SealKey;
 use crate::{founding, join, own};
+
+/// Pages of the control group's tables kept in memory, in bytes.
+const CACHE_BYTES: usize = 16 << 20;
 
 pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), AgentError> {
     let failed = |source| AgentError::Listen { address: address.to_owned(), source };
@@ -117,4 +123,29 @@ fn renewed(
     let view = tables.view().map_err(|error| AgentError::control("sign for itself", error))?;
     let own = Prefixed::new(&view, &[SCOPE.byte()]);
     own::renewed(&own, seal, identity.number, options.clock.now(), options.life)
+}
+
+/// The control group's log and tables in the state folder.
+pub(crate) fn storage(folder: &Folder) -> Result<(Journal, Storage), AgentError> {
+    let path = folder.file("journal");
+    let (journal, report) = Journal::open(&path, Options::default())
+        .map_err(|error| AgentError::control("open the journal", error))?;
+    tracing::debug!(?report, "opened the journal");
+    let tables = Tables::open(&folder.file("tables"), CACHE_BYTES)
+        .map_err(|error| AgentError::control("open the tables", error))?;
+    let log = journal.stream(StreamId(CONTROL));
+    let spool = Some(folder.path().to_owned());
+    Ok((journal, Storage { log, tables, spool }))
+}
+
+/// The machines of the control group: the nodes', and those that share it.
+pub(crate) fn together(
+    machine: nodes::Machine,
+    others: &[(Scope, Arc<dyn Machine>)],
+) -> Result<Machines, AgentError> {
+    let mut machines = Machines::new().with(SCOPE, Arc::new(machine));
+    for (scope, machine) in others {
+        machines = machines.and_then(|machines| machines.with(*scope, machine.clone()));
+    }
+    machines.map_err(|error| AgentError::control("put the control group together", error))
 }

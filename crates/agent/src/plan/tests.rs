@@ -16,7 +16,7 @@ fn seen(number: u64, role: Role) -> Seen {
         removed: false,
         trusts: 1,
     };
-    Seen { record, silent: Duration::ZERO }
+    Seen { record, silent: Duration::ZERO, failures: 0 }
 }
 
 fn member(number: u64, voter: bool) -> MemberStatus {
@@ -186,6 +186,68 @@ fn a_node_that_moved_is_reached_at_its_new_address() {
     world.node(2).record.address = "10.9.9.9:7400".into();
     world.settle();
     assert!(world.members.iter().any(|member| member.address == "10.9.9.9:7400"));
+}
+
+#[test]
+fn a_removed_leader_that_nobody_can_follow_hides_nobody_elses_removal() {
+    let mut world = World::of(1, 3);
+    world.settle();
+    world.node(1).record.removed = true;
+    world.node(3).record.removed = true;
+    world.settle();
+    assert!(!world.members.iter().any(|member| member.node == 3), "{:?}", world.members);
+    // Another server takes over as soon as there is one, also where one vote is wanted.
+    world.wishes.voters = 1;
+    world.node(2).record.role = Role::Server;
+    world.settle();
+    assert_eq!((world.leader, world.voters()), (2, vec![2]));
+    assert_eq!(world.members.len(), 2);
+}
+
+#[test]
+fn a_candidate_that_failed_goes_last_and_gets_its_turn_again() {
+    let mut world = World::of(3, 2);
+    world.settle();
+    world.kill(2, Duration::from_secs(600));
+    let step = |world: &World| {
+        let step = next(NodeNumber::new(1), &world.nodes, &world.members, world.wishes);
+        step.map(|step| step.node().get())
+    };
+    assert_eq!(step(&world), Some(4));
+    world.node(4).failures = 1;
+    assert_eq!(step(&world), Some(5));
+    world.node(5).failures = 2;
+    assert_eq!(step(&world), Some(4));
+    world.settle();
+    assert_eq!(world.voters(), [1, 3, 4]);
+}
+
+#[test]
+fn a_worker_gets_no_vote_because_a_server_does_not_catch_up() {
+    let mut world = World::of(2, 1);
+    world.members.extend([member(2, false), member(3, false)]);
+    world.node(2).failures = 9;
+    let step = next(NodeNumber::new(1), &world.nodes, &world.members, world.wishes);
+    assert_eq!(step, Some(Step::Members(MemberChange::Promote { node: 2 })));
+}
+
+#[test]
+fn a_step_that_failed_lets_the_others_go_first() {
+    let mut world = World::of(3, 1);
+    world.settle();
+    // It cannot be removed, for whatever reason; a newcomer and a replacement are not held up.
+    world.node(4).record.removed = true;
+    world.node(4).failures = 1;
+    world.nodes.push(seen(5, Role::Server));
+    let step = |world: &World| {
+        next(NodeNumber::new(1), &world.nodes, &world.members, world.wishes).map(|s| s.node().get())
+    };
+    assert_eq!(step(&world), Some(5));
+    world.members.push(member(5, false));
+    world.kill(2, Duration::from_secs(600));
+    assert_eq!(step(&world), Some(5));
+    world.settle();
+    assert_eq!((world.voters(), world.members.len()), (vec![1, 3, 5], 4));
 }
 
 #[test]

@@ -43,6 +43,70 @@ async fn three_servers_lose_their_leader_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stops_hands_over_first() {
+    let world = World::new();
+    let mut agents = world.three().await;
+    let leader = agents[0].group().leadership().borrow().leader.expect("a leader");
+    let at = agents.iter().position(|agent| agent.number().get() == leader).expect("it");
+    let stopped = agents.remove(at);
+    stopped.stop().await;
+    // It saw its heir lead before it answered nobody any more.
+    let heir = stopped.group().leadership().borrow().leader;
+    assert!(heir.is_some_and(|heir| heir != leader), "{heir:?}");
+    for agent in agents {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_died_is_noted_while_another_does_not_catch_up() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let worker = world.join("w", &first, Role::Worker).await;
+    // It tells that it lives, and nobody reaches it: as a server it is to get a vote all the same.
+    let token = crate::world::token(first.folder().path(), Role::Server).await;
+    let mut options = world.options("s", Start::Join { token, server: first.address() });
+    options.advertise = Some("127.0.0.1:1".into());
+    let stuck = Agent::start(options).await.expect("join");
+    until("it is a member", async || first.group().status().learners.contains(&3)).await;
+    let number = worker.number();
+    worker.stop().await;
+    // Less than a change of the members may take.
+    let noted = tokio::time::timeout(Duration::from_secs(45), async {
+        until("the worker is dead", async || {
+            let node = first.nodes().find(number, Consistency::Stale).await.ok().flatten();
+            node.is_some_and(|node| !node.alive)
+        })
+        .await;
+    });
+    noted.await.expect("while the leader waits for the other");
+    let node = first.nodes().find(stuck.number(), Consistency::Stale).await.expect("nodes");
+    assert!(node.is_some_and(|node| node.alive), "it is heard");
+    for agent in [stuck, first] {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_ended_are_forgotten() {
+    let world = World::new();
+    let first = world.bootstrap("a").await;
+    let state = first.folder().path();
+    for (role, ttl_seconds) in [(Role::Worker, 60), (Role::Worker, 20 * 3_600)] {
+        let request = Request::CreateToken { role, ttl_seconds: Some(ttl_seconds), uses: None };
+        ask(state, &request).await.expect("a token");
+    }
+    let lives = async || match ask(state, &Request::Tokens).await.expect("tokens").reply {
+        Reply::Tokens(tokens) => tokens.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(lives().await, 2);
+    world.pass(Duration::from_secs(2 * 3_600));
+    until("one is left", async || lives().await == 1).await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_node_is_refused_at_once_and_its_number_is_not_used_again() {
     let world = World::new();
     let agents = world.three().await;
