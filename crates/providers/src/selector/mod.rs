@@ -8,15 +8,19 @@
 //! needs to know of it. Properties of an instance are a map from the names of the choices to what
 //! their plugins understand; `default` stands for choices that are not named.
 //!
-//! A list is whole or fails. Destroy and Label go to the one choice that has the instance. Every
+//! A list is whole or fails. Destroy and Label go to the one choice that has the instance: where it
+//! was last seen, and only when that choice refuses all are listed to find it. Every
 //! call ends within a bounded time. A Provision whose outcome is unknown is not tried elsewhere: that
 //! might make two. The choice that was asked is remembered with the key, in memory, and alone asked
 //! again until a list shows the instance, the choice knows of the key and refuses, or so much time
 //! has passed that the call cannot come to anything.
 
+mod changes;
 mod choice;
+mod counts;
 mod fan;
 mod open;
+mod owners;
 mod provider;
 
 use std::sync::Arc;

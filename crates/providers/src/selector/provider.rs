@@ -15,9 +15,12 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
+use super::changes::Change;
 use super::choice::PropertyMap;
+use super::counts::{Counts, Making};
 use super::fan::{self, CHANGE_LIMIT, LIST_LIMIT};
 use super::open::OpenOutcomes;
+use super::owners::Owners;
 use super::{Choice, Choices, SelectorError};
 use crate::hints::Hints;
 use crate::keys::KeyLocks;
@@ -54,19 +57,19 @@ pub struct Selector {
     relays: Mutex<JoinSet<()>>,
 }
 
-struct Core {
+pub(super) struct Core {
     strategy: Strategy,
-    choices: Choices,
-    lookup: Arc<dyn Lookup>,
+    pub(super) choices: Choices,
+    pub(super) lookup: Arc<dyn Lookup>,
     hints: Hints,
     keys: KeyLocks,
     open: OpenOutcomes,
     chance: Mutex<StdRng>,
-    /// Instances that are being made, by position of the choice: lists do not show them yet.
-    making: Mutex<Vec<usize>>,
+    pub(super) owners: Owners,
+    pub(super) counts: Counts,
 }
 
-type Outcome<T> = std::result::Result<T, SelectorError>;
+pub(super) type Outcome<T> = std::result::Result<T, SelectorError>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock only says that another thread panicked; every value in here stands alone.
@@ -88,7 +91,8 @@ impl Selector {
     ) -> Self {
         let core = Core {
             strategy,
-            making: Mutex::new(vec![0; choices.as_slice().len()]),
+            owners: Owners::default(),
+            counts: Counts::new(choices.as_slice().len()),
             choices,
             lookup,
             hints: Hints::default(),
@@ -109,15 +113,6 @@ impl Selector {
             Ok(outcome) => outcome.map_err(SelectorError::into_plugin_error),
             Err(fault) => Err(PluginError::refused(format!("selector: internal task: {fault}"))),
         }
-    }
-}
-
-/// Counts an instance of a choice while it is being made.
-struct Making<'a>(&'a Core, usize);
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.making)[self.1] -= 1;
     }
 }
 
@@ -152,7 +147,7 @@ impl Core {
             }
             Strategy::Spread => {
                 let making = self.emptiest().await?;
-                let choice = &self.choices.as_slice()[making.1];
+                let choice = &self.choices.as_slice()[making.choice];
                 self.make(choice, &properties, &spec).await
             }
         }
@@ -176,6 +171,9 @@ impl Core {
             fan::bounded(&choice.name, "Instance.Provision", CHANGE_LIMIT, made).await
         };
         let made = call.await;
+        if let Ok(id) = &made {
+            self.note_made(choice, id, &spec.tags);
+        }
         let Some(key) = key else {
             return made.map_err(|source| fault("provision instance", choice, source));
         };
@@ -200,6 +198,14 @@ impl Core {
             return Err(fault("provision instance", choice, source));
         }
         Err(fault("provision instance", choice, still_open(&choice.name, source)))
+    }
+
+    fn note_made(&self, choice: &Choice, id: &InstanceId, tags: &Tags) {
+        let at = self.position(choice);
+        self.owners.saw(id, at);
+        if choice.affinity.labels.iter().all(|(name, value)| tags.get(name) == Some(value)) {
+            self.counts.made(at, id);
+        }
     }
 
     fn position(&self, choice: &Choice) -> usize {
@@ -253,17 +259,16 @@ impl Core {
 
     /// The choice with the fewest instances, those included that are being made; the first of equals.
     async fn emptiest(&self) -> Outcome<Making<'_>> {
-        let labels = |at: usize| self.choices.as_slice()[at].affinity.labels.clone();
-        let mut counts = Vec::new();
-        for answer in fan::list_all(&self.lookup, &self.choices, false, labels).await {
-            counts.push(answer?.len());
+        if let Some(making) = self.counts.take_emptiest() {
+            return Ok(making);
         }
-        let mut making = lock(&self.making);
-        let sums = counts.iter().zip(making.iter()).map(|(there, coming)| there + coming);
-        let emptiest = sums.enumerate().min_by_key(|(_, sum)| *sum).map_or(0, |(at, _)| at);
-        making[emptiest] += 1;
-        drop(making);
-        Ok(Making(self, emptiest))
+        let listing = self.counts.begin_list();
+        let labels = |at: usize| self.choices.as_slice()[at].affinity.labels.clone();
+        let mut listed = Vec::new();
+        for answer in fan::list_all(&self.lookup, &self.choices, false, labels).await {
+            listed.push(answer?.iter().map(|one| one.id.clone()).collect());
+        }
+        Ok(self.counts.take_emptiest_of(listing, listed))
     }
 
     /// All instances, sorted by id; an error when one choice cannot tell.
@@ -283,56 +288,22 @@ impl Core {
                 }
             }
         }
+        for (id, (at, _)) in &found {
+            // A list of some may leave out what another choice has under the same id.
+            if tags.is_empty() {
+                self.owners.found(id, *at);
+            } else {
+                self.owners.saw(id, *at);
+            }
+        }
         Ok(found.into_values().map(|(_, one)| one).collect())
     }
 
-    fn ambiguous(&self, id: &InstanceId, first: usize, second: usize) -> SelectorError {
+    pub(super) fn ambiguous(&self, id: &InstanceId, first: usize, second: usize) -> SelectorError {
+        self.owners.saw(id, first);
+        self.owners.saw(id, second);
         let name = |at: usize| self.choices.as_slice()[at].name.clone();
         SelectorError::Ambiguous { id: id.clone(), first: name(first), second: name(second) }
-    }
-
-    /// The one choice that has an instance.
-    async fn owner(&self, doing: &'static str, id: &InstanceId) -> Outcome<&Choice> {
-        let answers = fan::list_all(&self.lookup, &self.choices, false, |_| Tags::new()).await;
-        let mut owner: Option<(usize, Arc<Description>)> = None;
-        let mut unsure = None;
-        for (at, answer) in answers.into_iter().enumerate() {
-            match answer {
-                Err(fault) => unsure = unsure.or(Some(fault)),
-                Ok(list) => match (list.into_iter().find(|one| one.id == *id), &owner) {
-                    (Some(one), None) => owner = Some((at, one)),
-                    (Some(one), Some((first, known))) if one != *known => {
-                        return Err(self.ambiguous(id, *first, at));
-                    }
-                    _ => {}
-                },
-            }
-        }
-        match (owner, unsure) {
-            (Some((at, _)), _) => Ok(&self.choices.as_slice()[at]),
-            (None, Some(fault)) => Err(fault),
-            (None, None) => Err(SelectorError::Unknown { doing, id: id.clone() }),
-        }
-    }
-
-    async fn label(self: Arc<Self>, id: InstanceId, labels: Tags) -> Outcome<()> {
-        let choice = self.owner("label", &id).await?;
-        let call = async {
-            let plugin = fan::find(&self.lookup, &choice.name).await?;
-            let labelled = plugin.label(&id, &labels);
-            fan::bounded(&choice.name, "Instance.Label", CHANGE_LIMIT, labelled).await
-        };
-        call.await.map_err(|source| fault("label instance", choice, source))
-    }
-
-    async fn destroy(self: Arc<Self>, id: InstanceId, reason: DestroyReason) -> Outcome<()> {
-        let choice = self.owner("destroy", &id).await?;
-        let call = async {
-            let plugin = fan::find(&self.lookup, &choice.name).await?;
-            let destroyed = plugin.destroy(&id, reason);
-            fan::bounded(&choice.name, "Instance.Destroy", CHANGE_LIMIT, destroyed).await
-        };
-        call.await.map_err(|source| fault("destroy instance", choice, source))
     }
 
     async fn validate(&self, properties: &Any) -> Outcome<()> {
@@ -357,7 +328,7 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-fn fault(doing: &'static str, choice: &Choice, source: PluginError) -> SelectorError {
+pub(super) fn fault(doing: &'static str, choice: &Choice, source: PluginError) -> SelectorError {
     SelectorError::Choice { doing, choice: choice.name.clone(), source: Box::new(source) }
 }
 
@@ -405,11 +376,13 @@ impl Instance for Selector {
     }
 
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
-        Self::detached(Arc::clone(&self.core).label(instance.clone(), labels.clone())).await
+        let change = Change::Label(labels.clone());
+        Self::detached(Arc::clone(&self.core).change(instance.clone(), change)).await
     }
 
     async fn destroy(&self, instance: &InstanceId, reason: DestroyReason) -> Result<()> {
-        Self::detached(Arc::clone(&self.core).destroy(instance.clone(), reason)).await
+        let change = Change::Destroy(reason);
+        Self::detached(Arc::clone(&self.core).change(instance.clone(), change)).await
     }
 
     async fn describe_instances(

@@ -1,6 +1,7 @@
 //! Several simulated clouds behind one plugin.
 
 mod effects;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -293,7 +294,8 @@ async fn a_choice_that_cannot_tell_fails_the_list_and_stops_no_destroy() {
     assert!(fault.to_string().contains("list instances through choice cloud1"), "{fault}");
     assert!(spread.provision(&spec("k")).await.is_err(), "it may exist there");
     spread.destroy(&ids[0], DestroyReason::Terminate).await.expect("cloud0 has it");
-    let fault = spread.destroy(&ids[1], DestroyReason::Terminate).await.expect_err("unsure");
+    let forgot = scene.selector(Way::Spread, choices(2));
+    let fault = forgot.destroy(&ids[1], DestroyReason::Terminate).await.expect_err("unsure");
     assert!(fault.to_string().contains("cloud1"), "{fault}");
     scene.clouds[1].0.configure(|options| options.faults.list_fails = Fault::default());
     let fault = spread.destroy(&ids[0], DestroyReason::Terminate).await.expect_err("gone");
@@ -326,25 +328,6 @@ async fn a_choice_that_never_answers_is_given_up() {
     let fault = tiered.provision(&spec("")).await.expect_err("no answer");
     assert_eq!(fault.effect(), Effect::Unknown);
     assert!(start.elapsed() < Duration::from_secs(1_000));
-}
-
-#[tokio::test]
-async fn two_instances_of_one_id_are_not_taken_for_one() {
-    let scene = Scene::new(2);
-    for (cloud, value) in scene.clouds.iter().zip(["x", "y"]) {
-        let tags = Tags::from([("tag".to_owned(), value.to_owned())]);
-        let description = Description { id: "same".into(), tags, ..Default::default() };
-        cloud.0.plant(description).expect("plant");
-    }
-    let spread = scene.selector(Way::Spread, choices(2));
-    for fault in [
-        spread.describe_instances(&Tags::new(), false).await.map(drop).expect_err("list"),
-        spread.destroy(&"same".into(), DestroyReason::Terminate).await.expect_err("destroy"),
-    ] {
-        let text = fault.to_string();
-        assert!(text.contains("in the choices cloud0 and cloud1"), "{text}");
-    }
-    assert_eq!(scene.counts(), [1, 1]);
 }
 
 #[tokio::test]
