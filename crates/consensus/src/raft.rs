@@ -9,6 +9,8 @@ mod message;
 mod network;
 mod record;
 mod runtime;
+#[cfg(test)]
+mod samples;
 mod store;
 #[cfg(test)]
 mod suite;

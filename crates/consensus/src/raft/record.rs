@@ -1,5 +1,5 @@
 //! Stored forms of votes, log positions, entries and memberships. All are postcard behind one byte
-//! of version; samples are in `tests/vectors`.
+//! of version; stored samples are in the tests beside this file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

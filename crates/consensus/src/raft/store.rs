@@ -84,7 +84,7 @@ impl Applied {
         At { index: self.id.map_or(0, |id| id.index), time: self.time }
     }
 
-    fn encode(&self) -> io::Result<bytes::Bytes> {
+    pub(super) fn encode(&self) -> io::Result<bytes::Bytes> {
         encode(&AppliedRecord {
             at: self.id.as_ref().map(position),
             time: self.time,
