@@ -1,4 +1,9 @@
-use std::collections::BTreeMap;
+//! Intents in a file: what is asked for goes into the ledger at once, and to the disk in batches.
+
+mod ledger;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -6,60 +11,31 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use regrow_codec::record::{self, Record, RecordError};
 use regrow_ids::StepKey;
-use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::{Intent, IntentError, IntentLog};
-
-/// Epoch numbers are reserved on disk in blocks of this size, so that drawing one costs no write.
-const EPOCHS_PER_RESERVATION: u64 = 10_000;
-/// The file is rewritten once it holds this many records more than it needs.
-const MAX_DEAD_RECORDS: usize = 20_000;
-
-/// One record of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Entry {
-    /// First record of a file.
-    Begin {
-        lineage: u64,
-    },
-    /// Epoch numbers below this one may have been handed out.
-    Reserved {
-        below: u64,
-    },
-    Open(Intent),
-    Closed(Vec<StepKey>),
-}
-
-impl Record for Entry {
-    const KIND: u16 = 1;
-    const VERSION: u16 = 1;
-}
+use ledger::{Entry, Job, Ledger, encode};
 
 /// Intents in an append-only file, synchronised before a step runs.
 ///
 /// A torn tail, as a crash leaves it, is cut off: a record that was not whole was never promised.
 /// Any other damage refuses the file. A failed write halts the log for good (what is on disk
-/// is unknown then). One process at a time, by an advisory lock on the file.
+/// is unknown then); a rewrite that fails leaves the old file, which goes on. One process at a time,
+/// by an advisory lock on the file.
 ///
-/// Clones share the file.
+/// What is asked for while the disk works is written and synchronised together. Clones share the
+/// file.
 #[derive(Clone, Debug)]
-pub struct FileIntents {
-    path: Arc<Path>,
-    inner: Arc<Mutex<Inner>>,
-}
+pub struct FileIntents(Arc<Shared>);
 
 #[derive(Debug)]
-struct Inner {
-    file: File,
-    lineage: u64,
-    epochs: u64,
-    reserved: u64,
-    open: BTreeMap<StepKey, Intent>,
-    records: usize,
-    halted: bool,
+struct Shared {
+    path: Box<Path>,
+    /// Never held while the disk is waited for.
+    ledger: Mutex<Ledger>,
+    /// Held by whoever writes.
+    file: Mutex<File>,
 }
 
 impl FileIntents {
@@ -73,135 +49,162 @@ impl FileIntents {
         let mut file = lock_current(path, open_file(path).map_err(io("open"))?)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read"))?;
-        let mut inner = Inner {
-            file,
-            lineage,
-            epochs: 0,
-            reserved: 0,
-            open: BTreeMap::new(),
-            records: 0,
-            halted: false,
-        };
-        let whole = inner.replay(&bytes).map_err(|(offset, source)| IntentError::Damaged {
+        let mut ledger = Ledger { lineage, ..Ledger::default() };
+        let whole = ledger.replay(&bytes).map_err(|(offset, source)| IntentError::Damaged {
             path: path.to_owned(),
             offset,
             source,
         })?;
         if whole < bytes.len() {
             tracing::warn!(path = %path.display(), at = whole, "cut off a torn tail of the intent log");
-            inner.file.set_len(whole as u64).map_err(io("cut the torn tail of"))?;
+            file.set_len(whole as u64).map_err(io("cut the torn tail of"))?;
         }
-        inner.epochs = inner.reserved;
-        if inner.records == 0 {
-            inner.append(&[Entry::Begin { lineage }]).map_err(io("write"))?;
+        ledger.reserved = ledger.reserving;
+        ledger.epochs = ledger.reserved;
+        if ledger.records == 0 {
+            let begin = encode(&[Entry::Begin { lineage }]).map_err(io("write"))?;
+            file.write_all(&begin).and_then(|()| file.sync_data()).map_err(io("write"))?;
             sync_folder(path).map_err(io("synchronise the folder of"))?;
+            ledger.records = 1;
         }
-        Ok(Self { path: path.into(), inner: Arc::new(Mutex::new(inner)) })
+        let (ledger, file) = (Mutex::new(ledger), Mutex::new(file));
+        Ok(Self(Arc::new(Shared { path: path.into(), ledger, file })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes entries and takes them in, or halts the log. Taken in before the file is rewritten:
-    /// a rewrite keeps only what is known to be open.
-    fn write(&self, inner: &mut Inner, entries: Vec<Entry>, sync: bool) -> Result<(), IntentError> {
-        if inner.halted {
-            return Err(IntentError::Halted { path: self.path.to_path_buf() });
+    /// Takes entries in and queues them; true for the caller who has to empty the queue.
+    fn queue(
+        &self,
+        entries: Vec<Entry>,
+        waiting: Option<oneshot::Sender<Result<(), IntentError>>>,
+    ) -> Result<bool, IntentError> {
+        let path = || self.0.path.to_path_buf();
+        let bytes = encode(&entries);
+        let bytes = bytes.map_err(|source| IntentError::Io {
+            action: "encode for",
+            path: path(),
+            source,
+        })?;
+        let mut ledger = self.ledger();
+        if ledger.halted {
+            return Err(IntentError::Halted { path: path() });
         }
-        let written = if sync { inner.append(&entries) } else { inner.append_unsynced(&entries) };
-        let written = written.and_then(|()| {
-            entries.into_iter().for_each(|entry| inner.take(entry));
-            inner.compact_when_due(&self.path)
-        });
-        written.map_err(|source| {
-            inner.halted = true;
-            IntentError::Io { action: "write", path: self.path.to_path_buf(), source }
-        })
+        let records = entries.len();
+        entries.into_iter().for_each(|entry| ledger.take(entry));
+        ledger.queue.push(Job { bytes, records, waiting });
+        Ok(!std::mem::replace(&mut ledger.flushing, true))
     }
-}
 
-impl Inner {
-    /// Rebuilds the state from the file's bytes; returns how many of them are whole records.
-    fn replay(&mut self, bytes: &[u8]) -> Result<usize, (usize, RecordError)> {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            match record::decode::<Entry>(rest) {
-                Ok((entry, length)) => {
-                    self.records += 1;
-                    self.take(entry);
-                    at += length;
+    /// Writes what is queued until nothing is. Waits for the disk.
+    fn flush(self) {
+        loop {
+            let (batch, halted) = {
+                let mut ledger = self.ledger();
+                (std::mem::take(&mut ledger.queue), ledger.halted)
+            };
+            let written = if halted { Err(None) } else { self.write(&batch).map_err(Some) };
+            if let Err(Some(fault)) = &written {
+                tracing::error!(path = %self.0.path.display(), %fault, "the intent log is halted");
+            }
+            let more = {
+                let mut ledger = self.ledger();
+                ledger.halted |= written.is_err();
+                ledger.flushing = !ledger.queue.is_empty();
+                ledger.flushing
+            };
+            let path = self.0.path.clone();
+            let answer = move || {
+                for waiting in batch.into_iter().filter_map(|job| job.waiting) {
+                    let told = written.as_ref().map(|()| ());
+                    // Who waited may have gone away.
+                    let _ = waiting.send(told.map_err(|fault| fault_of(&path, fault.as_ref())));
                 }
-                Err(RecordError::Torn { .. } | RecordError::Damaged { .. })
-                    if record::is_torn_tail(rest) =>
-                {
-                    break;
-                }
-                // Cutting here would drop intents that were promised.
-                Err(RecordError::Torn { .. }) => {
-                    let what = "the length reaches beyond what follows";
-                    return Err((at, RecordError::Damaged { what }));
-                }
-                Err(fault) => return Err((at, fault)),
+            };
+            if more {
+                answer();
+            } else {
+                // Closed before anybody is told: whoever has the last answer may open it anew.
+                drop(self);
+                return answer();
             }
         }
-        Ok(at)
     }
 
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Begin { lineage } => self.lineage = lineage,
-            Entry::Reserved { below } => self.reserved = self.reserved.max(below),
-            Entry::Open(intent) => {
-                self.open.insert(intent.key.clone(), intent);
-            }
-            Entry::Closed(keys) => {
-                for key in keys {
-                    self.open.remove(&key);
-                }
-            }
+    fn write(&self, batch: &[Job]) -> io::Result<()> {
+        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: Vec<_> = batch.iter().flat_map(|job| job.bytes.iter().copied()).collect();
+        file.write_all(&bytes)?;
+        if batch.iter().any(|job| job.waiting.is_some()) {
+            file.sync_data()?;
         }
+        self.rewrite_when_due(&mut file, batch.iter().map(|job| job.records).sum())
     }
 
-    fn append_unsynced(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.records += entries.len();
-        self.file.write_all(&encode(entries)?)
-    }
-
-    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.append_unsynced(entries)?;
-        self.file.sync_data()
-    }
-
-    /// Replaces the file by one that holds only what is needed, once that is worth it.
-    fn compact_when_due(&mut self, path: &Path) -> io::Result<()> {
-        if self.records < self.open.len() + MAX_DEAD_RECORDS {
-            return Ok(());
-        }
-        let mut entries =
-            vec![Entry::Begin { lineage: self.lineage }, Entry::Reserved { below: self.reserved }];
-        entries.extend(self.open.values().cloned().map(Entry::Open));
+    /// Replaces the file by one that holds only what is needed, once that is worth it. The old one
+    /// goes on where that does not work.
+    fn rewrite_when_due(&self, file: &mut File, added: usize) -> io::Result<()> {
+        let needed = {
+            let mut ledger = self.ledger();
+            ledger.records += added;
+            if !ledger.is_rewrite_due() {
+                return Ok(());
+            }
+            ledger.needed()
+        };
+        let path = &self.0.path;
         let fresh_path = path.with_extension("new");
-        let mut fresh =
-            OpenOptions::new().read(true).append(true).create(true).open(&fresh_path)?;
-        fresh.set_len(0)?;
-        fresh.lock()?;
-        fresh.write_all(&encode(&entries)?)?;
-        fresh.sync_data()?;
-        fs::rename(&fresh_path, path)?;
-        sync_folder(path)?;
-        self.file = fresh;
-        self.records = entries.len();
-        Ok(())
+        let fresh = write_anew(&fresh_path, &needed)
+            .and_then(|fresh| fs::rename(&fresh_path, path).map(|()| fresh));
+        let mut ledger = self.ledger();
+        match fresh {
+            Ok(fresh) => {
+                *file = fresh;
+                (ledger.records, ledger.rewrite_at) = (needed.len(), 0);
+                drop(ledger);
+                // Else a crash may bring the old file back, without what is written from now on.
+                sync_folder(path)
+            }
+            Err(fault) => {
+                tracing::warn!(path = %path.display(), %fault, "cannot rewrite the intent log, it grows");
+                ledger.rewrite_later();
+                drop(ledger);
+                let _ = fs::remove_file(&fresh_path); // it may hold the last of the space
+                Ok(())
+            }
+        }
     }
 }
 
-/// The same as the functions of [`IntentLog`], on the thread of the caller.
+/// What one of several who waited for a write is told; `None` for a log that was halted before it.
+fn fault_of(path: &Path, fault: Option<&io::Error>) -> IntentError {
+    let path = path.to_owned();
+    let Some(fault) = fault else { return IntentError::Halted { path } };
+    let source = match fault.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(fault.kind(), fault.to_string()),
+    };
+    IntentError::Io { action: "write", path, source }
+}
+
+/// The same as the functions of [`IntentLog`], on the thread of the caller, which waits.
 impl FileIntents {
+    fn write_here(&self, entries: Vec<Entry>) -> Result<(), IntentError> {
+        let (waiting, mut answer) = oneshot::channel();
+        if self.queue(entries, Some(waiting))? {
+            self.clone().flush();
+        }
+        match answer.try_recv() {
+            Ok(told) => told,
+            Err(_) => answer.blocking_recv().unwrap_or_else(|_| Err(no_answer())),
+        }
+    }
+
     /// See [`IntentLog::lineage`].
     pub fn lineage(&self) -> u64 {
-        self.lock().lineage
+        self.ledger().lineage
     }
 
     /// See [`IntentLog::next_epoch`].
@@ -209,14 +212,12 @@ impl FileIntents {
     /// # Errors
     /// The file cannot be written.
     pub fn next_epoch(&self) -> Result<u64, IntentError> {
-        let mut inner = self.lock();
-        inner.epochs += 1;
-        if inner.epochs >= inner.reserved {
-            inner.reserved = inner.epochs + EPOCHS_PER_RESERVATION;
-            let entry = Entry::Reserved { below: inner.reserved };
-            self.write(&mut inner, vec![entry], true)?;
+        let (epoch, reserve) = self.ledger().draw();
+        if let Some(below) = reserve {
+            self.write_here(vec![Entry::Reserved { below }])?;
+            self.ledger().reserved(below);
         }
-        Ok(inner.epochs)
+        Ok(epoch)
     }
 
     /// See [`IntentLog::record`].
@@ -224,36 +225,45 @@ impl FileIntents {
     /// # Errors
     /// The file cannot be written.
     pub fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
-        let mut inner = self.lock();
-        let entries = intents.iter().cloned().map(Entry::Open).collect();
-        self.write(&mut inner, entries, true)
+        self.write_here(intents.iter().cloned().map(Entry::Open).collect())
     }
 
     /// See [`IntentLog::close`]. Not synchronised to disk, so it is quick.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The log is halted.
     pub fn close(&self, keys: &[StepKey]) -> Result<(), IntentError> {
-        let mut inner = self.lock();
-        self.write(&mut inner, vec![Entry::Closed(keys.to_vec())], false)
+        if self.queue(vec![Entry::Closed(keys.to_vec())], None)? {
+            self.clone().flush();
+        }
+        Ok(())
     }
 
     /// See [`IntentLog::open`].
     pub fn open(&self, owner: &str) -> Vec<Intent> {
-        self.lock().open.values().filter(|intent| intent.owner == owner).cloned().collect()
+        self.ledger().open.values().filter(|intent| intent.owner == owner).cloned().collect()
+    }
+}
+
+/// The same for async threads: what waits for the disk is done on another.
+impl FileIntents {
+    fn flush_elsewhere(&self) {
+        let log = self.clone();
+        tokio::task::spawn_blocking(move || log.flush());
     }
 
-    /// Does what waits for the disk on a thread that may wait.
-    async fn off_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, IntentError> + Send + 'static,
-    ) -> Result<T, IntentError> {
-        let log = self.clone();
-        tokio::task::spawn_blocking(move || work(&log)).await.unwrap_or_else(|fault| {
-            let reason = fault.to_string();
-            Err(IntentError::Outside { doing: "write intent log", reason })
-        })
+    async fn write_elsewhere(&self, entries: Vec<Entry>) -> Result<(), IntentError> {
+        let (waiting, answer) = oneshot::channel();
+        if self.queue(entries, Some(waiting))? {
+            self.flush_elsewhere();
+        }
+        answer.await.unwrap_or_else(|_| Err(no_answer()))
     }
+}
+
+fn no_answer() -> IntentError {
+    let reason = "the writer ended; restart".to_owned();
+    IntentError::Outside { doing: "write intent log", reason }
 }
 
 #[async_trait]
@@ -263,21 +273,38 @@ impl IntentLog for FileIntents {
     }
 
     async fn next_epoch(&self) -> Result<u64, IntentError> {
-        self.off_thread(Self::next_epoch).await
+        let (epoch, reserve) = self.ledger().draw();
+        if let Some(below) = reserve {
+            self.write_elsewhere(vec![Entry::Reserved { below }]).await?;
+            self.ledger().reserved(below);
+        }
+        Ok(epoch)
     }
 
     async fn record(&self, intents: &[Intent]) -> Result<(), IntentError> {
-        let intents = intents.to_vec();
-        self.off_thread(move |log| log.record(&intents)).await
+        self.write_elsewhere(intents.iter().cloned().map(Entry::Open).collect()).await
     }
 
     async fn close(&self, _owner: &str, keys: &[StepKey]) -> Result<(), IntentError> {
-        Self::close(self, keys)
+        if self.queue(vec![Entry::Closed(keys.to_vec())], None)? {
+            self.flush_elsewhere();
+        }
+        Ok(())
     }
 
     async fn open(&self, owner: &str) -> Result<Vec<Intent>, IntentError> {
         Ok(Self::open(self, owner))
     }
+}
+
+/// Writes a log with these entries, synchronised and locked.
+fn write_anew(path: &Path, entries: &[Entry]) -> io::Result<File> {
+    let mut fresh = open_file(path)?;
+    fresh.set_len(0)?;
+    fresh.lock()?;
+    fresh.write_all(&encode(entries)?)?;
+    fresh.sync_data()?;
+    Ok(fresh)
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -306,14 +333,6 @@ pub(super) fn lock_current(path: &Path, mut file: File) -> Result<File, IntentEr
             _ => file = open_file(path).map_err(io("open"))?,
         }
     }
-}
-
-fn encode(entries: &[Entry]) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for entry in entries {
-        record::encode_into(entry, &mut bytes).map_err(io::Error::other)?;
-    }
-    Ok(bytes)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use regrow_ids::{Fence, StepKey};
 use super::file::lock_current;
 use super::{FileIntents, Intent, IntentError, IntentLog, MemoryIntents, StepClass};
 
-fn intent(owner: &str, number: u32) -> Intent {
+pub(super) fn intent(owner: &str, number: u32) -> Intent {
     Intent {
         key: StepKey::from_tag(format!("{owner}-{number}")),
         owner: owner.to_owned(),
@@ -19,7 +19,7 @@ fn intent(owner: &str, number: u32) -> Intent {
     }
 }
 
-fn open_log(path: &Path) -> FileIntents {
+pub(super) fn open_log(path: &Path) -> FileIntents {
     FileIntents::open_or_create(path, 7).expect("open log")
 }
 
@@ -154,6 +154,29 @@ fn a_rewrite_keeps_what_was_just_recorded() {
         }
     }
     panic!("the file was never rewritten");
+}
+
+#[test]
+fn a_rewrite_that_fails_is_tried_again_and_the_old_file_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("intents");
+    let log = open_log(&path);
+    log.record(&[intent("keep", 0)]).unwrap();
+    let in_the_way = path.with_extension("new");
+    fs::create_dir(&in_the_way).unwrap();
+    let batch: Vec<_> = (0..1_000).map(|n| intent("a", n)).collect();
+    for _ in 0..25 {
+        log.record(&batch).unwrap();
+    }
+    let grown = fs::metadata(&path).unwrap().len();
+    fs::remove_dir(&in_the_way).unwrap();
+    for _ in 0..3 {
+        log.record(&batch).unwrap();
+    }
+    assert!(fs::metadata(&path).unwrap().len() < grown);
+    drop(log);
+    let log = open_log(&path);
+    assert_eq!((log.open("keep").len(), log.open("a").len()), (1, 1_000));
 }
 
 #[test]
