@@ -118,7 +118,7 @@ impl FileIntents {
             let path = self.0.path.clone();
             let answer = move || {
                 for waiting in batch.into_iter().filter_map(|job| job.waiting) {
-                    let told = written.as_ref().map(|()| ());
+                    let told = written.as_ref().copied();
                     // Who waited may have gone away.
                     let _ = waiting.send(told.map_err(|fault| fault_of(&path, fault.as_ref())));
                 }

@@ -15,7 +15,7 @@ fn slow_disk(log: &FileIntents) -> (mpsc::Sender<()>, thread::JoinHandle<bool>) 
     let disk = thread::spawn(move || {
         let _held = log.0.file.lock().unwrap();
         ready.send(()).unwrap();
-        hears.recv_timeout(Duration::from_secs(60)).is_ok()
+        hears.recv_timeout(Duration::from_secs(30)).is_ok()
     });
     is_ready.recv().unwrap();
     (told, disk)
@@ -23,7 +23,7 @@ fn slow_disk(log: &FileIntents) -> (mpsc::Sender<()>, thread::JoinHandle<bool>) 
 
 /// Opens a log again. Whoever wrote last may be about to let go of it.
 fn again(path: &Path) -> FileIntents {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(25);
     loop {
         match FileIntents::open_or_create(path, 7) {
             Err(IntentError::Taken { .. }) if Instant::now() < deadline => thread::yield_now(),
@@ -63,7 +63,7 @@ async fn what_comes_while_the_disk_works_is_written_together() {
         });
     }
     // All wait for the disk at once, none for another's turn.
-    let deadline = Instant::now() + Duration::from_secs(50);
+    let deadline = Instant::now() + Duration::from_secs(25);
     while log.ledger().open.len() < 100 {
         assert!(Instant::now() < deadline, "{} wait", log.ledger().open.len());
         tokio::task::yield_now().await;
