@@ -30,10 +30,39 @@ pub(crate) fn write(directory: &Path, url: &str, text: &str) -> Result<(), Fetch
     let store = || {
         std::fs::create_dir_all(directory)?;
         // Written beside and renamed, so that nobody reads half a document.
-        let partial = path.with_extension(format!("partial-{}", std::process::id()));
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(text.as_bytes())?;
-        std::fs::rename(&partial, &path)
+        // A name of its own each time: other processes and threads may keep the same document.
+        let partial = path.with_extension(format!("partial-{:016x}", rand::random::<u64>()));
+        let mut file = std::fs::File::create_new(&partial)?;
+        let kept = file.write_all(text.as_bytes()).and_then(|()| std::fs::rename(&partial, &path));
+        if kept.is_err() {
+            let _ = std::fs::remove_file(&partial);
+        }
+        kept
     };
     store().map_err(|source| FetchError::Cache { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read, write};
+
+    #[test]
+    fn many_may_keep_one_document() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (directory, url) = (directory.path(), "http://h/doc.tpl");
+        std::thread::scope(|scope| {
+            for letter in ["a", "b", "c", "d"] {
+                scope.spawn(move || {
+                    let text = letter.repeat(100_000);
+                    for _ in 0..100 {
+                        write(directory, url, &text).expect("write");
+                        let found = read(directory, url).expect("read").expect("a document");
+                        let whole = found.len() == text.len();
+                        assert!(whole && found.bytes().all(|byte| byte == found.as_bytes()[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(directory).expect("list").count(), 1, "drafts are left");
+    }
 }
