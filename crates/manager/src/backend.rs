@@ -46,6 +46,11 @@ impl Backend {
             .ok_or_else(|| OptionsError::Backend { found: text.to_owned() })
     }
 
+    /// True for those that order what several managers do: at most one of them can be used.
+    pub const fn coordinates(self) -> bool {
+        matches!(self, Self::Quorum | Self::Etcd | Self::Consul)
+    }
+
     /// True for those that are reached over a network and need endpoints.
     pub const fn needs_endpoints(self) -> bool {
         matches!(self, Self::Etcd | Self::Consul)
@@ -68,9 +73,64 @@ pub struct CoordinatorOptions {
     pub lease_ttl: GoDuration,
     /// How long a call may take. `5s`.
     pub deadline: GoDuration,
-    /// File with the ACL token of Consul. None by default.
+    /// File with the ACL token of Consul. `REGROW_COORDINATOR_TOKEN_FILE`, else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// For `https` endpoints, which are refused without it. None by default.
+    #[serde(rename = "TLS", skip_serializing_if = "Option::is_none")]
+    pub tls: Option<CoordinatorTls>,
+}
+
+/// PEM files for encrypted connections to a coordinator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct CoordinatorTls {
+    /// Who signed the certificates of its members; nobody else is trusted.
+    /// `REGROW_COORDINATOR_CA`. Required.
+    #[serde(rename = "CA")]
+    pub ca: PathBuf,
+    /// Our certificate, for a coordinator that wants to see one. `REGROW_COORDINATOR_CERT`, else
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Its key. `REGROW_COORDINATOR_KEY`, else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+impl CoordinatorTls {
+    fn check(&self) -> Result<(), OptionsError> {
+        if self.ca.as_os_str().is_empty() {
+            return Err(OptionsError::HalfTls { given: "a certificate", missing: "CA" });
+        }
+        match (&self.cert, &self.key) {
+            (Some(_), None) => Err(OptionsError::HalfTls { given: "Cert", missing: "Key" }),
+            (None, Some(_)) => Err(OptionsError::HalfTls { given: "Key", missing: "Cert" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CoordinatorOptions {
+    /// What the environment says of it, over the defaults.
+    pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut options = Self::default();
+        if let Some(name) = env("REGROW_MANAGER_NAME") {
+            options.name = name;
+        }
+        if let Some(list) = env("REGROW_COORDINATOR") {
+            let urls = list.split(',').map(str::trim).filter(|url| !url.is_empty());
+            options.endpoints = urls.map(str::to_owned).collect();
+        }
+        let file = |name: &str| env(name).map(PathBuf::from);
+        options.token_file = file("REGROW_COORDINATOR_TOKEN_FILE");
+        let (cert, key) = (file("REGROW_COORDINATOR_CERT"), file("REGROW_COORDINATOR_KEY"));
+        let ca = file("REGROW_COORDINATOR_CA");
+        if ca.is_some() || cert.is_some() || key.is_some() {
+            options.tls = Some(CoordinatorTls { ca: ca.unwrap_or_default(), cert, key });
+        }
+        options
+    }
 }
 
 impl Default for CoordinatorOptions {
@@ -82,6 +142,7 @@ impl Default for CoordinatorOptions {
             lease_ttl: GoDuration::from_secs(10),
             deadline: GoDuration::from_secs(5),
             token_file: None,
+            tls: None,
         }
     }
 }
@@ -106,13 +167,15 @@ impl Options {
     /// Checks that the two choices have what they need, and go together.
     pub(crate) fn check_backends(&self) -> Result<(), OptionsError> {
         let (leader, store) = (self.leader_backend()?, self.store_backend()?);
-        let far = |backend: Backend| backend.needs_endpoints();
         for backend in [leader, store] {
-            if far(backend) && self.coordinator.endpoints.is_empty() {
+            if backend.needs_endpoints() && self.coordinator.endpoints.is_empty() {
                 return Err(OptionsError::NoEndpoints { backend: backend.name() });
             }
         }
-        if far(leader) && far(store) && leader != store {
+        if let Some(tls) = &self.coordinator.tls {
+            tls.check()?;
+        }
+        if leader.coordinates() && store.coordinates() && leader != store {
             let (leader, store) = (leader.name(), store.name());
             return Err(OptionsError::TwoCoordinators { leader, store });
         }
@@ -151,6 +214,9 @@ mod tests {
             (json!({"Leader": "etdc"}), "use backend \"etdc\": this build has"),
             (json!({"Leader": "etcd", "Coordinator": {"Endpoints": []}}), "has no endpoints"),
             (json!({"Leader": "etcd", "Store": "consul"}), "two coordinators"),
+            (json!({"Leader": "quorum", "Store": "etcd"}), "two coordinators"),
+            (json!({"Coordinator": {"TLS": {"CA": "ca", "Cert": "c"}}}), "without Key"),
+            (json!({"Coordinator": {"TLS": {"Cert": "c", "Key": "k"}}}), "without CA"),
             (json!({"Coordinator": {"LeaseTTL": "soon"}}), "/Coordinator/LeaseTTL"),
         ] {
             let fault = read(document).expect_err("refused");

@@ -29,8 +29,8 @@ mod options;
 mod properties;
 pub mod store;
 
-pub use backend::{Backend, CoordinatorOptions};
+pub use backend::{Backend, CoordinatorOptions, CoordinatorTls};
 pub use catalog::{Catalog, GROUP_KIND, Key, Record};
 pub use error::ManagerError;
 pub use manager::{Environment, Manager, plugin};
-pub use options::{Env, FileSettings, MuxOptions, Options, OptionsError, TlsFiles};
+pub use options::{Env, FileSettings, MuxOptions, Options, OptionsError, TlsFiles, lay_over};

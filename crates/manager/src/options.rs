@@ -32,7 +32,7 @@ pub enum OptionsError {
     /// The backend is not one of this build.
     #[error(
         "use backend {found:?}: this build has file, memory, quorum, etcd and consul; set Backend, \
-         Leader or Store to one"
+         Leader (--leader) or Store (--store) to one"
     )]
     Backend {
         /// What was asked for.
@@ -40,17 +40,29 @@ pub enum OptionsError {
     },
     /// A backend that is reached over a network, and nothing to reach it at.
     #[error(
-        "use backend {backend}: it has no endpoints; set Coordinator.Endpoints or \
+        "use backend {backend}: it has no endpoints; set --coordinator, Coordinator.Endpoints or \
          REGROW_COORDINATOR to the URLs of its members"
     )]
     NoEndpoints {
         /// The backend.
         backend: &'static str,
     },
+    /// A part of what encrypted connections need.
+    #[error(
+        "encrypt to the coordinator: there is {given} without {missing}; set Coordinator.TLS.{missing}, \
+         REGROW_COORDINATOR_{} or --coordinator-{}",
+        missing.to_uppercase(), missing.to_lowercase()
+    )]
+    HalfTls {
+        /// What was given.
+        given: &'static str,
+        /// What it needs beside it.
+        missing: &'static str,
+    },
     /// Two coordinators: their fences say nothing about one another.
     #[error(
         "lead by {leader} and store in {store}: these are two coordinators; choose one for both, or \
-         a file for one of them"
+         a file for one of them (--leader, --store)"
     )]
     TwoCoordinators {
         /// Where leadership comes from.
@@ -212,11 +224,7 @@ impl Options {
         text(&mut options.backend, "INFRAKIT_MANAGER_BACKEND");
         options.leader = env("REGROW_MANAGER_LEADER");
         options.store = env("REGROW_MANAGER_STORE");
-        text(&mut options.coordinator.name, "REGROW_MANAGER_NAME");
-        if let Some(list) = env("REGROW_COORDINATOR") {
-            let urls = list.split(',').map(str::trim).filter(|url| !url.is_empty());
-            options.coordinator.endpoints = urls.map(str::to_owned).collect();
-        }
+        options.coordinator = CoordinatorOptions::from_env(&env);
         if let Some(name) = env("INFRAKIT_MANAGER_GROUP") {
             options.group = PluginName::new(name);
         }
@@ -278,8 +286,8 @@ fn asks_for_mux(document: &Value) -> bool {
     document.as_object().is_some_and(|fields| fields.iter().any(is_mux))
 }
 
-/// Lays a document over the defaults. Keys match without regard to case, as Go reads them.
-fn lay_over(under: &mut Value, over: Value) {
+/// Lays a document over another. Keys match without regard to case, as Go reads them.
+pub fn lay_over(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {

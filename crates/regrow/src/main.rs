@@ -12,6 +12,7 @@
 
 mod absent;
 mod cli;
+mod client_tls;
 mod cluster;
 mod consul;
 mod documents;

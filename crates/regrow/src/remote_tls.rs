@@ -4,14 +4,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use async_trait::async_trait;
 use regrow_plugin::client::{Dial, Io};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::client_tls;
 
 /// Opens encrypted connections and checks who answers.
 #[derive(Clone)]
@@ -24,19 +24,7 @@ impl Tls {
     /// # Errors
     /// The file cannot be read or holds no certificate.
     pub fn trusting(file: &Path) -> Result<Self> {
-        let about = || format!("read the certificates to trust from {}", file.display());
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(file).with_context(about)? {
-            roots.add(certificate.with_context(about)?).with_context(about)?;
-        }
-        if roots.is_empty() {
-            bail!("{}: there is none in it; name a PEM file with --ca", about());
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = client_tls::trusting(file, "--ca")?;
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 

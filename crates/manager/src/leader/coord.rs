@@ -87,20 +87,19 @@ impl CoordLeader {
     ) -> Result<Self, LeaderError> {
         let CoordLeaderSettings { name, ttl, .. } = &settings;
         let place = format!("{} election {name}", coordinator.capabilities().name);
-        let outside = |reason: String| {
-            let doing = format!("join {place}");
-            LeaderError::Outside { doing, reason }
-        };
+        let doing = || format!("join {place}");
+        let wrong = |reason: String| LeaderError::Settings { doing: doing(), reason };
         let election = Election::new(Arc::clone(&coordinator), name);
-        let election = election.map_err(|fault| outside(fault.to_string()))?;
+        let election = election.map_err(|fault| wrong(fault.to_string()))?;
         let limits = coordinator.capabilities().limits;
         if !(limits.shortest_ttl..=limits.longest_ttl).contains(ttl) {
             let (least, most) = (limits.shortest_ttl, limits.longest_ttl);
             let reason = format!("its lease of {ttl:?} is not from {least:?} to {most:?}");
-            return Err(outside(reason));
+            return Err(wrong(reason));
         }
         let lineage = lineage(&*coordinator, &format!("managers/{name}/lineage")).await;
-        let lineage = lineage.map_err(|fault| outside(fault.to_string()))?;
+        let lineage = lineage
+            .map_err(|fault| LeaderError::Outside { doing: doing(), reason: fault.to_string() })?;
         let told = watch::Sender::new(Leadership::Following);
         let shared =
             Arc::new(Shared { election, settings, place, told, leading: RwLock::default() });

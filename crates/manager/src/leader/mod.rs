@@ -83,6 +83,14 @@ pub enum LeaderError {
     /// A file could not be read or written.
     #[error("{0}")]
     Disk(#[from] DiskError),
+    /// The settings of a source will never do.
+    #[error("{doing}: {reason}")]
+    Settings {
+        /// What was being done.
+        doing: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A source outside this process failed.
     #[error("{doing}: {reason}")]
     Outside {

@@ -8,7 +8,7 @@ use crate::cluster::{
     AgentArgs, BackupArgs, CaCommand, CatalogArgs, NodeCommand, RestoreArgs, StatusArgs,
     TokenCommand,
 };
-use crate::consul::{EventCommand, KvCommand, ServiceCommand, SessionCommand};
+use crate::consul::{AclCommand, EventCommand, KvCommand, ServiceCommand, SessionCommand};
 use crate::example_server::ServerArgs;
 use crate::fileserver::UtilCommand;
 use crate::logging::LogArgs;
@@ -48,7 +48,7 @@ pub enum Command {
     /// Keep the groups of one or more specs alive, all in this process
     Up(UpArgs),
     /// Run a node of a cluster: begin one, join one, or go on
-    Agent(AgentArgs),
+    Agent(Box<AgentArgs>),
     /// Run a catalog alone in one process, for development
     Catalog(CatalogArgs),
     /// Keys of a catalog, and locks
@@ -57,6 +57,8 @@ pub enum Command {
     Session(SessionCommand),
     /// Services of a catalog
     Service(ServiceCommand),
+    /// Tokens of a catalog
+    Acl(AclCommand),
     /// Show how this node and its cluster stand
     Status(StatusArgs),
     /// List, remove, empty and promote nodes

@@ -10,6 +10,7 @@ use clap::Args;
 use regrow_agent::plan::Wishes;
 use regrow_agent::{Agent, AgentOptions, Start};
 use regrow_catalog::Catalog;
+use regrow_coord::Quorum;
 use regrow_ids::GoDuration;
 use regrow_pki::JoinToken;
 
@@ -19,11 +20,15 @@ use super::follow::{changes, say};
 use super::health::NodeHealth;
 use super::notify::notify;
 use super::parts::{Parts, catalog_scope};
-use crate::places::Places;
+use crate::kinds::{Host, InCluster};
+use crate::places::{Places, make_private};
+use crate::plugins::{Launch, LaunchArgs, Wish, parse_wish};
 use crate::signals;
 
 /// Largest file that can hold a token and an address, in bytes.
 const JOIN_FILE_BYTES: u64 = 4 << 10;
+/// Folder below the state folder for what the plugins of the node keep.
+const PLUGINS: &str = "groups";
 
 /// Arguments of `agent`.
 #[derive(Args, Debug)]
@@ -60,6 +65,16 @@ pub struct AgentArgs {
     replace_after: GoDuration,
     #[command(flatten)]
     faces: FaceArgs,
+    /// Start a plugin in the agent, as `plugin start` does; a manager leads by the cluster's own
+    /// quorum then
+    #[arg(
+        long = "plugin",
+        value_name = "KIND[:NAME][=inproc|os]",
+        value_parser = parse_wish
+    )]
+    plugins: Vec<Wish>,
+    #[command(flatten)]
+    launch: LaunchArgs,
 }
 
 /// A token and the server that is asked.
@@ -136,13 +151,14 @@ impl AgentArgs {
         let options = self.options(places, &parts, &health)?;
         // Before a use of a token is spent.
         let faces = self.faces.bind().await?;
+        let launch = self.launch.read(&self.plugins).await?;
         let begun = tokio::select! {
             begun = begin(options, parts) => begun?,
             () = signals::stopped(&mut told) => {
                 bail!("start the agent: stopped by a signal before it was ready; nothing is lost, start it again")
             }
         };
-        let (agent, catalog) = begun;
+        let Begun { agent, catalog, quorum } = begun;
         health.tell(agent.identity().cluster, catalog.clone());
         introduce(&agent)?;
         for line in faces.lines() {
@@ -151,13 +167,16 @@ impl AgentArgs {
         let serving = faces.serve(&catalog);
         say("ready")?;
         notify("READY=1");
+        let host = host(places, &agent, quorum)?;
         let ended = tokio::select! {
             ended = changes(&agent) => ended,
+            failed = keep(&launch, &host) => failed,
             () = signals::stopped(&mut told) => Ok(()),
         };
         notify("STOPPING=1");
         // Nobody may read it any more.
         let _ = say("stopping");
+        host.stop().await;
         serving.stop().await;
         agent.stop().await;
         ended
@@ -180,7 +199,8 @@ impl AgentArgs {
             replace_after: (!replace_after.is_zero()).then_some(replace_after),
         };
         options.machines = parts.machines();
-        options.worker_scopes = vec![(catalog_scope()?, regrow_catalog::machine::command::is_known)];
+        options.worker_scopes =
+            vec![(catalog_scope()?, regrow_catalog::machine::command::is_known)];
         options.observer = Some(health.clone());
         Ok(options)
     }
@@ -208,10 +228,34 @@ fn read_join(path: &PathBuf) -> Result<Join> {
     join(&text).map_err(anyhow::Error::msg).with_context(about)
 }
 
-async fn begin(options: AgentOptions, parts: Parts) -> Result<(Arc<Agent>, Catalog)> {
+/// What runs on a node.
+struct Begun {
+    agent: Arc<Agent>,
+    catalog: Catalog,
+    quorum: Quorum,
+}
+
+async fn begin(options: AgentOptions, parts: Parts) -> Result<Begun> {
     let agent = Agent::start(options).await.map_err(said)?;
+    let quorum = parts.quorum(&agent)?;
     let catalog = parts.catalog(&agent).await?;
-    Ok((agent, catalog))
+    Ok(Begun { agent, catalog, quorum })
+}
+
+/// Where the plugins of this node run. What they keep is apart from what the agent keeps.
+fn host(places: &Places, agent: &Agent, quorum: Quorum) -> Result<Host> {
+    let folder = agent.folder().file(PLUGINS);
+    make_private(&folder).with_context(|| format!("make folder {}", folder.display()))?;
+    let node = agent.identity().name.clone();
+    Ok(Host::new(places.plugins()?, folder).in_cluster(InCluster { quorum, node }))
+}
+
+/// Starts the plugins and keeps them; ends only where one does not start.
+async fn keep(launch: &Launch, host: &Host) -> Result<()> {
+    if launch.start(host).await? > 0 {
+        say("plugins run")?;
+    }
+    std::future::pending().await
 }
 
 fn introduce(agent: &Agent) -> Result<()> {

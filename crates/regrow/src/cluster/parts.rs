@@ -12,8 +12,8 @@ use regrow_catalog::Catalog;
 use regrow_catalog::agent::AgentOptions as CatalogOptions;
 use regrow_catalog::machine::CatalogMachine;
 use regrow_catalog::query::Hub;
-use regrow_consensus::{Consistency, Machine, Scope};
-use regrow_coord::{Bounds, KeyMachine};
+use regrow_consensus::{Consistency, Machine, Scope, Scoped};
+use regrow_coord::{Bounds, DEADLINE, KeyMachine, Quorum};
 use regrow_pki::{ClusterId, NodeNumber, Role};
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +35,7 @@ const CATALOG: u8 = 2;
 /// The machines of a node.
 pub struct Parts {
     hub: Hub,
+    keys: Arc<KeyMachine>,
     machines: Vec<(Scope, Arc<dyn Machine>)>,
 }
 
@@ -52,16 +53,24 @@ impl Parts {
     pub fn new() -> Result<Self> {
         let catalog = CatalogMachine::new();
         let hub = catalog.hub();
-        let keys: Arc<dyn Machine> = Arc::new(KeyMachine::new(Bounds::default()));
-        Ok(Self {
-            hub,
-            machines: vec![(scope(KEYS)?, keys), (catalog_scope()?, Arc::new(catalog))],
-        })
+        let keys = Arc::new(KeyMachine::new(Bounds::default()));
+        let machines: Vec<(Scope, Arc<dyn Machine>)> =
+            vec![(scope(KEYS)?, keys.clone()), (catalog_scope()?, Arc::new(catalog))];
+        Ok(Self { hub, keys, machines })
     }
 
     /// For the agent.
     pub fn machines(&self) -> Vec<(Scope, Arc<dyn Machine>)> {
         self.machines.clone()
+    }
+
+    /// The coordination keys on the agent's replica. Only servers may change them.
+    ///
+    /// # Errors
+    /// None of ours: the scope is a constant.
+    pub fn quorum(&self, agent: &Agent) -> Result<Quorum> {
+        let replica = Scoped::new(agent.group().clone(), scope(KEYS)?);
+        Ok(Quorum::new(replica, &self.keys, DEADLINE))
     }
 
     /// Starts the catalog on the agent's replica.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use regrow_codec::{Any, decode};
+use regrow_coord::Quorum;
 use regrow_flavors::Templates;
 use regrow_groups::Groups;
 use regrow_plugin::{Directory, Listen, Lookup, Plugin, Registry, Running, serve};
@@ -33,6 +34,15 @@ pub struct Host {
     managers: tokio::sync::Mutex<Vec<Managing>>,
     authority: Arc<OwnAuthority>,
     intents: Arc<LeadersIntents>,
+    cluster: Option<InCluster>,
+}
+
+/// What an agent lends to the plugins of its process.
+pub struct InCluster {
+    /// The coordination keys of its control group.
+    pub quorum: Quorum,
+    /// The name of the node.
+    pub node: String,
 }
 
 /// A plugin that was started.
@@ -88,7 +98,21 @@ impl Host {
             managers: tokio::sync::Mutex::default(),
             authority: Arc::default(),
             intents: Arc::default(),
+            cluster: None,
         }
+    }
+
+    /// The same inside an agent: managers lead and keep specs by its quorum unless they are told
+    /// otherwise.
+    #[must_use]
+    pub fn in_cluster(mut self, cluster: InCluster) -> Self {
+        self.cluster = Some(cluster);
+        self
+    }
+
+    /// The agent around this host, if there is one.
+    pub(super) const fn cluster(&self) -> Option<&InCluster> {
+        self.cluster.as_ref()
     }
 
     /// Finds the plugins of this process, and behind them those of the directory.

@@ -3,14 +3,15 @@
 mod authority;
 mod host;
 mod intents;
+mod leading;
 mod managers;
 mod starters;
 mod table;
 
 use anyhow::{Result, bail};
 
-pub use host::Host;
-pub use managers::Leading;
+pub use host::{Host, InCluster};
+pub use leading::Leading;
 pub use table::{KINDS, Kind};
 
 /// The kind of that name.

@@ -2,7 +2,9 @@
 
 mod check;
 mod examine;
+mod launch;
 mod ls;
+mod manager_flags;
 mod rules;
 mod start;
 mod stop;
@@ -13,6 +15,7 @@ use clap::Subcommand;
 use crate::finder::Finder;
 use crate::places::Places;
 
+pub use launch::{Launch, LaunchArgs, Wish, parse_wish};
 pub use rules::{Rule, read as read_rules};
 pub use start::StartArgs;
 
