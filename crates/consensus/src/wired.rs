@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ use crate::transport::{Ask, Chunks, Peer, Transport, TransportError};
 
 /// Longest time for opening a connection for an image.
 const OPENING: Duration = Duration::from_secs(5);
+/// Longest time in which nothing of an image goes out.
+const STUCK: Duration = Duration::from_secs(10);
+/// How often a member that works on an image says that it lives.
+const STILL_HERE: Duration = Duration::from_secs(3);
 
 const fn method(ask: Ask) -> Method {
     match ask {
@@ -110,7 +115,8 @@ async fn send(mut stream: Stream, mut chunks: Chunks) -> io::Result<Bytes> {
         let mut chunk = chunk?;
         while !chunk.is_empty() {
             let part = chunk.split_to(chunk.len().min(CHUNK_LIMIT as usize));
-            stream.send(part).await.map_err(io::Error::other)?;
+            let sent = tokio::time::timeout(STUCK, stream.send(part)).await;
+            sent.map_err(io::Error::other)?.map_err(io::Error::other)?;
         }
     }
     stream.finish().await.map_err(io::Error::other)?;
@@ -218,10 +224,28 @@ impl StreamHandler for Images {
         let chunks = stream::unfold(chunks, |mut chunks| async move {
             chunks.recv().await.map(|chunk| (chunk, chunks))
         });
-        let taking = group.answer_image(from, opening, chunks.boxed());
-        let (reply, ()) = tokio::join!(taking, pump(stream, tell));
+        let mut taking = pin!(group.answer_image(from, opening, chunks.boxed()));
+        let early = tokio::select! {
+            reply = &mut taking => Some(reply),
+            () = pump(stream, tell) => None,
+        };
+        let reply = match early {
+            Some(reply) => reply,
+            None => patiently(taking, stream).await,
+        };
         let reply = reply.map_err(|error| fault(&error))?;
         stream.send(reply).await.map_err(|error| Fault::new(FaultCode::Failed, error.to_string()))
+    }
+}
+
+/// Works on an image, and lets the leader know that it does.
+async fn patiently<T>(mut work: Pin<&mut impl Future<Output = T>>, stream: &mut Stream) -> T {
+    loop {
+        match tokio::time::timeout(STILL_HERE, &mut work).await {
+            Ok(done) => return done,
+            // A leader that is gone does not need the reply either, but the image is good.
+            Err(_) => drop(stream.keep_alive().await),
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl Default for ClientLimits {
             quiet: Duration::from_secs(1),
             quiet_times: 3,
             idle: Duration::from_secs(120),
-            stream_idle: Duration::from_secs(300),
+            stream_idle: Duration::from_secs(15),
             requests: 1024,
             bytes: 32 << 20,
         }

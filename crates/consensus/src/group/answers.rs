@@ -148,6 +148,10 @@ impl Group {
             spool.write(&chunk.map_err(garbled)?).map_err(garbled)?;
         }
         // A damaged image must not reach the engine, which stops when it cannot install one.
+        if !self.store.tables.has_room(spool.size().map_err(garbled)?) {
+            let full = "take an image: no space for it on this member's disk; free some";
+            return Err(garbled(io::Error::new(io::ErrorKind::StorageFull, full)));
+        }
         let spool = checked(spool, self.store.tables.blocks()).await.map_err(garbled)?;
         let snapshot = RaftSnapshot { meta, snapshot: Image::Theirs(spool.into()) };
         let reply = self.engine.install_full_snapshot(vote, snapshot).await;

@@ -137,6 +137,14 @@ impl Spool {
         }
     }
 
+    /// Bytes that arrived.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::Memory(memory) => Ok(memory.len() as u64),
+            Self::File { file, .. } => Ok(file.metadata()?.len()),
+        }
+    }
+
     /// Reads the image once for nothing but its checksums.
     pub(crate) fn check(&self) -> io::Result<()> {
         read_image(&mut *self.reader()?, &mut |_, _| Ok(()))

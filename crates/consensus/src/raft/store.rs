@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::machine::{At, Machines, Time};
+use crate::machine::{At, Change, Machines, Time};
 use crate::raft::image::{Put, read_image};
 use crate::raft::record::{Position, StoredMembershipRecord, decode, encode, log_id, position};
 use crate::raft::{
@@ -37,6 +37,13 @@ const BATCH: usize = 512;
 /// How long applied commands may wait for the disk. They are in the log all the while; this bounds
 /// what a restart applies again.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// The weight of changes after which they are flushed earlier: all wait for a flush, so it must be
+/// short.
+const FLUSH_WEIGHT: usize = 4 << 20;
+/// What a change weighs beside its bytes: a part of the pages that it makes new.
+const CHANGE_WEIGHT: usize = 128;
+/// How often a member whose disk is full looks whether there is room again.
+const FULL_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where it is remembered that a node was removed.
 fn retired_key(node: u64) -> Vec<u8> {
@@ -143,6 +150,8 @@ pub(crate) struct Store {
     retired: Arc<RwLock<BTreeSet<u64>>>,
     index: watch::Sender<u64>,
     flushed: Instant,
+    /// Weight of the changes since then.
+    unflushed: usize,
     /// Who writes the tables: flushing takes long, and whoever applies waits here for it instead of in
     /// the tables, where it would hold a thread.
     writing: Arc<tokio::sync::Mutex<()>>,
@@ -164,7 +173,18 @@ impl Store {
         let retired = Arc::new(RwLock::new(load_retired(&view).map_err(io::Error::other)?));
         let applied = Arc::new(Mutex::new(applied));
         let (flushed, writing) = (Instant::now(), Arc::default());
-        Ok(Self { tables, machines, spool, addresses, applied, retired, index, flushed, writing })
+        Ok(Self {
+            tables,
+            machines,
+            spool,
+            addresses,
+            applied,
+            retired,
+            index,
+            flushed,
+            unflushed: 0,
+            writing,
+        })
     }
 
     /// Nodes that were removed from the group.
@@ -215,7 +235,21 @@ impl Store {
         flushed.map_err(io::Error::other)
     }
 
-    fn apply_batch(&self, batch: Vec<Waiting>) -> io::Result<()> {
+    /// Waits until the disk has room. The log has all that waits.
+    async fn room(&self) {
+        let mut told = false;
+        while !self.tables.has_room(0) {
+            if !told {
+                tracing::error!(
+                    "no space for the tables: this member waits; free space on its disk"
+                );
+                told = true;
+            }
+            tokio::time::sleep(FULL_AGAIN).await;
+        }
+    }
+
+    fn apply_batch(&mut self, batch: Vec<Waiting>) -> io::Result<()> {
         let mut applied = self.applied();
         let mut replies = Vec::with_capacity(batch.len());
         let written = self.tables.write(Flush::Later, |tables| {
@@ -230,6 +264,7 @@ impl Store {
             tables.put(APPLIED, &record)
         });
         let ((), mut changes) = written.map_err(io::Error::other)?;
+        self.unflushed += changes.iter().map(weight).sum::<usize>();
         let at = applied.at();
         if applied.membership.log_id() != self.applied().membership.log_id() {
             self.addresses.update(&applied.membership);
@@ -316,6 +351,10 @@ impl Store {
     }
 }
 
+fn weight(change: &Change) -> usize {
+    CHANGE_WEIGHT + change.key.len() + change.value.as_ref().map_or(0, Vec::len)
+}
+
 fn apply_own(command: &[u8], tables: &mut Batch<'_>) -> Result<Vec<u8>, TableError> {
     let command = decode("the replica's own command", command);
     match command.map_err(|error| TableError::Damaged {
@@ -345,14 +384,15 @@ impl RaftStateMachine<Types> for Store {
         let mut batches = entries.ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             let batch: io::Result<Vec<Waiting>> = batch.into_iter().collect();
+            self.room().await;
             {
                 let writing = self.writing.clone();
                 let _writing = writing.lock().await;
                 self.apply_batch(batch?)?;
             }
-            if self.flushed.elapsed() >= FLUSH_EVERY {
+            if self.unflushed >= FLUSH_WEIGHT || self.flushed.elapsed() >= FLUSH_EVERY {
                 self.flush().await?;
-                self.flushed = Instant::now();
+                (self.flushed, self.unflushed) = (Instant::now(), 0);
             }
         }
         Ok(())
@@ -392,6 +432,7 @@ impl RaftSnapshotBuilder<Types> for Store {
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
         let snapshot = self.snapshot()?;
         // The log is purged up to the snapshot next, so what it shows must be on disk.
+        self.room().await;
         self.flush().await?;
         Ok(snapshot)
     }

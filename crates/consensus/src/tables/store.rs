@@ -14,6 +14,10 @@ use crate::tables::{Edit, MemoryFile, Span, TableError, View, Visit};
 /// Name and layout of the one table. A new layout gets a new name.
 const DATA: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("data-1");
 
+/// Bytes that must be free on the disk before anything is written: more than changes between two
+/// flushes take, which go to new pages.
+const ROOM: u64 = 24 << 20;
+
 /// Whether a batch is on disk when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
@@ -28,6 +32,8 @@ pub enum Flush {
 pub struct Tables {
     database: Arc<Database>,
     medium: Medium,
+    /// The file, where the operating system has it.
+    file: Option<Arc<Path>>,
 }
 
 /// Where tables are kept.
@@ -52,7 +58,8 @@ impl Tables {
     /// It cannot be opened, is no such file, or another process uses it.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, TableError> {
         let database = Database::builder().set_cache_size(cache_bytes).create(path);
-        Self::with(database.map_err(store("open tables"))?, Medium::Disk)
+        let tables = Self::with(database.map_err(store("open tables"))?, Medium::Disk)?;
+        Ok(Self { file: Some(path.into()), ..tables })
     }
 
     /// Tables that go with the process.
@@ -75,7 +82,7 @@ impl Tables {
     }
 
     fn with(database: Database, medium: Medium) -> Result<Self, TableError> {
-        let tables = Self { database: Arc::new(database), medium };
+        let tables = Self { database: Arc::new(database), medium, file: None };
         // Readers expect the table to be there.
         tables.write(Flush::Now, |_| Ok(()))?;
         Ok(tables)
@@ -84,6 +91,15 @@ impl Tables {
     /// True for tables that go with the process.
     pub const fn volatile(&self) -> bool {
         matches!(self.medium, Medium::Process)
+    }
+
+    /// Whether the disk has room for what a flush writes, and so many bytes more. The store below
+    /// cannot go on after a write that found no space, so nothing is written then.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let Some(file) = &self.file else { return true };
+        // Where the operating system does not say, the write will.
+        let Ok(disk) = rustix::fs::statvfs(&**file) else { return true };
+        disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM.saturating_add(bytes)
     }
 
     /// True for tables whose flushing waits for a disk, so that an async caller must not do it.
