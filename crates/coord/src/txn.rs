@@ -58,7 +58,8 @@ impl Compare {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// What it counts towards [`Limits::transaction_bytes`].
+    pub fn bytes(&self) -> usize {
         let value = if let Self::Value(_, value) = self { value.len() } else { 0 };
         self.key().as_str().len() + value
     }
@@ -91,7 +92,8 @@ impl Write {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// What it counts towards [`Limits::transaction_bytes`].
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Put { key, value, .. } => key.as_str().len() + value.len(),
             Self::Delete(key) => key.as_str().len(),

@@ -1,5 +1,6 @@
 //! Intents on a coordinator, where every leader finds those of the ones before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -42,6 +43,16 @@ impl Record for StoredIntent {
     const VERSION: u16 = 1;
 }
 
+/// Each key once, with the value to put there, or none to remove it.
+type Writes = BTreeMap<Key, Option<Bytes>>;
+
+fn write((key, value): (Key, Option<Bytes>)) -> Write {
+    match value {
+        Some(value) => Write::Put { key, value, lease: None },
+        None => Write::Delete(key),
+    }
+}
+
 fn outside(doing: &'static str) -> impl Fn(CoordError) -> IntentError {
     move |fault| IntentError::Outside { doing, reason: fault.to_string() }
 }
@@ -66,33 +77,35 @@ impl CoordIntents {
         Prefix::new(format!("{}intents/{}/", self.folder.as_str(), escaped(owner)))
     }
 
-    fn put(&self, intent: &Intent) -> Result<Write, IntentError> {
+    fn put(&self, intent: &Intent) -> Result<(Key, Option<Bytes>), IntentError> {
         let unfit = |reason: String| IntentError::Outside { doing: "encode intent", reason };
         let folder = self.of(&intent.owner).map_err(|fault| unfit(fault.to_string()))?;
         let key = folder.key(&escaped(intent.key.as_str()));
         let key = key.map_err(|fault| unfit(fault.to_string()))?;
         let value = record::encode(&StoredIntent(intent.clone()));
         let value = Bytes::from(value.map_err(|fault| unfit(fault.to_string()))?);
-        Ok(Write::Put { key, value, lease: None })
+        Ok((key, Some(value)))
     }
 
-    /// Writes under a leadership, in as few transactions as the backend allows; false when that
-    /// leadership is over.
-    async fn write_under(&self, guard: &Compare, writes: Vec<Write>) -> Result<bool, CoordError> {
+    /// Puts values, or removes keys, under a leadership, in as few transactions as the backend
+    /// allows; false when that leadership is over.
+    async fn write_under(&self, guard: &Compare, writes: Writes) -> Result<bool, CoordError> {
         let limits = self.coordinator.capabilities().limits;
-        let mut txn = Txn::new().when(guard.clone());
-        let mut left = writes.into_iter().peekable();
-        while let Some(write) = left.next() {
-            txn = txn.write(write);
-            let mut longer = txn.clone();
-            longer.then.writes.extend(left.peek().cloned());
-            if left.peek().is_some() && longer.check(&limits).is_ok() {
-                continue;
+        let mut left = writes.into_iter().map(write).peekable();
+        while let Some(first) = left.next() {
+            let mut bytes = guard.bytes() + first.bytes();
+            let mut txn = Txn::new().when(guard.clone()).write(first);
+            // The compare is an operation too.
+            while let Some(next) = left.next_if(|next| {
+                txn.then.writes.len() + 2 <= limits.operations
+                    && bytes + next.bytes() <= limits.transaction_bytes
+            }) {
+                bytes += next.bytes();
+                txn = txn.write(next);
             }
             if !transact(&*self.coordinator, &txn).await?.succeeded {
                 return Ok(false);
             }
-            txn = Txn::new().when(guard.clone());
         }
         Ok(true)
     }
@@ -158,7 +171,7 @@ impl IntentLog for CoordIntents {
         // Who leads no more closes nothing: the next leader finds them, and their instances.
         let Some(guard) = self.tenure.now() else { return Ok(()) };
         let folder = self.of(owner).map_err(|fault| outside(doing)(fault.into()))?;
-        let key = |key: &StepKey| folder.key(&escaped(key.as_str())).map(Write::Delete);
+        let key = |key: &StepKey| folder.key(&escaped(key.as_str())).map(|key| (key, None));
         let writes = keys.iter().map(key).collect::<Result<_, _>>();
         let writes = writes.map_err(|fault| outside(doing)(fault.into()))?;
         self.write_under(&guard, writes).await.map(drop).map_err(outside(doing))

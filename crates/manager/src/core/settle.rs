@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use regrow_ids::{Fence, PluginName};
+use regrow_reconcile::Backoff;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use crate::ManagerError;
 use crate::catalog::Key;
 
 /// The longest pause between two attempts.
-pub(crate) const MOST_BACKOFF: Duration = Duration::from_secs(300);
+const MOST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// A stored spec that its handler did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -93,13 +94,9 @@ impl Settling {
     }
 }
 
-/// Pause after so many failures in a row: exponential, with jitter over the upper half so that many
-/// failed at once do not return at once. `chance` is from 0 up to 1.
-pub(super) fn backoff(first: Duration, failures: u32, chance: f64) -> Duration {
-    let doublings = failures.saturating_sub(1);
-    let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
-    let whole = first.saturating_mul(factor).min(MOST_BACKOFF.max(first));
-    whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+/// The pauses between attempts, the first one given.
+fn pauses(first: Duration) -> Backoff {
+    Backoff { first, most: MOST_BACKOFF.max(first) }
 }
 
 /// How an attempt ended.
@@ -140,7 +137,7 @@ impl Core {
 
     /// Waits after so many failures; false when the term ended meanwhile.
     pub(super) async fn pause(&self, failures: u32, over: &CancellationToken) -> bool {
-        let pause = backoff(self.first_retry, failures, rand::random());
+        let pause = pauses(self.first_retry).delay(failures, rand::random());
         over.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
@@ -178,14 +175,15 @@ impl Core {
 mod tests {
     use std::time::Duration;
 
-    use super::backoff;
+    use super::pauses;
 
     #[test]
     fn pauses_grow_from_two_seconds_to_five_minutes() {
-        let first = Duration::from_secs(2);
-        let pauses: Vec<_> = (1..11).map(|n| backoff(first, n, 1.0).as_secs()).collect();
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        assert_eq!(backoff(first, 1, 0.0), Duration::from_secs(1));
-        assert_eq!(backoff(first, u32::MAX, 0.0), Duration::from_secs(150));
+        let pauses = |first: u64| {
+            let pauses = pauses(Duration::from_secs(first));
+            (1..11).map(|n| pauses.delay(n, 1.0).as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!(pauses(2), [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(pauses(400), [400; 10], "what was asked for is not cut");
     }
 }

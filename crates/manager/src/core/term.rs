@@ -230,11 +230,11 @@ async fn free_all_of(core: &Arc<Core>, handler: &PluginName, over: &Cancellation
     let mut failures = 0;
     let mut last = String::new();
     while !over.is_cancelled() {
-        let pause = match free_watched(core, handler, over).await {
+        match free_watched(core, handler, over).await {
             Ok(()) | Err(PluginError::NotFound(_)) => {
                 failures = 0;
                 last.clear();
-                REVISIT
+                over.run_until_cancelled(tokio::time::sleep(REVISIT)).await;
             }
             Err(fault) => {
                 let fault = fault.to_string();
@@ -243,10 +243,9 @@ async fn free_all_of(core: &Arc<Core>, handler: &PluginName, over: &Cancellation
                 }
                 last = fault;
                 failures += 1;
-                super::settle::backoff(core.first_retry, failures, rand::random())
+                core.pause(failures, over).await;
             }
-        };
-        over.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::exchange::{connect, exchange, strip};
 use super::route::text;
 use super::{MuxBody, MuxFault, Shared};
-use crate::leader::{Leadership, print_location};
+use crate::leader::print_location;
 
 /// Marks a request that a replica has forwarded. It is forwarded once only: while the leadership
 /// moves, two replicas may each take the other for the leader.
@@ -19,16 +19,6 @@ pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-regrow-forwa
 
 /// How long the location of the leader may take to be read.
 const LOCATION_TIMEOUT: Duration = Duration::from_secs(5);
-
-impl Shared {
-    pub(super) fn leadership(&self) -> Leadership {
-        let watch = self.source.watch();
-        match watch.has_changed() {
-            Ok(_) => watch.borrow().clone(),
-            Err(_) => Leadership::unknown("the source of leadership has ended"),
-        }
-    }
-}
 
 /// Sends a request on to the leader, with its path and with the token of the client.
 ///

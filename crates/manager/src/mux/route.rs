@@ -26,7 +26,7 @@ async fn answer_client(shared: &Shared, request: Request<Incoming>) -> Response<
     if shared.token.as_ref().is_some_and(|token| !token.is_in(request.headers())) {
         return unauthorized();
     }
-    let leadership = shared.leadership();
+    let leadership = shared.source.now();
     if request.uri().path() == "/" && *request.method() == Method::OPTIONS {
         return about(shared, &leadership);
     }

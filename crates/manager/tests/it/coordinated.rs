@@ -8,6 +8,7 @@ mod faults;
 mod unknown;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use regrow_codec::Any;
@@ -177,6 +178,34 @@ async fn what_cannot_work_is_said_at_the_start() {
     );
     let fault = started.await.err().expect("refused").to_string();
     assert!(fault.contains("holds no number"), "{fault}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_and_large_intents_take_as_few_transactions_as_the_limits_allow() {
+    let one = replica(&memory(), "one", SHORT).await;
+    let fence = one.leads().await;
+    let large = |number| {
+        let body = json!({"slot": number, "filler": "x".repeat(300 << 10)});
+        Intent { body: Any::from(body), ..intent(number, fence) }
+    };
+    let many: Vec<_> = (0..381).map(|number| intent(number, fence)).collect();
+    let some: Vec<_> = (381..386).map(large).collect();
+    let keys: Vec<_> = many.iter().chain(&some).map(|intent| intent.key.clone()).collect();
+    // The leader has its lease to renew meanwhile, which takes none.
+    let sent = async |work: &mut (dyn Future<Output = Result<(), IntentError>> + Unpin + Send)| {
+        let before = one.faulty.sent.load(Ordering::Relaxed);
+        work.await.expect("leads");
+        one.faulty.sent.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(sent(&mut one.intents.record(&many)).await, 3, "127 writes and the compare");
+    assert_eq!(sent(&mut one.intents.record(&some)).await, 2, "three in a MiB");
+    assert_eq!(one.intents.open("us-east/g").await.expect("read").len(), 386);
+    let twice = [keys.as_slice(), keys.as_slice()].concat();
+    assert_eq!(sent(&mut one.intents.close("us-east/g", &twice)).await, 4);
+    assert_eq!(one.intents.open("us-east/g").await.expect("read"), []);
+    let huge = Intent { body: Any::from(json!("x".repeat(600 << 10))), ..intent(0, fence) };
+    let fault = one.intents.record(&[huge]).await.expect_err("too large").to_string();
+    assert!(fault.starts_with("record intents: "), "{fault}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -226,10 +227,14 @@ async fn a_new_leader_writes_its_location_and_never_forwards_to_itself() {
 }
 
 /// A source that cannot say where the leader is, as etcd during an election.
-struct Unlocated(watch::Sender<Leadership>);
+/// By its clock it may be over before it has said so.
+struct Unlocated(watch::Sender<Leadership>, AtomicBool);
 
 #[async_trait]
 impl LeaderSource for Unlocated {
+    fn now(&self) -> Leadership {
+        if self.1.load(Ordering::Relaxed) { Leadership::Following } else { self.0.borrow().clone() }
+    }
     fn watch(&self) -> watch::Receiver<Leadership> {
         self.0.subscribe()
     }
@@ -248,7 +253,8 @@ impl LeaderSource for Unlocated {
 async fn a_location_that_cannot_be_read_is_an_answer_and_no_crash() {
     let dir = tempfile::tempdir().expect("directory");
     let _echo = echo(dir.path(), "echo");
-    let source = Arc::new(Unlocated(watch::Sender::new(Leadership::Following)));
+    let told = watch::Sender::new(Leadership::Following);
+    let source = Arc::new(Unlocated(told, AtomicBool::new(false)));
     let backend = Arc::new(SocketDir::new(dir.path()));
     let mux = Mux::start(&local(), backend, source.clone()).await.expect("start");
     let (code, text) = send(mux.address(), request("POST", "/echo/")).await;
@@ -260,6 +266,9 @@ async fn a_location_that_cannot_be_read_is_an_answer_and_no_crash() {
     let fence = regrow_ids::Fence::new(1);
     source.0.send_replace(Leadership::Leading { fence });
     assert_eq!(send(mux.address(), request("POST", "/echo/")).await.0, 200);
+    source.1.store(true, Ordering::Relaxed);
+    let (code, text) = send(mux.address(), request("POST", "/echo/")).await;
+    assert!(code == 503 && text.starts_with("cannot find the leader"), "{code} {text}");
 }
 
 #[tokio::test]

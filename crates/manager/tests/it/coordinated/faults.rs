@@ -1,6 +1,7 @@
 //! A replica's way to the coordinator, with the faults of a process that is stopped or whose clock
 //! stands still.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,12 +39,15 @@ pub struct Faulty {
     /// The key of this replica in the election.
     own: Mutex<Option<Key>>,
     ttl: Mutex<Duration>,
+    /// Transactions that were sent.
+    pub sent: AtomicUsize,
 }
 
 impl Faulty {
     pub fn new(coordinator: Arc<dyn Coordinator>) -> Self {
         let fault = watch::Sender::new(Fault::None);
-        Self { coordinator, fault, own: Mutex::default(), ttl: Mutex::default() }
+        let (own, ttl, sent) = Default::default();
+        Self { coordinator, fault, own, ttl, sent }
     }
 
     pub fn hang(&self) {
@@ -96,6 +100,7 @@ impl Coordinator for Faulty {
     }
 
     async fn transact(&self, txn: &Txn) -> Result<TxnReply, CoordError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         for write in &txn.then.writes {
             if let Write::Put { key, lease: Some(_), .. } = write {
                 *self.own.lock().expect("lock") = Some(key.clone());
