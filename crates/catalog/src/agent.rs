@@ -45,15 +45,10 @@ pub struct AgentOptions {
     pub servers: BTreeMap<u64, String>,
     /// Folder in which registrations are kept; in memory only where there is none.
     pub state: Option<PathBuf>,
-    /// Whether checks may run programs.
-    pub script_checks: bool,
-    /// Sessions end this many percent of their TTL after it, at most 100. The original waits 100.
-    pub session_grace_percent: u8,
 }
 
 impl AgentOptions {
-    /// A node of this name at 127.0.0.1 in `dc1`, in memory, a server at port 8300, without script
-    /// checks; sessions have a tenth of their TTL as grace.
+    /// A node of this name at 127.0.0.1 in `dc1`, in memory, a server at port 8300.
     pub fn new(node_name: impl Into<String>) -> Self {
         Self {
             node_name: node_name.into(),
@@ -64,8 +59,6 @@ impl AgentOptions {
             server_port: Some(8300),
             servers: BTreeMap::new(),
             state: None,
-            script_checks: false,
-            session_grace_percent: 10,
         }
     }
 

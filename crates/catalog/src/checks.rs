@@ -10,10 +10,8 @@
 //! once a minute: a catalog that lost it is right again by then.
 //!
 //! Not carried out: programs in containers, which would need the container engine's socket; such a
-//! check is critical and says so. Programs run only where [`AgentOptions::script_checks`] allows
+//! check is critical and says so. Programs run only where [`CheckOptions::scripts`] allows
 //! them.
-//!
-//! [`AgentOptions::script_checks`]: crate::agent::AgentOptions::script_checks
 //!
 //! Start reading at [`Catalog::run_checks`].
 
@@ -45,11 +43,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct CheckOptions {
     /// Most looks at once; further ones wait. Default 64.
     pub looks: usize,
+    /// Whether checks may run programs. Default false.
+    pub scripts: bool,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        Self { looks: 64 }
+        Self { looks: 64, scripts: false }
     }
 }
 
@@ -90,6 +90,14 @@ fn cut(bytes: &[u8]) -> String {
     text
 }
 
+/// The settings of a TLS client that verifies servers by the certificates that this system trusts.
+///
+/// # Errors
+/// The build lacks what they need.
+pub fn system_trust() -> Result<rustls::ClientConfig, rustls::Error> {
+    tls::config(true)
+}
+
 impl Catalog {
     /// Runs the checks that are registered on this node until told to stop; then looks that are
     /// being made are given up, and their programs killed.
@@ -101,7 +109,7 @@ impl Catalog {
         options: CheckOptions,
         stop: CancellationToken,
     ) -> Result<(), CheckError> {
-        let probe = probe::Probe::new(self.agent().options().script_checks)?;
+        let probe = probe::Probe::new(options.scripts)?;
         runner::run(self.agent().clone(), probe, &options, stop).await;
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod check;
 mod key;
+pub mod rules;
 mod session;
 mod token;
 

@@ -53,8 +53,8 @@ impl Probe {
             }
             CheckType::Script if self.scripts => script::run(&check.args, limit).await,
             CheckType::Script => Finding::critical(
-                "not run: programs as checks are disabled on this agent; enable script checks \
-                 where whoever registers may run programs",
+                "not run: programs as checks are disabled on this agent; start it with \
+                 --enable-script-checks where whoever registers may run programs",
             ),
             CheckType::Docker => Finding::critical(
                 "not carried out: this agent does not talk to a container engine; use an HTTP, \

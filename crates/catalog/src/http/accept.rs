@@ -8,8 +8,10 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +22,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Longest time to the end of a request's head. An idle connection ends after it as well: much
 /// later than clients that keep connections let them rest, so that none meets a closing one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Longest time to the end of the handshake of an encrypted connection.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of a request: a key of the longest allowed, each byte as three, and headers.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -103,6 +107,24 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 async fn serve(stream: TcpStream, _place: Place, shared: Arc<Shared>, stop: CancellationToken) {
+    let Some(tls) = shared.options.tls.clone() else {
+        return converse(stream, shared, stop).await;
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => converse(stream, shared, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "begin an encrypted connection"),
+        Err(_) => tracing::debug!("begin an encrypted connection: it took too long"),
+    }
+}
+
+async fn converse<S>(stream: S, shared: Arc<Shared>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         // Boxed: the future of a call is large, and the connection would be as large for ever.
         Box::pin(route::answer(Arc::clone(&shared), request))

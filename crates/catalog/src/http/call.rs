@@ -9,12 +9,14 @@ use regrow_consensus::Consistency;
 use regrow_ids::GoDuration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::params::Params;
 use super::reply::{HttpError, JSON, Meta, Outcome, Reply};
 use super::{Acl, Shared, filter};
 use crate::agent::Agent;
-use crate::model::{Access, Resource};
+use crate::machine::{KvOp, KvVerb};
+use crate::model::{Access, Check, Policy, Resource, Token};
 use crate::query::{self, Client, Read, ReadOptions};
 
 /// A request, read and decoded.
@@ -145,6 +147,32 @@ impl Call {
         of_query.or_else(of_header).or_else(bearer)
     }
 
+    /// The token of the catalog that was shown, `None` for the management token of this node.
+    pub async fn own_token(&self) -> Result<Option<Token>, HttpError> {
+        let Some(secret) = self.token() else { return Ok(None) };
+        // Found by the hash of what was sent: how long that takes says nothing about the secrets
+        // that are stored.
+        let read = query::sessions::token(Sha256::digest(secret.as_bytes()).into());
+        self.ask_locally(&read).await
+    }
+
+    /// What the request may do, as its token says.
+    pub async fn rights(&self) -> Result<Rights, HttpError> {
+        let Acl::On { default, management } = self.shared.options.acl else {
+            return Ok(Rights { policy: Policy::Management, default: Access::Write });
+        };
+        let Some(secret) = self.token() else {
+            return Ok(Rights { policy: Policy::Rules(Vec::new()), default });
+        };
+        let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        if management.is_some_and(|management| bool::from(management.ct_eq(&hash))) {
+            return Ok(Rights { policy: Policy::Management, default });
+        }
+        let unknown = || HttpError::new(hyper::StatusCode::FORBIDDEN, "ACL not found");
+        let token = self.own_token().await?.ok_or_else(unknown)?;
+        Ok(Rights { policy: token.policy, default })
+    }
+
     /// Refuses what the token does not allow.
     pub async fn allow(
         &self,
@@ -152,20 +180,12 @@ impl Call {
         name: &str,
         wanted: Access,
     ) -> Result<(), HttpError> {
-        let Acl::On { default } = self.shared.options.acl else { return Ok(()) };
-        let allowed = match self.token() {
-            None => default >= wanted,
-            Some(secret) => {
-                // Found by the hash of what was sent: how long that takes says nothing about the
-                // secrets that are stored.
-                let read = query::sessions::token(Sha256::digest(secret.as_bytes()).into());
-                let token = self.ask_locally(&read).await?;
-                let token = token
-                    .ok_or_else(|| HttpError::new(hyper::StatusCode::FORBIDDEN, "ACL not found"))?;
-                token.policy.allows(resource, name, wanted, default)
-            }
-        };
-        if allowed { Ok(()) } else { Err(HttpError::forbidden()) }
+        granted(self.rights().await?.may(resource, name, wanted))
+    }
+
+    /// Refuses who has no management token.
+    pub async fn allow_management(&self) -> Result<(), HttpError> {
+        granted(self.rights().await?.policy == Policy::Management)
     }
 
     /// Access to a key.
@@ -176,5 +196,42 @@ impl Call {
     /// Access to something of this agent's node.
     pub async fn allow_agent(&self, wanted: Access) -> Result<(), HttpError> {
         self.allow(Resource::Agent, &self.agent().options().node_name, wanted).await
+    }
+}
+
+fn granted(allowed: bool) -> Result<(), HttpError> {
+    if allowed { Ok(()) } else { Err(HttpError::forbidden()) }
+}
+
+/// What a request may do.
+pub(super) struct Rights {
+    policy: Policy,
+    default: Access,
+}
+
+impl Rights {
+    pub fn may(&self, resource: Resource, name: &str, wanted: Access) -> bool {
+        self.policy.allows(resource, name, wanted, self.default)
+    }
+
+    pub fn read(&self, resource: Resource, name: &str) -> bool {
+        self.may(resource, name, Access::Read)
+    }
+
+    /// Access to a key as a deed on it needs it; to all keys below it for a deed on a tree.
+    pub fn may_do(&self, op: &KvOp) -> bool {
+        let wanted = if op.verb.only_reads() { Access::Read } else { Access::Write };
+        match op.verb {
+            KvVerb::GetTree | KvVerb::DeleteTree => {
+                self.policy.allows_under(Resource::Key, &op.key, wanted, self.default)
+            }
+            _ => self.may(Resource::Key, &op.key, wanted),
+        }
+    }
+
+    /// A check is seen by who may see its node and its service.
+    pub fn sees(&self, check: &Check) -> bool {
+        self.read(Resource::Node, &check.node)
+            && (check.service_id.is_empty() || self.read(Resource::Service, &check.service_name))
     }
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::agent_services::ServiceBody;
-use super::call::Call;
+use super::call::{Call, Rights};
 use super::check_body::{CheckBody, status};
 use super::reply::{HttpError, Outcome};
 use super::{decode, shape};
 use crate::machine::{Command, NodePart, Registration, Removal};
-use crate::model::{Access, CheckSpec, Node, Resource};
+use crate::model::{Access, CheckSpec, Instance, Node, Resource};
 use crate::query::registry;
 
 pub(super) async fn datacenters(call: &Call) -> Outcome {
@@ -31,11 +31,21 @@ fn wanted_meta(call: &Call) -> Vec<(String, String)> {
 }
 
 pub(super) async fn services(call: &Call) -> Outcome {
-    call.allow(Resource::Service, "", Access::Read).await?;
+    let rights = call.rights().await?;
     let wanted = wanted_meta(call);
-    let read = registry::services_on(move |node| has_meta(node, &wanted));
-    let (meta, services): (_, BTreeMap<String, BTreeSet<String>>) = call.ask(&read).await?;
+    let read = match wanted.is_empty() {
+        true => registry::services(),
+        false => registry::services_on(move |node| has_meta(node, &wanted)),
+    };
+    let (meta, mut services): (_, BTreeMap<String, BTreeSet<String>>) = call.ask(&read).await?;
+    services.retain(|name, _| rights.read(Resource::Service, name));
     Ok(call.json(&services)?.meta(meta))
+}
+
+/// Whether an instance may be shown: who asks may see its node and its service.
+pub(super) fn sees(rights: &Rights, instance: &Instance) -> bool {
+    rights.read(Resource::Node, &instance.node.value.name)
+        && rights.read(Resource::Service, &instance.service.value.name)
 }
 
 /// Whether an instance has all tags of the query, without regard to case.
@@ -48,29 +58,37 @@ pub(super) fn has_tags(call: &Call, tags: &[String]) -> bool {
 
 pub(super) async fn service(call: &Call) -> Outcome {
     let name = call.named(HttpError::bad("Missing service name"))?;
-    call.allow(Resource::Service, name, Access::Read).await?;
+    let rights = call.rights().await?;
     let (meta, mut instances) = call.ask(&registry::instances(name)).await?;
     let wanted = wanted_meta(call);
     instances.retain(|instance| {
-        has_tags(call, &instance.service.value.tags) && has_meta(&instance.node.value, &wanted)
+        sees(&rights, instance)
+            && has_tags(call, &instance.service.value.tags)
+            && has_meta(&instance.node.value, &wanted)
     });
     let shapes: Vec<_> = instances.iter().map(shape::CatalogService::of).collect();
     Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 pub(super) async fn nodes(call: &Call) -> Outcome {
-    call.allow(Resource::Node, "", Access::Read).await?;
+    let rights = call.rights().await?;
     let (meta, mut nodes) = call.ask(&registry::nodes()).await?;
     let wanted = wanted_meta(call);
-    nodes.retain(|node| has_meta(&node.value, &wanted));
+    nodes.retain(|node| {
+        has_meta(&node.value, &wanted) && rights.read(Resource::Node, &node.value.name)
+    });
     let shapes: Vec<_> = nodes.iter().map(shape::Node::of).collect();
     Ok(call.filtered(&shapes)?.meta(meta))
 }
 
 pub(super) async fn node(call: &Call) -> Outcome {
     let name = call.named(HttpError::bad("Missing node name"))?;
-    call.allow(Resource::Node, name, Access::Read).await?;
+    let rights = call.rights().await?;
     let (meta, found) = call.ask(&registry::node(name)).await?;
+    let mut found = found.filter(|_| rights.read(Resource::Node, name));
+    if let Some(found) = &mut found {
+        found.services.retain(|service| rights.read(Resource::Service, &service.value.name));
+    }
     let shape = found.as_ref().map(|found| shape::NodeServices::of(&found.node, &found.services));
     Ok(call.json(&shape)?.meta(meta))
 }

@@ -119,10 +119,10 @@ impl CheckBody {
     pub fn spec(&self, call: &Call, id: String, name: String) -> Result<CheckSpec, HttpError> {
         let definition = self.definition();
         validate(&definition).map_err(|why| HttpError::bad(format!("Invalid check: {why}")))?;
-        if !definition.args.is_empty() && !call.agent().options().script_checks {
+        if !definition.args.is_empty() && !call.shared.options.script_checks {
             return Err(HttpError::internal(
-                "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' \
-                 or 'enable_local_script_checks' to true",
+                "Scripts are disabled on this agent; to enable, start it with \
+                 --enable-script-checks",
             ));
         }
         let status = status(&self.status, "Bad check status")?;

@@ -34,8 +34,9 @@ pub(super) async fn fire(call: &Call) -> Outcome {
 
 pub(super) async fn list(call: &Call) -> Outcome {
     let name = call.params.get("name");
-    call.allow(Resource::Event, name, Access::Read).await?;
-    let (meta, events) = call.ask(&query::sessions::events(name)).await?;
+    let rights = call.rights().await?;
+    let (meta, mut events) = call.ask(&query::sessions::events(name)).await?;
+    events.retain(|event| rights.read(Resource::Event, &event.value.name));
     let shapes: Vec<_> =
         events.iter().map(|event| shape::Event::of(&event.value, event.indexes.created)).collect();
     Ok(call.json(&shapes)?.meta(meta))

@@ -6,7 +6,7 @@ use super::call::Call;
 use super::reply::{HttpError, Meta, Outcome, Reply, TEXT};
 use super::shape;
 use crate::machine::{Command, KvOp, KvVerb, Reply as Done};
-use crate::model::{Access, KeyEntry, SessionId, SessionIdError};
+use crate::model::{Access, KeyEntry, Resource, SessionId, SessionIdError};
 use crate::query;
 
 pub(super) async fn handle(call: &Call) -> Outcome {
@@ -27,8 +27,9 @@ async fn get(call: &Call) -> Outcome {
         return names(call).await;
     }
     if call.params.has("recurse") {
-        call.allow_key(key, Access::Read).await?;
-        let (meta, entries) = call.ask(&query::kv::under(key)).await?;
+        let rights = call.rights().await?;
+        let (meta, mut entries) = call.ask(&query::kv::under(key)).await?;
+        entries.retain(|entry| rights.read(Resource::Key, &entry.key));
         if entries.is_empty() {
             return Ok(Reply::bare(StatusCode::NOT_FOUND).meta(meta));
         }
@@ -59,13 +60,15 @@ fn raw(entry: KeyEntry, meta: Meta) -> Reply {
 
 async fn names(call: &Call) -> Outcome {
     let prefix = call.tail.as_str();
-    call.allow_key(prefix, Access::Read).await?;
+    let rights = call.rights().await?;
     let misspelt = call.params.get("seperator");
     let separator = match call.params.get("separator") {
         "" => misspelt,
         separator => separator,
     };
-    let (meta, names) = call.ask(&query::kv::names(prefix, separator)).await?;
+    let (meta, names) = call
+        .ask(&query::kv::names_of(prefix, separator, move |key| rights.read(Resource::Key, key)))
+        .await?;
     if names.is_empty() && !prefix.is_empty() {
         return Ok(Reply::bare(StatusCode::NOT_FOUND).meta(meta));
     }
@@ -142,7 +145,9 @@ async fn delete(call: &Call) -> Outcome {
             false => KvOp::new(KvVerb::Delete, key),
         }
     };
-    call.allow_key(&op.key, Access::Write).await?;
+    if !call.rights().await?.may_do(&op) {
+        return Err(HttpError::forbidden());
+    }
     execute(call, op).await
 }
 

@@ -13,6 +13,10 @@ use crate::query::{Answer, ExecuteError};
 pub(super) const JSON: &str = "application/json";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
+/// Age of what a node has that never heard of a leader: the longest that clients in Go can count, in
+/// milliseconds.
+const NEVER_MILLIS: u64 = i64::MAX as u64 / 1_000_000;
+
 /// Index, leader and age of a read, for the headers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meta {
@@ -25,11 +29,11 @@ pub(super) struct Meta {
 impl Meta {
     /// What goes with an answer, and the answer itself.
     pub fn of<T>(answer: Answer<T>) -> (Self, T) {
-        let contact = answer.last_contact.unwrap_or_default().as_millis();
+        let contact = answer.last_contact.map_or(NEVER_MILLIS.into(), |ago| ago.as_millis());
         let meta = Self {
             index: answer.index,
             known_leader: answer.known_leader,
-            last_contact: u64::try_from(contact).unwrap_or(u64::MAX),
+            last_contact: u64::try_from(contact).unwrap_or(NEVER_MILLIS).min(NEVER_MILLIS),
         };
         (meta, answer.value)
     }
@@ -174,3 +178,17 @@ impl From<AgentError> for HttpError {
 
 /// What a handler gives.
 pub(super) type Outcome = Result<Reply, HttpError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_never_heard_of_a_leader_is_very_old() {
+        let answer =
+            |last_contact| Answer { value: (), index: 1, known_leader: false, last_contact };
+        assert_eq!(Meta::of(answer(None)).0.last_contact, 9_223_372_036_854);
+        let heard = Some(std::time::Duration::from_millis(7));
+        assert_eq!(Meta::of(answer(heard)).0.last_contact, 7);
+    }
+}

@@ -58,13 +58,11 @@ pub(super) async fn coordinates(call: &Call) -> Outcome {
     call.json(&none)
 }
 
-/// Tokens are not managed over HTTP.
-pub(super) async fn acl(call: &Call) -> Outcome {
+/// This agent needs no token of its own.
+pub(super) async fn agent_token(call: &Call) -> Outcome {
     match call.shared.options.acl {
         Acl::Off => Err(HttpError::new(StatusCode::UNAUTHORIZED, "ACL support disabled")),
-        Acl::On { .. } => Err(HttpError::not_done(
-            "tokens are not managed over HTTP; use the command line of the node",
-        )),
+        Acl::On { .. } => Err(HttpError::not_done("this agent uses no token of its own")),
     }
 }
 
@@ -73,7 +71,7 @@ pub(super) async fn not_carried_out(call: &Call) -> Outcome {
     call.allow_agent(Access::Read).await?;
     Err(HttpError::not_done(
         "this request of Consul is not carried out here: snapshots are made by `regrow backup`, \
-         servers are managed by `regrow node`, figures are on /metrics, and prepared queries do \
-         not exist",
+         servers are managed by `regrow node`, and metrics, logs and prepared queries do not \
+         exist",
     ))
 }

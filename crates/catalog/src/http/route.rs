@@ -12,8 +12,8 @@ use super::call::Call;
 use super::params::{Params, percent_decoded};
 use super::reply::{HttpError, Outcome, Reply, TEXT};
 use super::{
-    Shared, agent_checks, agent_health, agent_node, agent_services, body, catalog, event, health,
-    kv, rest, session, txn,
+    Shared, acl, agent_checks, agent_health, agent_node, agent_services, body, catalog, event,
+    health, kv, rest, session, txn,
 };
 
 /// Methods that a path takes.
@@ -66,7 +66,7 @@ macro_rules! routes {
 }
 
 routes! {
-    "/v1/acl/" Any => rest::acl;
+    "/v1/acl/" Any => acl::handle;
     "/v1/agent/check/deregister/" PutOrGet => agent_checks::deregister;
     "/v1/agent/check/fail/" PutOrGet => agent_checks::fail;
     "/v1/agent/check/pass/" PutOrGet => agent_checks::pass;
@@ -91,7 +91,7 @@ routes! {
     "/v1/agent/service/maintenance/" Put => agent_services::maintenance;
     "/v1/agent/service/register" Put => agent_services::register;
     "/v1/agent/services" Get => agent_services::list;
-    "/v1/agent/token/" Put => rest::acl;
+    "/v1/agent/token/" Put => rest::agent_token;
     "/v1/catalog/datacenters" Get => catalog::datacenters;
     "/v1/catalog/deregister" Put => catalog::deregister;
     "/v1/catalog/node/" Get => catalog::node;
@@ -138,6 +138,11 @@ pub(super) async fn answer(
 
 async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Outcome {
     let (head, incoming) = request.into_parts();
+    if shared.options.logins.as_ref().is_some_and(|logins| !logins.admit(&head.headers)) {
+        let reply = Reply::body(TEXT, "log in with a name and a password");
+        let reply = reply.status(StatusCode::UNAUTHORIZED).header("Connection", "close");
+        return Ok(reply.header("WWW-Authenticate", "Basic realm=\"catalog\""));
+    }
     let unprintable = || HttpError::bad("");
     let path = percent_decoded(head.uri.path()).ok_or_else(unprintable)?;
     if path.chars().any(char::is_control) {

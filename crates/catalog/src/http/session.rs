@@ -8,7 +8,7 @@ use serde_json::json;
 use super::call::Call;
 use super::kv::session_id;
 use super::reply::{HttpError, Outcome};
-use super::{decode, shape};
+use super::{Acl, decode, shape};
 use crate::machine::{Command, Reply as Done};
 use crate::model::{Access, Behavior, Indexed, Resource, SERF_HEALTH, Session, SessionId};
 use crate::query;
@@ -109,7 +109,7 @@ pub(super) async fn create(call: &Call) -> Outcome {
         behavior: body.behavior()?,
         ttl: body.ttl()?,
         ttl_text: body.ttl.clone(),
-        grace_percent: options.session_grace_percent.min(100),
+        grace_percent: call.shared.options.session_grace_percent.min(100),
         node_checks,
         service_checks,
     };
@@ -124,6 +124,9 @@ fn id_of(call: &Call) -> Result<SessionId, HttpError> {
 
 /// Write access to the session of this id, on whichever node it is.
 async fn allow_change(call: &Call, id: SessionId) -> Result<(), HttpError> {
+    if call.shared.options.acl == Acl::Off {
+        return Ok(());
+    }
     let session = call.ask_locally(&query::sessions::session(id)).await?;
     let node = session.map_or_else(String::new, |session| session.value.node);
     call.allow(Resource::Session, &node, Access::Write).await
@@ -160,8 +163,9 @@ fn node_of(sessions: &[Indexed<Session>]) -> &str {
 }
 
 pub(super) async fn list(call: &Call) -> Outcome {
-    call.allow(Resource::Session, "", Access::Read).await?;
-    let (meta, sessions) = call.ask(&query::sessions::all()).await?;
+    let rights = call.rights().await?;
+    let (meta, mut sessions) = call.ask(&query::sessions::all()).await?;
+    sessions.retain(|session| rights.read(Resource::Session, &session.value.node));
     Ok(shown(call, &sessions)?.meta(meta))
 }
 

@@ -11,7 +11,7 @@ use super::decode;
 use super::reply::{HttpError, Meta, Outcome};
 use super::shape;
 use crate::machine::{Command, Denial, KvOp, KvVerb, Refusal, Reply as Done};
-use crate::model::{Access, KeyEntry, SessionIdError};
+use crate::model::{KeyEntry, SessionIdError};
 use crate::query::kv;
 
 /// Most deeds in one transaction.
@@ -64,11 +64,18 @@ struct ErrorShape {
     what: String,
 }
 
+/// The value of a deed.
+fn value(body: &KvBody) -> Result<Vec<u8>, HttpError> {
+    let decoded = BASE64_STANDARD.decode(&body.value);
+    decoded.map_err(|error| {
+        HttpError::bad(format!("Failed to parse body: illegal base64 data: {error}"))
+    })
+}
+
 /// A deed, or what is wrong with it. A transaction with a wrong deed is not begun.
-fn op(body: &KvBody) -> Result<KvOp, String> {
+fn op(body: &KvBody, value: Vec<u8>) -> Result<KvOp, String> {
     let verb = VERBS.iter().find(|(name, _)| *name == body.verb);
     let Some((_, verb)) = verb else { return Err(format!("unknown KV verb {:?}", body.verb)) };
-    let value = BASE64_STANDARD.decode(&body.value).map_err(|error| error.to_string())?;
     let session = match (verb, body.session.as_str()) {
         (KvVerb::Lock | KvVerb::Unlock, "") => return Err(Refusal::MissingSession.to_string()),
         (KvVerb::Lock, text) => Some(text.parse().map_err(|error: SessionIdError| {
@@ -108,15 +115,17 @@ pub(super) async fn handle(call: &Call) -> Outcome {
     let mut ops = Vec::new();
     let mut errors = Vec::new();
     for (at, body) in bodies.iter().enumerate() {
-        match body.kv.as_ref().map(op) {
-            Some(Ok(op)) => ops.push(op),
-            Some(Err(what)) => errors.push(ErrorShape { op_index: at, what }),
-            None => return Err(HttpError::bad("Failed to parse body: an operation has no KV")),
+        let Some(kv) = &body.kv else {
+            return Err(HttpError::bad("Failed to parse body: an operation has no KV"));
+        };
+        match op(kv, value(kv)?) {
+            Ok(op) => ops.push(op),
+            Err(what) => errors.push(ErrorShape { op_index: at, what }),
         }
     }
-    for op in &ops {
-        let wanted = if op.verb.only_reads() { Access::Read } else { Access::Write };
-        call.allow_key(&op.key, wanted).await?;
+    let rights = call.rights().await?;
+    if !ops.iter().all(|op| rights.may_do(op)) {
+        return Err(HttpError::forbidden());
     }
     if !errors.is_empty() {
         return failed(call, &errors);

@@ -115,8 +115,8 @@ pub(crate) fn pack<T: Serialize>(row: &T) -> Vec<u8> {
     postcard::to_extend(row, vec![VERSION]).unwrap_or_default()
 }
 
-/// The row of some bytes.
-pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TableError> {
+/// The row of some bytes, which may borrow from them.
+pub(crate) fn unpack<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, TableError> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => {
             postcard::from_bytes(rest).map_err(|error| damaged("a row of the catalog", &error))

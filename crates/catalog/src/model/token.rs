@@ -66,6 +66,25 @@ impl Policy {
             }
         }
     }
+
+    /// Whether this much access is given to every name that begins with `prefix`: no rule below it
+    /// may give less.
+    pub fn allows_under(
+        &self,
+        resource: Resource,
+        prefix: &str,
+        wanted: Access,
+        default: Access,
+    ) -> bool {
+        let less = |rule: &Rule| {
+            rule.resource == resource && rule.access < wanted && rule.prefix.starts_with(prefix)
+        };
+        let none_less = match self {
+            Self::Management => true,
+            Self::Rules(rules) => !rules.iter().any(less),
+        };
+        none_less && self.allows(resource, prefix, wanted, default)
+    }
 }
 
 /// A token. Its secret is known to its holder only.
@@ -103,5 +122,9 @@ mod tests {
         assert!(!allows("app/secret/1", Access::Read));
         assert!(!policy.allows(Resource::Node, "n", Access::Read, Access::Deny));
         assert!(policy.allows(Resource::Node, "n", Access::Write, Access::Write));
+        let under =
+            |prefix| policy.allows_under(Resource::Key, prefix, Access::Write, Access::Deny);
+        assert!(under("app/x") && !under("app/") && !under("app/secret") && !under(""));
+        assert!(Policy::Management.allows_under(Resource::Key, "", Access::Write, Access::Deny));
     }
 }

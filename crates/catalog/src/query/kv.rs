@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use regrow_consensus::{Span, TableError, View};
+use serde::Deserialize;
 
 use super::{Found, Read, index_of};
 use crate::machine::rows::{self, Tombstone};
 use crate::machine::{Topic, graves_row};
-use crate::model::KeyEntry;
+use crate::model::{Indexes, KeyEntry, SessionId};
 
 /// One key. Its index is that of its last write; of a missing one, that of all keys.
 pub fn entry(key: impl Into<String>) -> Read<Option<KeyEntry>> {
@@ -36,24 +37,64 @@ pub fn under(prefix: impl Into<String>) -> Read<Vec<KeyEntry>> {
 /// The names of all keys that begin with `prefix`, in order; with a separator, cut behind its first
 /// place after the prefix, each once.
 pub fn names(prefix: impl Into<String>, separator: impl Into<String>) -> Read<Vec<String>> {
+    names_of(prefix, separator, |_| true)
+}
+
+/// The same, of the keys that `picks` picks.
+pub fn names_of(
+    prefix: impl Into<String>,
+    separator: impl Into<String>,
+    picks: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> Read<Vec<String>> {
     let (prefix, separator) = (prefix.into(), separator.into());
-    let read = under(prefix.clone());
-    read.map(move |entries| {
+    Read::new(vec![Topic::KeyPrefix(prefix.clone())], move |view| {
         let mut names: Vec<String> = Vec::new();
-        for KeyEntry { key, .. } in entries {
-            let rest = key.get(prefix.len()..).unwrap_or_default();
-            let name = match rest.find(&separator) {
-                Some(at) if !separator.is_empty() => {
-                    key.get(..prefix.len() + at + separator.len()).unwrap_or_default().to_owned()
+        let mut highest = None;
+        let mut fault = Ok(());
+        let keys = Span::prefix(&rows::key(rows::KEY, &[prefix.as_bytes()]));
+        view.scan(&keys, &mut |_, bytes| match rows::unpack::<KeyHead<'_>>(bytes) {
+            Ok(head) => {
+                highest = highest.max(Some(head.indexes.modified));
+                let name = cut(head.key, prefix.len(), &separator);
+                if picks(head.key) && names.last().is_none_or(|last| last != name) {
+                    names.push(name.to_owned());
                 }
-                _ => key,
-            };
-            if names.last() != Some(&name) {
-                names.push(name);
+                ControlFlow::Continue(())
             }
-        }
-        names
+            Err(error) => {
+                fault = Err(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        fault?;
+        Ok(Found { value: names, index: prefix_index(view, &prefix, highest)? })
     })
+}
+
+/// A key up to its first separator behind the prefix, and with it.
+fn cut<'k>(key: &'k str, prefix: usize, separator: &str) -> &'k str {
+    let rest = key.get(prefix..).unwrap_or_default();
+    match rest.find(separator) {
+        Some(at) if !separator.is_empty() => {
+            key.get(..prefix + at + separator.len()).unwrap_or(key)
+        }
+        _ => key,
+    }
+}
+
+/// A [`KeyEntry`] whose value stays where it is stored: the same fields in the same order.
+#[derive(Deserialize)]
+struct KeyHead<'r> {
+    key: &'r str,
+    #[serde(rename = "value")]
+    _value: &'r [u8],
+    #[serde(rename = "flags")]
+    _flags: u64,
+    #[serde(rename = "lock_index")]
+    _lock_index: u64,
+    #[serde(rename = "session")]
+    _session: Option<SessionId>,
+    indexes: Indexes,
 }
 
 /// The highest index under a prefix, tombstones included. Where there is nothing, the index of all

@@ -33,14 +33,21 @@ pub struct NodeEntry {
 
 /// The names of all services, each with the tags of all its instances.
 pub fn services() -> Read<BTreeMap<String, BTreeSet<String>>> {
-    services_on(|_| true)
+    services_where(vec![Topic::Services], |_| true)
 }
 
 /// The names of services on nodes that `picks` picks, each with the tags of those instances.
 pub fn services_on(
     picks: impl Fn(&Node) -> bool + Send + Sync + 'static,
 ) -> Read<BTreeMap<String, BTreeSet<String>>> {
-    Read::new(vec![Topic::Services], move |view| {
+    services_where(vec![Topic::Services, Topic::Nodes], picks)
+}
+
+fn services_where(
+    topics: Vec<Topic>,
+    picks: impl Fn(&Node) -> bool + Send + Sync + 'static,
+) -> Read<BTreeMap<String, BTreeSet<String>>> {
+    Read::new(topics.clone(), move |view| {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in rows::list::<Indexed<Node>>(view, &[rows::NODE])? {
             if picks(&node.value) {
@@ -50,7 +57,7 @@ pub fn services_on(
                 }
             }
         }
-        Ok(Found { value: found, index: index_of(view, &[Topic::Services])? })
+        Ok(Found { value: found, index: index_of(view, &topics)? })
     })
 }
 
@@ -116,11 +123,13 @@ pub fn checks_of_node(node: impl Into<String>) -> Read<Vec<Indexed<Check>>> {
 
 /// All checks, or those of one status, by node and id.
 pub fn checks(status: Option<Status>) -> Read<Vec<Indexed<Check>>> {
-    Read::new(vec![Topic::Checks], move |view| {
+    // They are shown with the tags of their services.
+    let topics = [Topic::Checks, Topic::Services];
+    Read::new(topics.to_vec(), move |view| {
         let mut value: Vec<Indexed<Check>> = rows::list(view, &[rows::CHECK])?;
         value.retain(|check| status.is_none_or(|status| check.value.status == status));
         add_tags(view, &mut value)?;
-        Ok(Found { value, index: index_of(view, &[Topic::Checks])? })
+        Ok(Found { value, index: index_of(view, &topics)? })
     })
 }
 

@@ -40,6 +40,11 @@ pub fn events(name: impl Into<String>) -> Read<Vec<Indexed<Event>>> {
     })
 }
 
+/// All tokens, by the hash of their secrets.
+pub fn tokens() -> Read<Vec<Token>> {
+    Read::new(Vec::new(), |view| Ok(Found { value: rows::list(view, &[rows::TOKEN])?, index: 1 }))
+}
+
 /// The token with a secret of this SHA-256.
 pub fn token(secret_hash: [u8; 32]) -> Read<Option<Token>> {
     let row = rows::key(rows::TOKEN, &[&secret_hash]);

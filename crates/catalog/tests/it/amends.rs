@@ -165,3 +165,45 @@ fn registrations_of_version_1_are_read() {
     assert!(local.leaving.contains(&Leaving::Service("old".into())));
     assert!(local.unentered.is_empty());
 }
+
+#[test]
+fn a_list_moves_with_all_that_it_shows() {
+    use regrow_catalog::machine::Topic;
+    use regrow_catalog::query::registry::{checks, services_on};
+    let mut lone = Lone::default();
+    let checked = vec![ttl_check("c", "w", 100)];
+    lone.run(&register(node("n"), Some(service("w", "web")), checked)).expect("entered");
+    let picked = services_on(|node| node.meta.contains_key("rack"));
+    let before = lone.look(&picked);
+    assert!(before.value.is_empty() && picked.topics().contains(&Topic::Nodes));
+    let mut moved = node("n");
+    moved.meta.insert("rack".into(), "7".into());
+    lone.run(&register(moved.clone(), None, Vec::new())).expect("entered");
+    let after = lone.look(&picked);
+    assert!(after.index > before.index && after.value.contains_key("web"));
+    let all = checks(None);
+    let before = lone.look(&all).index;
+    let tagged = Service { tags: vec!["new".into()], ..service("w", "web") };
+    lone.run(&register(moved, Some(tagged), Vec::new())).expect("entered");
+    let after = lone.look(&all);
+    assert!(after.index > before && all.topics().contains(&Topic::Services));
+    let tags: Vec<_> = after.value.iter().flat_map(|check| &check.value.service_tags).collect();
+    assert_eq!(tags, ["new"]);
+}
+
+#[tokio::test]
+async fn a_registration_that_changes_nothing_writes_nothing_and_wakes_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = AgentOptions { state: Some(folder.path().to_owned()), ..AgentOptions::new("n1") };
+    let (catalog, _gate, _) = gated(options).await;
+    catalog.agent().register(service("w", "web"), Vec::new(), false).await.expect("entered");
+    // What is not written does not come back.
+    let path = folder.path().join("registrations.rec");
+    std::fs::remove_file(&path).expect("removed");
+    let mut local = catalog.agent().watch();
+    local.mark_unchanged();
+    catalog.agent().register(service("w", "web"), Vec::new(), false).await.expect("the same");
+    assert!(!path.exists() && !local.has_changed().expect("an agent"));
+    catalog.agent().register(service("w", "other"), Vec::new(), false).await.expect("another");
+    assert!(path.exists() && local.has_changed().expect("an agent"));
+}

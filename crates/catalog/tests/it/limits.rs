@@ -110,6 +110,10 @@ async fn broken_json_and_wrong_types_are_bad_requests() {
             );
         }
     }
+    let value = r#"[{"KV":{"Verb":"set","Key":"a","Value":"%%"}}]"#;
+    let answer = client::put(world.address, "/v1/txn", value).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().starts_with("Failed to parse body: illegal base64"), "{}", answer.text());
     let deep = "[".repeat(100_000);
     assert_eq!(client::put(world.address, "/v1/txn", deep).await.status, 400);
 }

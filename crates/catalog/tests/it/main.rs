@@ -10,6 +10,7 @@ mod endpoints;
 mod gate;
 mod golden;
 mod limits;
+mod login;
 mod lone;
 mod machine;
 mod model;

@@ -27,7 +27,7 @@ async fn world(default: Access) -> World {
     for token in tokens {
         catalog.client().execute(&token).await.expect("a token");
     }
-    let acl = Acl::On { default };
+    let acl = Acl::On { default, management: Some(Sha256::digest(b"of the node").into()) };
     World::with(catalog, HttpOptions { acl, ..HttpOptions::default() }).await
 }
 
@@ -62,20 +62,8 @@ async fn every_endpoint_with_data_asks_for_a_token() {
         "/v1/agent/service/x",
         "/v1/agent/health/service/id/x",
         "/v1/agent/health/service/name/x",
-        "/v1/catalog/services",
-        "/v1/catalog/service/web",
-        "/v1/catalog/nodes",
-        "/v1/catalog/node/n1",
-        "/v1/health/service/web",
-        "/v1/health/checks/web",
-        "/v1/health/node/n1",
-        "/v1/health/state/any",
         "/v1/kv/a",
-        "/v1/kv/?keys",
-        "/v1/kv/?recurse",
-        "/v1/session/list",
         "/v1/session/node/n1",
-        "/v1/event/list",
         "/v1/operator/raft/configuration",
     ];
     for path in paths {
@@ -100,4 +88,136 @@ async fn a_removed_token_opens_nothing() {
     world.catalog.client().execute(&remove).await.expect("removed");
     let answer = send(world.address, "GET", "/v1/kv/a?token=s3cret", &[], "").await;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (403, "ACL not found"));
+}
+
+#[tokio::test]
+async fn lists_show_what_the_token_may_see() {
+    use crate::machine::{node, service, ttl_check};
+    use regrow_catalog::machine::{NodePart, Registration};
+    let world = world(Access::Deny).await;
+    let put = async |path: &str, body: &str| {
+        let root = [("X-Consul-Token", "s3cret")];
+        let answer = send(world.address, "PUT", path, &root, body.to_owned()).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    };
+    for key in ["app/a", "app/b/c", "other"] {
+        put(&format!("/v1/kv/{key}"), "1").await;
+    }
+    for (name, of) in [("n1", "web"), ("n2", "web"), ("n2", "db")] {
+        let registration = Registration {
+            node: NodePart::Set(node(name)),
+            service: Some(service(of, of)),
+            checks: vec![ttl_check(of, of, 1000)],
+            replace_checks: false,
+        };
+        let register = Command::Register(registration);
+        world.catalog.client().execute(&register).await.expect("entered");
+    }
+    let rule =
+        |resource, prefix: &str| Rule { resource, prefix: prefix.to_owned(), access: Access::Read };
+    let rules = vec![
+        rule(Resource::Key, "app/"),
+        rule(Resource::Node, "n2"),
+        rule(Resource::Service, "web"),
+    ];
+    let reader = token("reader", "reader", Policy::Rules(rules));
+    world.catalog.client().execute(&reader).await.expect("a token");
+    let cases = [
+        ("/v1/kv/?keys", r#"["app/a","app/b/c"]"#, "[]"),
+        ("/v1/kv/?keys&separator=/", r#"["app/"]"#, "[]"),
+        ("/v1/catalog/services", r#"{"web":[]}"#, "{}"),
+        ("/v1/session/list", "[]", "[]"),
+        ("/v1/event/list", "[]", "[]"),
+        ("/v1/catalog/node/n1", "null", "null"),
+        ("/v1/health/node/n1", "[]", "[]"),
+        ("/v1/health/service/db", "[]", "[]"),
+    ];
+    for (path, reader, nobody) in cases {
+        let shown = send(world.address, "GET", path, &[("X-Consul-Token", "reader")], "").await;
+        assert_eq!((shown.status.as_u16(), shown.text().as_str()), (200, reader), "{path}");
+        let shown = get(world.address, path).await;
+        assert_eq!((shown.status.as_u16(), shown.text().as_str()), (200, nobody), "{path}");
+    }
+    let counts = [
+        ("/v1/kv/?recurse", 2),
+        ("/v1/catalog/nodes", 1),
+        ("/v1/catalog/service/web", 1),
+        ("/v1/health/service/web", 1),
+        ("/v1/health/checks/web", 1),
+        ("/v1/health/node/n2", 1),
+        ("/v1/health/state/any", 1),
+    ];
+    for (path, count) in counts {
+        let shown = send(world.address, "GET", path, &[("X-Consul-Token", "reader")], "").await;
+        assert_eq!(shown.json().as_array().map(Vec::len), Some(count), "{path}: {}", shown.text());
+    }
+    assert_eq!(get(world.address, "/v1/kv/?recurse").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_tree_is_deleted_by_who_may_delete_all_of_it() {
+    let world = world(Access::Write).await;
+    let rules = Policy::Rules(vec![Rule {
+        resource: Resource::Key,
+        prefix: "app/kept/".into(),
+        access: Access::Read,
+    }]);
+    let most = token("most", "most", rules);
+    world.catalog.client().execute(&most).await.expect("a token");
+    let ask = async |method: &str, path: &str, body: &str| {
+        let token = [("X-Consul-Token", "most")];
+        send(world.address, method, path, &token, body.to_owned()).await.status.as_u16()
+    };
+    assert_eq!(ask("PUT", "/v1/kv/app/a", "1").await, 200);
+    assert_eq!(ask("DELETE", "/v1/kv/app/?recurse", "").await, 403);
+    assert_eq!(ask("DELETE", "/v1/kv/?recurse", "").await, 403);
+    let tree = r#"[{"KV":{"Verb":"delete-tree","Key":"app"}}]"#;
+    assert_eq!(ask("PUT", "/v1/txn", tree).await, 403);
+    let read = r#"[{"KV":{"Verb":"get-tree","Key":"app"}}]"#;
+    assert_eq!(ask("PUT", "/v1/txn", read).await, 200);
+    assert_eq!(ask("DELETE", "/v1/kv/app/a?recurse", "").await, 200);
+    assert_eq!(get(world.address, "/v1/kv/app/a").await.status, 404);
+}
+
+#[tokio::test]
+async fn tokens_are_made_and_removed_by_who_has_a_management_token() {
+    let world = world(Access::Deny).await;
+    let ask = async |method: &str, path: &str, token: &str, body: &str| {
+        let token = [("X-Consul-Token", token)];
+        send(world.address, method, path, &token, body.to_owned()).await
+    };
+    let body = r#"{"Description":"d","Rules":"key_prefix \"x/\" { policy = \"write\" }"}"#;
+    for poor in ["app", ""] {
+        assert_eq!(ask("PUT", "/v1/acl/token", poor, body).await.status, 403);
+        assert_eq!(ask("GET", "/v1/acl/tokens", poor, "").await.status, 403);
+        assert_eq!(ask("DELETE", "/v1/acl/token/root", poor, "").await.status, 403);
+    }
+    let made = ask("PUT", "/v1/acl/token", "of the node", body).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    let secret = made["SecretID"].as_str().expect("a secret");
+    let id = made["AccessorID"].as_str().expect("an id");
+    assert_eq!(made["Rules"], r#"{"key_prefix":{"x/":{"policy":"write"}}}"#);
+    assert_eq!(ask("PUT", "/v1/kv/x/1", secret, "1").await.status, 200);
+    assert_eq!(ask("PUT", "/v1/kv/y", secret, "1").await.status, 403);
+    assert_eq!(ask("GET", "/v1/acl/token/self", secret, "").await.json()["AccessorID"], id);
+    let listed = ask("GET", "/v1/acl/tokens", "of the node", "").await;
+    assert_eq!(listed.json().as_array().map(Vec::len), Some(3), "{}", listed.text());
+    assert!(!listed.text().contains(secret) && !listed.text().contains("SecretID"));
+    let path = format!("/v1/acl/token/{id}");
+    assert_eq!(ask("GET", &path, "s3cret", "").await.json()["Description"], "d");
+    assert_eq!(ask("DELETE", &path, "s3cret", "").await.text(), "true");
+    assert_eq!(ask("GET", &path, "s3cret", "").await.status, 403);
+    assert_eq!(ask("PUT", "/v1/kv/x/1", secret, "1").await.text(), "ACL not found");
+    let all = r#"{"SecretID":"chosen and long enough","Policies":[{"Name":"global-management"}]}"#;
+    assert_eq!(ask("PUT", "/v1/acl/token", "s3cret", all).await.status, 200);
+    assert_eq!(ask("PUT", "/v1/kv/y", "chosen and long enough", "1").await.status, 200);
+    for bad in [
+        r#"{"SecretID":"short"}"#,
+        r#"{"Policies":[{"Name":"other"}]}"#,
+        r#"{"Rules":"key \"a\" { policy = \"read\" }"}"#,
+    ] {
+        assert_eq!(ask("PUT", "/v1/acl/token", "s3cret", bad).await.status, 400, "{bad}");
+    }
+    assert_eq!(ask("PUT", "/v1/acl/policy", "s3cret", "{}").await.status, 501);
 }

@@ -27,14 +27,16 @@ async fn catalog() -> Catalog {
     let scope = Scope::new(7).expect("a scope");
     let machines = Machines::new().with(scope, machine).expect("one machine");
     let replica = LocalReplica::start(machines).expect("a replica");
-    let options = AgentOptions { script_checks: true, ..AgentOptions::new("n1") };
+    let options = AgentOptions::new("n1");
     Catalog::start(Arc::new(Scoped::new(replica, scope)), hub, options).await.expect("a catalog")
 }
 
 fn run(catalog: &Catalog, looks: usize) -> DropGuard {
     let stop = CancellationToken::new();
     let (running, token) = (catalog.clone(), stop.clone());
-    tokio::spawn(async move { running.run_checks(CheckOptions { looks }, token).await });
+    tokio::spawn(
+        async move { running.run_checks(CheckOptions { looks, scripts: true }, token).await },
+    );
     stop.drop_guard()
 }
 
