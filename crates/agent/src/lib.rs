@@ -43,3 +43,6 @@ pub use backup::{BackupHead, RestoreOptions, recover, restore};
 pub use error::AgentError;
 pub use nodes::{ClusterRecord, NodeRecord, Nodes, NodesError, SCOPE};
 pub use proposals::WorkerScope;
+
+#[cfg(test)]
+mod samples;

@@ -246,6 +246,31 @@ async fn a_backup_makes_a_cluster_again_after_everything_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_version_1_is_taken_over() {
+    let world = World::new();
+    let options = RestoreOptions {
+        state: world.folder("r"),
+        name: "r".into(),
+        address: "127.0.0.1:1".into(),
+        life: Duration::from_secs(3_600),
+    };
+    // Of a cluster of one node, `a`, with a token that lives for ten years.
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/samples/backup-v1.bin");
+    restore(std::path::Path::new(sample), &options).await.expect("restore");
+    let again = world.start("r", Start::Resume).await.expect("start");
+    assert_eq!(again.number().get(), 2);
+    let nodes = again.nodes().list(Consistency::Linearizable).await.expect("nodes");
+    let names: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.removed)).collect();
+    assert_eq!(names, [("a", true), ("r", false)]);
+    let tokens = again.nodes().tokens(Consistency::Linearizable).await.expect("tokens");
+    assert_eq!(tokens.iter().map(|token| token.uses_left).collect::<Vec<_>>(), [7]);
+    let worker = world.join("w", &again, Role::Worker).await;
+    for agent in [worker, again] {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_goes_on_after_the_others_are_lost_for_good() {
     let world = World::new();
     let agents = world.three().await;
