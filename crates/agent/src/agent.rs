@@ -264,8 +264,8 @@ impl Agent {
         }
     }
 
-    /// Stops: hands the lead over if it has it and somebody takes it within four seconds, answers nobody any
-    /// more, and makes everything durable.
+    /// Stops: hands the lead over if it has it and somebody takes it within four seconds, answers nobody
+    /// any more, and makes everything durable.
     pub async fn stop(&self) {
         self.hand_over().await;
         self.stop.cancel();

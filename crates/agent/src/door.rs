@@ -401,13 +401,21 @@ async fn ask_at(path: &Path, request: &Request) -> std::io::Result<Answer> {
     })?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line).await?;
+    let refused = || {
+        let text = "it hung up; ask as its own user or as root";
+        std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)
+    };
+    // It may hang up before it has heard the question.
+    let hung_up = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => refused(),
+        _ => error,
+    };
+    stream.write_all(&line).await.map_err(hung_up)?;
     let mut rest = BufReader::new(stream);
     let mut text = String::new();
-    rest.read_line(&mut text).await?;
+    rest.read_line(&mut text).await.map_err(hung_up)?;
     if text.is_empty() {
-        let refused = "it hung up; ask as its own user or as root";
-        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, refused));
+        return Err(refused());
     }
     Ok(Answer { reply: serde_json::from_str(&text)?, rest })
 }

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Daemon, Said, World};
 
+mod door;
+mod verbs;
+
 /// Longest time for an election, a new member or a join on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 
