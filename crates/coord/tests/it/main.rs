@@ -8,5 +8,6 @@ mod etcd_server;
 mod holders;
 mod memory;
 mod model;
+mod quorum;
 mod vectors;
 mod watches;
