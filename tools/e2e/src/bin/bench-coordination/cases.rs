@@ -52,7 +52,10 @@ pub async fn run_all(amounts: Amounts, report: &mut Report) -> Result<()> {
         bail!("three machines in namespaces cannot be made here");
     };
     report.load[0] = load();
-    let mut ours = System::Regrow(Cluster::start(net, ClusterOptions::new()).await?);
+    // Each blocking query is a connection, and by default an address has 200, as with Consul.
+    let flags: &[&str] = &["--http-connections", "4096"];
+    let cluster = Cluster::start(net, ClusterOptions { flags, ..ClusterOptions::new() }).await?;
+    let mut ours = System::Regrow(cluster);
     let mut etcd = System::Etcd(EtcdCluster::start(Net::new(3)?).await?);
     idle(&mut ours, &mut etcd, report).await?;
     speed(&ours, &etcd, amounts, report).await?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{Cluster, Http};
 use hyper::Method;
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ pub async fn fan_out(
         tasks.spawn(watch(http, changes, tell.clone()));
     }
     // Each says once that it has read the present state and is about to wait.
-    armed(&mut told, watchers).await?;
+    armed(&mut told, &mut tasks, watchers).await?;
     let mut done = Vec::new();
     for number in 1..=changes {
         // The queries are on their way to the server; they arrive long before a write is durable on
@@ -53,7 +53,7 @@ pub async fn fan_out(
         let began = Instant::now();
         once(&mut writer, write(number)).await?;
         let acknowledged = Instant::now();
-        let mut at = armed(&mut told, watchers).await?;
+        let mut at = armed(&mut told, &mut tasks, watchers).await?;
         at.sort_unstable();
         let last = at.last().copied().unwrap_or(began) - began;
         let median = at[at.len() / 2];
@@ -71,12 +71,16 @@ fn write(number: usize) -> e2e::Attempt {
 
 async fn armed(
     told: &mut mpsc::UnboundedReceiver<Instant>,
+    tasks: &mut JoinSet<Result<()>>,
     watchers: usize,
 ) -> Result<Vec<Instant>> {
     let mut at = Vec::with_capacity(watchers);
     while at.len() < watchers {
-        let next = tokio::time::timeout(PATIENCE, told.recv()).await;
-        at.push(next.context("a watcher was not told")?.context("the watchers ended")?);
+        tokio::select! {
+            next = told.recv() => at.push(next.context("the watchers ended")?),
+            Some(ended) = tasks.join_next() => ended.context("a watcher")??,
+            () = tokio::time::sleep(PATIENCE) => bail!("a watcher was not told"),
+        }
     }
     Ok(at)
 }
