@@ -2,7 +2,8 @@
 //!
 //! What it is: [`Any`] (JSON kept as it came), [`decode`] (reading JSON the way Go's decoder does,
 //! with the position of a fault), [`gojson`] (printing JSON the way Go prints it, on which the
-//! configuration hash depends) and [`record`] (versioned, checksummed records for disk).
+//! configuration hash depends), [`record`] (versioned, checksummed records for disk) and
+//! [`versioned`] (a byte of version and a value: what logs, tables and messages carry).
 //!
 //! What it must never do: know what a group, a plugin or a log is; touch a file or a socket.
 //!
@@ -12,5 +13,6 @@ mod any;
 pub mod decode;
 pub mod gojson;
 pub mod record;
+pub mod versioned;
 
 pub use any::Any;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use openraft::alias::CommittedLeaderIdOf;
 use openraft::vote::RaftLeaderId as _;
 use openraft::vote::RaftVote as _;
+use regrow_codec::versioned;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -162,20 +163,7 @@ fn damaged(what: &'static str, why: impl std::fmt::Display) -> io::Error {
 
 /// Version and value.
 pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Bytes> {
-    postcard::to_extend(value, vec![VERSION]).map(Bytes::from).map_err(io::Error::other)
-}
-
-fn versioned<'b>(what: &'static str, bytes: &'b [u8]) -> io::Result<&'b [u8]> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => Ok(rest),
-        Some((version, _)) => {
-            let why = format!(
-                "it has version {version}, this program knows {VERSION}; start the newer program"
-            );
-            Err(damaged(what, why))
-        }
-        None => Err(damaged(what, "it is empty")),
-    }
+    versioned::encode(VERSION, value).map(Bytes::from).map_err(io::Error::other)
 }
 
 /// The value behind the version, with parts that stay where they are.
@@ -183,12 +171,7 @@ pub(crate) fn decode_borrowed<'b, T: Deserialize<'b>>(
     what: &'static str,
     bytes: &'b [u8],
 ) -> io::Result<T> {
-    let rest = versioned(what, bytes)?;
-    match postcard::take_from_bytes(rest) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(damaged(what, format!("{} bytes too many", rest.len()))),
-        Err(error) => Err(damaged(what, error)),
-    }
+    versioned::decode(VERSION, bytes).map_err(|error| damaged(what, error))
 }
 
 /// The value behind the version.
