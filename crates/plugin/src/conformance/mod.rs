@@ -101,6 +101,12 @@ pub fn catalogue() -> impl Iterator<Item = (&'static str, &'static str, Level)> 
     ROWS.iter().flat_map(|rows| rows.iter()).map(|row| (row.id, row.title, row.level))
 }
 
+/// The first of the given beginnings that no check's name has: most likely misspelt.
+pub fn matches_nothing(only: &[String]) -> Option<&str> {
+    let matches = |start: &&String| catalogue().any(|(id, ..)| id.starts_with(start.as_str()));
+    only.iter().find(|start| !matches(start)).map(String::as_str)
+}
+
 /// Checks the plugin at an endpoint.
 pub async fn run(endpoint: Endpoint, options: Options) -> Report {
     let name = endpoint.to_string();

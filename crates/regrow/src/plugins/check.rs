@@ -47,6 +47,12 @@ impl CheckArgs {
             return print(&crate::output::table(&["CHECK", "WEIGHT", "WHAT"], &rows));
         }
         let Some(plugin) = &self.plugin else { bail!("check a plugin: name it") };
+        if let Some(unknown) = conformance::matches_nothing(&self.only) {
+            bail!(
+                "check plugin {plugin}: no check's name begins with {unknown:?} (--only); \
+                 `regrow plugin check --list` shows all"
+            );
+        }
         let (endpoint, object) = find(finder, plugin)?;
         let mut options = Options { object, only: self.only.clone(), ..Options::default() };
         options.provision = match &self.provision {

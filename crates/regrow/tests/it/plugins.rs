@@ -1,6 +1,6 @@
 //! `plugin start`, `ls`, `stop`, `check`.
 
-use crate::support::{World, wait};
+use crate::support::{Daemon, World, wait};
 
 const SIX: [&str; 6] = ["group", "vanilla", "combo", "vars", "simulator", "file"];
 
@@ -132,18 +132,99 @@ fn a_manager_that_cannot_lead_as_told_says_why() {
     assert_eq!(world.ok(&["plugin", "ls", "-q"]), "");
 }
 
+/// A kind, its socket, what the kit is given beside, and how many checks apply to it.
+type Kit = (&'static str, &'static str, &'static [&'static str], usize);
+
+const EACH_CHOICE: &str = r#"str://{"default": {}}"#;
+const SLEEPER: &str = r#"str://{"Command": ["sleep", "1000"]}"#;
+const SCRIPT: &str = r#"str://{"Init": ["echo"], "Tags": {"a": "b"}}"#;
+const SCRIPTS: &str =
+    r#"str://{"Flavors": [{"Plugin": "vanilla", "Properties": {"Init": ["echo"]}}]}"#;
+
+/// Every kind that the program can start.
+const KITS: &[Kit] = &[
+    ("combo", "combo", &["--flavor", SCRIPTS], 62),
+    ("file", "file", &["--provision", "str://{}"], 83),
+    ("group", "group-stateless", &[], 74),
+    ("manager", "group", &[], 74),
+    ("process", "process", &["--provision", SLEEPER], 83),
+    ("selector", "selector", &["--provision", EACH_CHOICE], 85),
+    ("selector/spread", "spread", &["--provision", EACH_CHOICE], 85),
+    ("selector/tiered", "tiered", &["--provision", EACH_CHOICE], 85),
+    ("selector/weighted", "weighted", &["--provision", EACH_CHOICE], 85),
+    ("simulator", "simulator", &["--provision", "str://{}"], 89),
+    ("vanilla", "vanilla", &["--flavor", SCRIPT], 62),
+    ("vars", "vars", &[], 62),
+];
+
+/// Starts each kind as a process of its own.
+fn start_all(world: &World) -> Vec<Daemon> {
+    world.write("infrakit/leader", "manager1");
+    let choices = r#"[{"Name": "simulator/compute"}, {"Name": "simulator/net"}]"#;
+    let rule = |kind: &str| {
+        format!(
+            r#"{{"Key": "{kind}", "Launch": {{"inproc": {{"Kind": "{kind}", "Options": {choices}}}}}}}"#
+        )
+    };
+    let kinds = KITS.iter().map(|(kind, ..)| *kind);
+    let rules: Vec<_> = kinds.filter(|kind| kind.starts_with("selector")).map(rule).collect();
+    let rules = world.write("rules.json", &format!("[{}]", rules.join(",")));
+    let rules = rules.display().to_string();
+    let started = KITS.iter().map(|(kind, socket, ..)| {
+        world.spawn(&["plugin", "start", &format!("{kind}:{socket}"), "--config-url", &rules])
+    });
+    let started = started.collect();
+    wait("all of them listen", || {
+        KITS.iter().all(|(_, socket, ..)| world.state().join("plugins").join(socket).exists())
+    });
+    started
+}
+
 #[test]
-fn the_kit_passes_our_own_plugins() {
+fn the_kit_passes_every_kind_of_plugin() {
     let world = World::new();
-    let _plugins = world.plugins(&["vars", "vanilla"]);
-    for name in ["vars", "vanilla"] {
-        let report = world.ok(&["plugin", "check", name, "--only", "handshake,http,rpc"]);
-        assert!(report.contains(" 0 failed"), "{report}");
-    }
+    let kinds = world.ok(&["plugin", "kinds"]);
+    let kinds: Vec<_> = kinds
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(kinds, KITS.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>());
+    let _plugins = start_all(&world);
+    // With a group to look at, all checks of group controllers apply.
+    let spec = world.write(
+        "cattle.json",
+        r#"{"ID": "cattle", "Properties": {"Allocation": {"Size": 2},
+            "Instance": {"Plugin": "simulator/compute", "Properties": {}},
+            "Flavor": {"Plugin": "vanilla", "Properties": {"Init": ["echo"]}}}}"#,
+    );
+    world.ok(&["group", "commit", &spec.display().to_string()]);
+    wait("two members", || {
+        let groups = world.ok(&["group", "ls"]);
+        groups.lines().any(|line| line.split_whitespace().take(3).eq(["cattle", "2", "2"]))
+    });
     let list = world.ok(&["plugin", "check", "--list"]);
-    assert!(list.lines().count() > 60, "{}", list.lines().count());
+    let all = list.lines().count() - 1;
+    assert!(all > 60, "{list}");
+    for (kind, socket, with, passed) in KITS {
+        let report = world.ok(&[&["plugin", "check", socket], *with].concat());
+        let end = format!(": {passed} passed, 0 failed, {} not applicable\n", all - passed);
+        assert!(report.ends_with(&end), "{kind}:\n{report}");
+    }
     let info = world.ok(&["plugin", "info", "vars"]);
     assert!(info.contains("Updatable.Changes"), "{info}");
+}
+
+#[test]
+fn only_some_checks_are_run_when_told() {
+    let world = World::new();
+    let _plugins = world.plugins(&["vars"]);
+    let report = world.ok(&["plugin", "check", "vars", "--only", "handshake.hello,info"]);
+    assert!(report.ends_with(": 4 passed, 0 failed, 0 not applicable\n"), "{report}");
+    let fault = world.fails(&["plugin", "check", "vars", "--only", "handshake,http"]);
+    assert!(fault.contains("no check's name begins with \"http\" (--only)"), "{fault}");
+    assert!(fault.contains("`regrow plugin check --list`"), "{fault}");
 }
 
 #[test]
