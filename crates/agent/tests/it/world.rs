@@ -20,13 +20,13 @@ pub struct World {
 
 /// Waits until `done` says so.
 pub async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..1_200 {
         if done().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("not within a minute: {what}");
+    panic!("not within two minutes: {what}");
 }
 
 impl World {
