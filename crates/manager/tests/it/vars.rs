@@ -18,19 +18,19 @@ fn change(path: &str, value: Value) -> Change {
     Change { path: path.to_owned(), value: value.into() }
 }
 
-async fn set(world: &World, path: &str, value: Value) -> regrow_plugin::spi::Result<()> {
+pub async fn set(world: &World, path: &str, value: Value) -> regrow_plugin::spi::Result<()> {
     let vars = world.updatable("mystack/vars").await;
     let proposal = vars.changes(&[change(path, value)]).await?;
     vars.commit(&proposal.proposed, &proposal.cas).await
 }
 
-async fn stored(store: &dyn SpecStore) -> Value {
+pub async fn stored(store: &dyn SpecStore) -> Value {
     let stored = store.load(&Document::Metadata("vars".into())).await.expect("load");
     stored.contents.unwrap_or_default().to_value()
 }
 
 /// Waits until the stored values have been loaded, which a new leader does first.
-async fn settled(world: &World) {
+pub async fn settled(world: &World) {
     for _ in 0..1000 {
         match set(world, "probe", json!(null)).await {
             Ok(()) => return,

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::faults::Faulty;
 use super::memory;
 use crate::fakes::{World, group, until};
+use crate::vars::{set, settled, stored};
 
 /// So many calls that only healing ends the partition.
 const FOR_GOOD: u32 = u32::MAX;
@@ -109,4 +110,21 @@ async fn an_unknown_mark_that_cannot_be_taken_away_is_told() {
     }
     let next = World::new(MemoryLeader::leading(), store);
     until("the next leader looks after it", || next.groups.ids() == ["q"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_whose_save_is_unknown_are_those_that_are_stored() {
+    for executed in [true, false] {
+        let Scene { faulty, world, store } = scene();
+        settled(&world).await;
+        set(&world, "size", json!(1)).await.expect("commit");
+        faulty.lose_answer(executed, SHORT);
+        let fault = set(&world, "size", json!(2)).await.expect_err("unknown").to_string();
+        assert!(fault.contains("whether it is saved is not known"), "{fault}");
+        let size = json!(if executed { 2 } else { 1 });
+        assert_eq!(world.vars.tree().root()["size"], size);
+        assert_eq!(stored(&*store).await["size"], size);
+        set(&world, "size", json!(3)).await.expect("goes on from there");
+        assert_eq!(stored(&*store).await["size"], json!(3));
+    }
 }
