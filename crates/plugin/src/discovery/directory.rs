@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ pub const PLUGINS_VARIABLE: &str = "INFRAKIT_PLUGINS_DIR";
 
 /// Names the folder that has the discovery directory as `plugins`.
 pub const HOME_VARIABLE: &str = "INFRAKIT_HOME";
+
+/// Largest `.listen` file that is read: it holds a URL.
+const MAX_URL_BYTES: u64 = 4096;
 
 /// Suffix of the files of plugins that listen on TCP.
 const LISTEN_SUFFIX: &str = ".listen";
@@ -117,12 +120,21 @@ impl Directory {
         }
         let endpoint = match file.strip_suffix(LISTEN_SUFFIX) {
             Some(name) if kind.is_file() => {
-                let url = fs::read_to_string(&path).unwrap_or_default();
-                return Some((name.to_owned(), url.trim().parse().ok()));
+                return Some((name.to_owned(), read_url(&path).trim().parse().ok()));
             }
             _ => None,
         };
         Some((file.to_owned(), endpoint))
+    }
+}
+
+/// The text of a `.listen` file; empty when there is none, or too much to be a URL.
+fn read_url(path: &Path) -> String {
+    let mut text = String::new();
+    let file = fs::File::open(path).map(|file| file.take(MAX_URL_BYTES + 1));
+    match file.and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) if text.len() as u64 <= MAX_URL_BYTES => text,
+        _ => String::new(),
     }
 }
 
@@ -159,6 +171,8 @@ mod tests {
         std::fs::write(dir.path().join("file.pid"), "7").expect("write");
         std::fs::write(dir.path().join("net.listen"), "tcp://h:7\n").expect("write");
         std::fs::write(dir.path().join("plain"), "").expect("write");
+        let long = format!("tcp://{}:7", "h".repeat(4096));
+        std::fs::write(dir.path().join("long.listen"), long).expect("write");
         std::fs::create_dir(dir.path().join("folder")).expect("folder");
         let found = directory.list().expect("list");
         assert_eq!(found.keys().collect::<Vec<_>>(), ["file", "net"]);
@@ -167,6 +181,7 @@ mod tests {
             ("plain", "not a unix socket or listener:plain"),
             ("folder", "not a unix socket or listener:folder"),
             ("nope", "plugin not found:nope"),
+            ("long", "not a unix socket or listener:long"),
             ("", "plugin not found:"),
         ] {
             assert_eq!(directory.find(name).expect_err(name).to_string(), text);
