@@ -26,6 +26,36 @@ use crate::query::{AskError, Client, ExecuteError};
 pub use file::FileError;
 pub use local::{Leaving, Local, LocalCheck};
 
+type Addresses = dyn Fn() -> BTreeMap<u64, String> + Send + Sync;
+
+/// Where the servers are, asked anew each time: they change.
+#[derive(Clone)]
+pub struct Servers(Arc<Addresses>);
+
+impl Servers {
+    /// From what tells addresses, as `HOST:PORT`, by node id of the replica.
+    pub fn new(addresses: impl Fn() -> BTreeMap<u64, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(addresses))
+    }
+
+    /// The addresses now.
+    pub fn now(&self) -> BTreeMap<u64, String> {
+        (self.0)()
+    }
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self::new(BTreeMap::new)
+    }
+}
+
+impl std::fmt::Debug for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Servers").field(&self.now()).finish()
+    }
+}
+
 /// Who this agent is.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
@@ -41,8 +71,8 @@ pub struct AgentOptions {
     pub meta: BTreeMap<String, String>,
     /// Port of the servers, when this node is one: it is entered as an instance of `consul`.
     pub server_port: Option<u16>,
-    /// Addresses of the servers, as `HOST:PORT`, by node id of the replica.
-    pub servers: BTreeMap<u64, String>,
+    /// Addresses of the servers. Default none: those of other nodes are not known.
+    pub servers: Servers,
     /// Folder in which registrations are kept; in memory only where there is none.
     pub state: Option<PathBuf>,
 }
@@ -57,7 +87,7 @@ impl AgentOptions {
             datacenter: "dc1".to_owned(),
             meta: BTreeMap::new(),
             server_port: Some(8300),
-            servers: BTreeMap::new(),
+            servers: Servers::default(),
             state: None,
         }
     }

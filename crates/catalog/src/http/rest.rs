@@ -13,8 +13,8 @@ fn server(call: &Call, id: u64) -> String {
     let options = call.agent().options();
     let own = || format!("{}:{}", options.address, options.server_port.unwrap_or(8300));
     let status = call.client().replica().status();
-    match options.servers.get(&id) {
-        Some(address) => address.clone(),
+    match options.servers.now().remove(&id) {
+        Some(address) => address,
         None if id == status.node => own(),
         None => String::new(),
     }

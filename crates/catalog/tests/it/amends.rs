@@ -207,3 +207,22 @@ async fn a_registration_that_changes_nothing_writes_nothing_and_wakes_nobody() {
     catalog.agent().register(service("w", "other"), Vec::new(), false).await.expect("another");
     assert!(path.exists() && local.has_changed().expect("an agent"));
 }
+
+#[tokio::test]
+async fn the_leader_is_shown_where_it_is_now() {
+    use regrow_catalog::agent::Servers;
+    use regrow_catalog::http::HttpOptions;
+    use std::sync::Mutex;
+    let place = Arc::new(Mutex::new("10.0.0.1:7400"));
+    let told = place.clone();
+    let servers =
+        Servers::new(move || [(1, told.lock().expect("a lock").to_string())].into_iter().collect());
+    let (catalog, _gate, _) = gated(AgentOptions { servers, ..AgentOptions::new("n1") }).await;
+    let world = crate::world::World::with(catalog, HttpOptions::default()).await;
+    let leader = async || crate::client::get(world.address, "/v1/status/leader").await.text();
+    assert_eq!(leader().await, "\"10.0.0.1:7400\"");
+    *place.lock().expect("a lock") = "10.0.0.2:7400";
+    assert_eq!(leader().await, "\"10.0.0.2:7400\"");
+    let peers = crate::client::get(world.address, "/v1/status/peers").await.text();
+    assert_eq!(peers, "[\"10.0.0.2:7400\"]");
+}

@@ -115,6 +115,7 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
         Command::Kv(command) => ask_catalog(&cli.log, command.run()),
         Command::Session(command) => ask_catalog(&cli.log, command.run()),
         Command::Service(command) => ask_catalog(&cli.log, command.run()),
+        Command::Acl(command) => ask_catalog(&cli.log, command.run()),
         Command::Status(args) => administer(&cli.log, args.run(&places)),
         Command::Node(command) => administer(&cli.log, command.run(&places)),
         Command::Token(command) => administer(&cli.log, command.run(&places)),

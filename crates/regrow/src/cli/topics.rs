@@ -36,8 +36,12 @@ INFRAKIT_PLUGINS_DIR, else $INFRAKIT_HOME/plugins, else ~/.infrakit/plugins.
         "Variables that are read",
         "REGROW_STATE             state folder
 REGROW_LOG               what is logged, such as info,regrow_plugin=debug
-CONSUL_HTTP_ADDR         catalog that `regrow kv|session|service|event` ask
+CONSUL_HTTP_ADDR         catalog that `regrow kv|session|service|event|acl` ask
 CONSUL_HTTP_TOKEN        token for it
+CONSUL_HTTP_TOKEN_FILE   file with the token
+CONSUL_HTTP_AUTH         USER:PASSWORD of a login that it asks for
+CONSUL_HTTP_SSL          true for https where the address does not say
+CONSUL_CACERT            PEM file with the certificates to trust, for https
 INFRAKIT_PLUGINS_DIR     plugin directory
 INFRAKIT_HOME            base of lists, and of plugins
 INFRAKIT_HOST            remote manager that commands go to

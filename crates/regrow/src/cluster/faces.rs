@@ -1,6 +1,7 @@
-//! How a catalog is asked: HTTP and DNS, on addresses of the user's choice.
+//! How a catalog is asked: HTTP, HTTPS and DNS, on addresses of the user's choice.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -8,12 +9,13 @@ use clap::Args;
 use regrow_catalog::Catalog;
 use regrow_catalog::checks::CheckOptions;
 use regrow_catalog::dns::DnsOptions;
-use regrow_catalog::http::HttpOptions;
+use regrow_catalog::http::{HttpOptions, tls_server};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listen::Listen;
+use super::settings::SettingArgs;
 
 /// Longest time for answers that are being made when the process stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -29,12 +31,33 @@ pub struct FaceArgs {
     /// Where the catalog answers DNS, or none
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8600")]
     dns: Listen,
+    /// Where the catalog answers HTTPS, such as 127.0.0.1:8501, or none
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "none",
+        requires_all = ["https_cert", "https_key"]
+    )]
+    https: Listen,
+    /// Its certificate and what signs that, in PEM
+    #[arg(long, value_name = "FILE", requires = "https")]
+    https_cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "https")]
+    https_key: Option<PathBuf>,
+    /// Let in only clients with a certificate of one of these authorities, in PEM
+    #[arg(long, value_name = "FILE", requires = "https_cert")]
+    https_client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingArgs,
 }
 
 /// Sockets that nobody answers on yet.
 pub struct Faces {
-    http: Option<TcpListener>,
-    dns: Option<(UdpSocket, TcpListener)>,
+    http: Option<(TcpListener, HttpOptions)>,
+    https: Option<(TcpListener, HttpOptions)>,
+    dns: Option<(UdpSocket, TcpListener, DnsOptions)>,
+    checks: CheckOptions,
 }
 
 /// Answers on its sockets.
@@ -44,27 +67,37 @@ pub struct Serving {
 }
 
 impl FaceArgs {
-    /// Takes the addresses.
+    /// Reads the files that are named and takes the addresses.
     ///
     /// # Errors
-    /// One is taken or may not be listened on.
+    /// A file is not what it should be; an address is taken or may not be listened on.
     pub async fn bind(&self) -> Result<Faces> {
-        let http = match self.http.address() {
-            None => None,
-            Some(address) => {
-                let listener = TcpListener::bind(address).await;
-                Some(listener.with_context(|| refused("HTTP", address, "--http"))?)
+        let plain = self.settings.http()?;
+        let encrypted = match (&self.https_cert, &self.https_key) {
+            (Some(certificate), Some(key)) => {
+                let tls = tls_server(certificate, key, self.https_client_ca.as_deref())?;
+                Some(HttpOptions { tls: Some(tls), ..plain.clone() })
             }
+            _ => None,
         };
+        let http = listener("HTTP", self.http, "--http").await?.map(|socket| (socket, plain));
+        let https = listener("HTTPS", self.https, "--https").await?.zip(encrypted);
         let dns = match self.dns.address() {
             None => None,
             Some(address) => {
                 let sockets = both(address).await;
-                Some(sockets.with_context(|| refused("DNS", address, "--dns"))?)
+                let (udp, tcp) = sockets.with_context(|| refused("DNS", address, "--dns"))?;
+                Some((udp, tcp, self.settings.dns()))
             }
         };
-        Ok(Faces { http, dns })
+        Ok(Faces { http, https, dns, checks: self.settings.checks() })
     }
+}
+
+async fn listener(what: &str, at: Listen, flag: &str) -> Result<Option<TcpListener>> {
+    let Some(address) = at.address() else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    Ok(Some(listener.with_context(|| refused(what, address, flag))?))
 }
 
 fn refused(what: &str, address: SocketAddr, flag: &str) -> String {
@@ -92,10 +125,12 @@ impl Faces {
             let address = listener.and_then(|listener| listener.local_addr().ok());
             address.map_or_else(|| format!("no {what}"), |address| format!("{what} on {address}"))
         };
-        vec![
-            line("HTTP", self.http.as_ref()),
-            line("DNS", self.dns.as_ref().map(|(_, listener)| listener)),
-        ]
+        let mut lines = vec![line("HTTP", self.http.as_ref().map(|(listener, _)| listener))];
+        if let Some((listener, _)) = &self.https {
+            lines.push(line("HTTPS", Some(listener)));
+        }
+        lines.push(line("DNS", self.dns.as_ref().map(|(_, listener, _)| listener)));
+        lines
     }
 
     /// Begins to answer, and to run the checks that were registered on this node.
@@ -103,20 +138,20 @@ impl Faces {
         let serving = Serving { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let (checked, stop) = (catalog.clone(), serving.stop.clone());
         serving.tasks.spawn(async move {
-            if let Err(error) = checked.run_checks(CheckOptions::default(), stop).await {
+            if let Err(error) = checked.run_checks(self.checks, stop).await {
                 tracing::error!(%error, "run checks");
             }
         });
-        if let Some(listener) = self.http {
+        for (listener, options) in [self.http, self.https].into_iter().flatten() {
             let (catalog, stop) = (catalog.clone(), serving.stop.clone());
             serving.tasks.spawn(async move {
-                catalog.serve_http(listener, HttpOptions::default(), stop).await;
+                catalog.serve_http(listener, options, stop).await;
             });
         }
-        if let Some((udp, tcp)) = self.dns {
+        if let Some((udp, tcp, options)) = self.dns {
             let (catalog, stop) = (catalog.clone(), serving.stop.clone());
             serving.tasks.spawn(async move {
-                let served = catalog.serve_dns(udp, tcp, DnsOptions::default(), stop).await;
+                let served = catalog.serve_dns(udp, tcp, options, stop).await;
                 if let Err(error) = served {
                     tracing::error!(%error, "answer DNS");
                 }

@@ -15,6 +15,7 @@ mod listen;
 mod node;
 mod notify;
 mod parts;
+mod settings;
 mod token;
 
 pub use agent::AgentArgs;

@@ -1,18 +1,16 @@
 //! What shares the control group with the nodes: the coordination keys and the catalog, and how both
 //! are reached on this node.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use regrow_agent::{Agent, NodeRecord};
+use regrow_agent::Agent;
 use regrow_catalog::Catalog;
-use regrow_catalog::agent::AgentOptions as CatalogOptions;
+use regrow_catalog::agent::{AgentOptions as CatalogOptions, Servers};
 use regrow_catalog::machine::CatalogMachine;
 use regrow_catalog::query::Hub;
-use regrow_consensus::{Consistency, Machine, Scope, Scoped};
+use regrow_consensus::{Machine, Scope, Scoped};
 use regrow_coord::{Bounds, DEADLINE, KeyMachine, Quorum};
 use regrow_pki::{ClusterId, NodeNumber, Role};
 use sha2::{Digest as _, Sha256};
@@ -21,10 +19,6 @@ use crate::places::make_private;
 
 /// Folder of the catalog's registrations below the state folder.
 const FOLDER: &str = "catalog";
-
-/// Longest wait for the list of nodes, and the time between two looks.
-const KNOWN_WITHIN: Duration = Duration::from_secs(15);
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// Scope of the coordination keys. Stored in every log: never changed, never given to another. The
 /// nodes have 3.
@@ -76,45 +70,29 @@ impl Parts {
     /// Starts the catalog on the agent's replica.
     ///
     /// # Errors
-    /// The nodes cannot be read, or what was registered here before.
+    /// What was registered here before cannot be read.
     pub async fn catalog(self, agent: &Agent) -> Result<Catalog> {
-        let nodes = known(agent).await.context("start catalog")?;
         let folder = agent.folder().file(FOLDER);
         make_private(&folder).with_context(|| format!("make folder {}", folder.display()))?;
-        let options = options(agent, &nodes, &folder);
+        let options = options(agent, &folder);
         Ok(Catalog::start(agent.scoped(catalog_scope()?), self.hub, options).await?)
     }
 }
 
-/// The nodes, this one among them if possible: what is known here, or the leader's list on a node
-/// that has not caught up yet. Without a leader the catalog still answers, so the wait has an end.
-async fn known(agent: &Agent) -> Result<Vec<NodeRecord>> {
-    let own = |nodes: &[NodeRecord]| nodes.iter().any(|node| node.number == agent.number());
-    let deadline = Instant::now() + KNOWN_WITHIN;
-    let mut nodes = agent.nodes().list(Consistency::Stale).await?;
-    while !own(&nodes) && Instant::now() < deadline {
-        match agent.nodes().list(Consistency::Linearizable).await {
-            Ok(newer) => nodes = newer,
-            Err(error) => tracing::warn!(%error, "wait for the list of nodes"),
-        }
-        // Whoever let this node in has entered it: it only has to come.
-        tokio::time::sleep(AGAIN).await;
-    }
-    Ok(nodes)
-}
-
-fn options(agent: &Agent, nodes: &[NodeRecord], folder: &Path) -> CatalogOptions {
+fn options(agent: &Agent, folder: &Path) -> CatalogOptions {
     let address = agent.address();
     let (host, port) = split(&address);
     let identity = agent.identity();
-    let servers = nodes.iter().filter(|node| !node.removed && node.role == Role::Server);
+    let group = agent.group().clone();
+    let servers = move || {
+        let members = group.members().into_iter();
+        members.map(|member| (member.node, member.address)).collect()
+    };
     CatalogOptions {
         node_id: node_id(identity.cluster, identity.number),
         address: host.to_owned(),
         server_port: (agent.role() == Role::Server).then_some(port),
-        servers: servers
-            .map(|node| (node.number.get(), node.address.clone()))
-            .collect::<BTreeMap<_, _>>(),
+        servers: Servers::new(servers),
         state: Some(folder.to_owned()),
         ..CatalogOptions::new(identity.name.clone())
     }

@@ -1,10 +1,14 @@
 //! Calls to the HTTP interface, with a limit of time and size.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use reqwest::{Method, StatusCode, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::de::DeserializeOwned;
 
 /// Longest wait for a connection.
@@ -13,6 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(30);
 /// Largest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 256 << 20;
+/// Longest file with a token, in bytes.
+const TOKEN_BYTES: u64 = 4 << 10;
 /// Longest text of a refusal that is shown, in characters.
 const REFUSAL_CHARS: usize = 400;
 
@@ -39,6 +45,18 @@ pub struct ClientArgs {
         default_value = ""
     )]
     token: String,
+    /// The same, read from a file
+    #[arg(
+        long,
+        global = true,
+        env = "CONSUL_HTTP_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    token_file: Option<PathBuf>,
+    /// Trust the certificates of this PEM file alone, for https [default: what this system trusts]
+    #[arg(long, global = true, env = "CONSUL_CACERT", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for ClientArgs {
@@ -63,6 +81,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: String,
+    /// Name and password of a login.
+    login: Option<(String, String)>,
 }
 
 /// One call, to be completed and sent.
@@ -81,9 +101,10 @@ impl ClientArgs {
     /// The address is none.
     pub fn client(&self) -> Result<Client> {
         let about = || format!("read the catalog's address {:?}", self.http_addr);
-        let expected = "expected HOST:PORT or http://HOST:PORT";
+        let expected = "expected HOST:PORT, http://HOST:PORT or https://HOST:PORT";
         let text = match self.http_addr.contains("://") {
             true => self.http_addr.clone(),
+            false if wants_tls() => format!("https://{}", self.http_addr),
             false => format!("http://{}", self.http_addr),
         };
         let base = Url::parse(&text).context(expected).with_context(about)?;
@@ -92,19 +113,56 @@ impl ClientArgs {
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .tls_backend_preconfigured(tls()?)
+            .tls_backend_preconfigured(tls(self.ca_file.as_deref())?)
             .no_proxy()
             .build()
             .context("make the HTTP client")?;
-        Ok(Client { http, base, token: self.token.clone() })
+        Ok(Client { http, base, token: self.token()?, login: login()? })
+    }
+
+    /// The token, from where it was given.
+    fn token(&self) -> Result<String> {
+        let Some(path) = self.token_file.as_deref().filter(|_| self.token.is_empty()) else {
+            return Ok(self.token.clone());
+        };
+        let about = || format!("read the token from {}", path.display());
+        let mut text = String::new();
+        let file = std::fs::File::open(path).with_context(about)?;
+        file.take(TOKEN_BYTES).read_to_string(&mut text).with_context(about)?;
+        Ok(text.trim().to_owned())
     }
 }
 
-fn tls() -> Result<rustls::ClientConfig> {
+/// Whether an address without a scheme is an encrypted one.
+fn wants_tls() -> bool {
+    std::env::var("CONSUL_HTTP_SSL").is_ok_and(|text| ["1", "true"].contains(&text.as_str()))
+}
+
+/// The login for a catalog that asks for one.
+fn login() -> Result<Option<(String, String)>> {
+    let Ok(text) = std::env::var("CONSUL_HTTP_AUTH") else { return Ok(None) };
+    match text.split_once(':') {
+        _ if text.is_empty() => Ok(None),
+        Some((user, password)) => Ok(Some((user.to_owned(), password.to_owned()))),
+        None => bail!("read CONSUL_HTTP_AUTH: expected USER:PASSWORD"),
+    }
+}
+
+/// Whom to trust: the certificates of a file, or what this system trusts.
+fn tls(ca: Option<&Path>) -> Result<rustls::ClientConfig> {
+    let Some(path) = ca else { return Ok(regrow_catalog::checks::system_trust()?) };
+    let about = || format!("read the certificates to trust from {}", path.display());
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).with_context(about)? {
+        roots.add(certificate.with_context(about)?).with_context(about)?;
+    }
+    if roots.is_empty() {
+        bail!("{}: there is none in it; name a PEM file with --ca-file", about());
+    }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Client {
@@ -174,6 +232,9 @@ impl Call<'_> {
         let mut request = self.client.http.request(self.method, self.url).timeout(within);
         if !self.client.token.is_empty() {
             request = request.header("X-Consul-Token", &self.client.token);
+        }
+        if let Some((user, password)) = &self.client.login {
+            request = request.basic_auth(user, Some(password));
         }
         let about = || {
             format!(

@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::client::Client;
+use super::client::{Answer, Call, Client};
 use super::kv::{Entry, check};
 use super::session;
 use crate::cli::Ended;
@@ -161,76 +161,142 @@ async fn end(child: &mut Child) -> Result<ExitStatus> {
     }
 }
 
+/// Why a step did not succeed.
+enum Setback {
+    /// No answer, or no leader: it may succeed soon.
+    Passing(anyhow::Error),
+    /// The session is gone, or the catalog does not allow it: it never will.
+    Final(anyhow::Error),
+}
+
+impl Setback {
+    fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Passing(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+/// The answer to a call, if it says yes. A fault of the server passes, a refusal stays.
+async fn answered(call: Result<Call<'_>>, doing: &str) -> Result<Answer, Setback> {
+    let about = || doing.to_owned();
+    let call = call.with_context(about).map_err(Setback::Final)?;
+    let answer = call.any().await.with_context(about).map_err(Setback::Passing)?;
+    let refusal = || anyhow::anyhow!("{doing}: {}", answer.refusal());
+    match answer.status {
+        status if status.is_success() => Ok(answer),
+        status if status.is_server_error() => Err(Setback::Passing(refusal())),
+        StatusCode::TOO_MANY_REQUESTS => Err(Setback::Passing(refusal())),
+        _ => Err(Setback::Final(refusal())),
+    }
+}
+
 impl Held<'_> {
-    /// Waits for the lock; its fence.
+    /// Waits for the lock; its fence. Goes on while the catalog does not answer or nobody leads,
+    /// until the wait is over or the session is gone.
     async fn acquire(&mut self, wait: Option<Duration>) -> Result<u64> {
         let deadline = wait.map(|wait| Instant::now() + wait);
         loop {
-            self.renew_if_due().await?;
-            let call = self.client.put("kv", self.key)?;
-            let call = call.with("acquire", &self.id).with("flags", LOCK_FLAGS);
-            let answer = call.within(self.ttl).send().await;
-            let answer = answer.with_context(|| format!("take lock {:?}", self.key))?;
-            if answer.json::<bool>()? {
-                return self.fence().await;
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = |now| deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let setback = match self.take().await {
+                Ok(Some(fence)) => return Ok(fence),
+                Ok(None) => None,
+                Err(Setback::Final(error)) => return Err(error),
+                Err(Setback::Passing(error)) => Some(error),
+            };
+            let left = left(Instant::now());
             if left.is_some_and(|left| left.is_zero()) {
-                bail!("lock {:?}: not had within {:?}", self.key, wait.unwrap_or_default());
+                let late =
+                    format!("lock {:?}: not had within {:?}", self.key, wait.unwrap_or_default());
+                return Err(match setback {
+                    Some(error) => error.context(late),
+                    None => anyhow::anyhow!(late),
+                });
             }
-            self.wait_for_change(left.unwrap_or(WATCH).min(WATCH)).await?;
+            let left = left.unwrap_or(WATCH).min(WATCH);
+            match setback {
+                None => self.wait_for_change(left).await,
+                Some(error) => {
+                    tracing::warn!("{error:#}; trying again");
+                    // Whether the session is still there is asked first.
+                    self.until = Instant::now();
+                    sleep(DELAYED.min(left)).await;
+                }
+            }
         }
     }
 
-    /// Waits until the key may be free.
-    async fn wait_for_change(&self, wait: Duration) -> Result<()> {
-        let (entry, index) = self.look(None).await?;
-        if entry.is_none_or(|entry| entry.session.is_none()) {
-            sleep(DELAYED.min(wait)).await;
-            return Ok(());
+    /// Tries to take the lock; its fence if that was so.
+    async fn take(&mut self) -> Result<Option<u64>, Setback> {
+        if self.until.saturating_duration_since(Instant::now()) <= self.ttl * 2 / 3 {
+            self.renew().await?;
         }
-        self.look(Some((index, wait))).await.map(drop)
+        let doing = format!("take lock {:?}", self.key);
+        let call = self.client.put("kv", self.key);
+        let call = call
+            .map(|call| call.with("acquire", &self.id).with("flags", LOCK_FLAGS).within(self.ttl));
+        let answer = answered(call, &doing).await?;
+        if !answer.json::<bool>().context(doing).map_err(Setback::Final)? {
+            return Ok(None);
+        }
+        // Not ours any more: somebody else may have it, so the next try tells.
+        Ok(self
+            .look(None)
+            .await?
+            .0
+            .filter(|entry| self.is_mine(entry))
+            .map(|entry| entry.modify_index))
+    }
+
+    fn is_mine(&self, entry: &Entry) -> bool {
+        entry.session.as_ref() == Some(&self.id)
+    }
+
+    /// Waits until the key may be free, or for as long. What fails is found by the next try.
+    async fn wait_for_change(&self, wait: Duration) {
+        let looked = match self.look(None).await {
+            Ok((Some(entry), index)) if entry.session.is_some() => {
+                self.look(Some((index, wait))).await.map(drop)
+            }
+            other => {
+                sleep(DELAYED.min(wait)).await;
+                other.map(drop)
+            }
+        };
+        if let Err(setback) = looked {
+            tracing::warn!("{:#}; trying again", setback.into_error());
+        }
     }
 
     /// The key, and the index to wait for.
-    async fn look(&self, after: Option<(u64, Duration)>) -> Result<(Option<Entry>, u64)> {
-        let call = self.client.get("kv", self.key)?.with("consistent", "");
-        let call = match after {
+    async fn look(&self, after: Option<(u64, Duration)>) -> Result<(Option<Entry>, u64), Setback> {
+        let doing = format!("look at lock {:?}", self.key);
+        let call = self.client.get("kv", self.key).map(|call| call.with("consistent", ""));
+        let call = call.map(|call| match after {
             // A blocked answer comes up to a sixteenth later than asked for.
             Some((index, wait)) => call
                 .with("index", &index.to_string())
                 .with("wait", &format!("{}ms", wait.as_millis()))
                 .within(wait + self.ttl),
             None => call.within(self.ttl),
-        };
-        let answer = call.any().await?;
+        });
+        let call = call.map_err(Setback::Final)?;
+        let answer = call.any().await.with_context(|| doing.clone()).map_err(Setback::Passing)?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok((None, answer.index)),
             status if status.is_success() => {
-                let entries: Vec<Entry> = answer.json()?;
+                let entries: Vec<Entry> =
+                    answer.json().with_context(|| doing.clone()).map_err(Setback::Passing)?;
                 Ok((entries.into_iter().next(), answer.index))
             }
-            _ => bail!("look at lock {:?}: {}", self.key, answer.refusal()),
+            _ => Err(Setback::Passing(anyhow::anyhow!("{doing}: {}", answer.refusal()))),
         }
     }
 
-    async fn fence(&self) -> Result<u64> {
-        match self.look(None).await?.0 {
-            Some(entry) if entry.session.as_ref() == Some(&self.id) => Ok(entry.modify_index),
-            _ => bail!("lock {:?}: it was lost as soon as it was had", self.key),
-        }
-    }
-
-    async fn renew_if_due(&mut self) -> Result<()> {
-        if self.until.saturating_duration_since(Instant::now()) > self.ttl * 2 / 3 {
-            return Ok(());
-        }
-        self.renew().await
-    }
-
-    async fn renew(&mut self) -> Result<()> {
+    async fn renew(&mut self) -> Result<(), Setback> {
         let until = Instant::now() + self.ttl;
-        session::renew(self.client, &self.id).await?;
+        let call = self.client.put("session/renew", &self.id).map(|call| call.within(self.ttl));
+        answered(call, "renew the session of the lock").await?;
         self.until = until;
         Ok(())
     }
@@ -244,8 +310,9 @@ impl Held<'_> {
                 renewed = self.renew_and_look() => match renewed {
                     Ok(true) => {}
                     Ok(false) => return anyhow::anyhow!("somebody else holds it, or nobody"),
-                    Err(error) if Instant::now() >= until => return error,
-                    Err(error) => tracing::warn!("{error:#}; trying again"),
+                    Err(Setback::Final(error)) => return error,
+                    Err(Setback::Passing(error)) if Instant::now() >= until => return error,
+                    Err(Setback::Passing(error)) => tracing::warn!("{error:#}; trying again"),
                 },
                 () = sleep_until(until) => {
                     return anyhow::anyhow!("the catalog did not answer within {:?}", self.ttl);
@@ -254,10 +321,10 @@ impl Held<'_> {
         }
     }
 
-    async fn renew_and_look(&mut self) -> Result<bool> {
+    async fn renew_and_look(&mut self) -> Result<bool, Setback> {
         self.renew().await?;
         let entry = self.look(None).await?.0;
-        Ok(entry.is_some_and(|entry| entry.session.as_ref() == Some(&self.id)))
+        Ok(entry.is_some_and(|entry| self.is_mine(&entry)))
     }
 
     /// Gives the lock back, which no delay follows.
