@@ -16,6 +16,8 @@ use crate::net::{Net, Process, address};
 
 /// Where every agent serves Consul's HTTP, in its own network.
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8500);
+/// Where the manager of an agent is asked, at the address of its machine.
+pub const MANAGER_PORT: u16 = 24864;
 /// Time in which an agent answers one question, on a busy machine too.
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -24,6 +26,7 @@ pub struct Cluster {
     members: Vec<Member>,
     net: Net,
     within: Duration,
+    flags: &'static [&'static str],
     _folder: TempDir,
 }
 
@@ -42,12 +45,14 @@ pub struct ClusterOptions {
     pub within: Duration,
     /// A machine whose state is on a disk of so many MiB.
     pub small_disk: Option<(usize, u32)>,
+    /// What every agent is told beside that: flags of `agent`.
+    pub flags: &'static [&'static str],
 }
 
 impl ClusterOptions {
     /// Generous times, ordinary disks.
     pub const fn new() -> Self {
-        Self { within: Duration::from_secs(60), small_disk: None }
+        Self { within: Duration::from_secs(60), small_disk: None, flags: &[] }
     }
 }
 
@@ -80,7 +85,8 @@ impl Cluster {
         if let Some((at, mebibytes)) = options.small_disk {
             net.node(at).small_disk(&members[at].state, mebibytes)?;
         }
-        let mut cluster = Self { members, net, within: options.within, _folder: folder };
+        let ClusterOptions { within, flags, .. } = options;
+        let mut cluster = Self { members, net, within, flags, _folder: folder };
         cluster.launch(0, &["--bootstrap".to_owned()])?;
         cluster.serving(0).await?;
         for at in 1..cluster.members.len() {
@@ -137,11 +143,16 @@ impl Cluster {
         let own = ["agent", "--state", &state, "--name", &member.name];
         let listen = format!("{}:7400", address(at));
         let listen = ["--listen", &listen];
-        let args: Vec<String> =
-            own.into_iter().chain(listen).map(str::to_owned).chain(how.iter().cloned()).collect();
+        let args: Vec<String> = own
+            .into_iter()
+            .chain(listen)
+            .chain(self.flags.iter().copied())
+            .map(str::to_owned)
+            .chain(how.iter().cloned())
+            .collect();
         let program = binary()?;
         let process =
-            Process::start(self.net.node(at), &program, &args, &environment(), &member.log)?;
+            Process::start(self.net.node(at), &program, &args, &environment(at), &member.log)?;
         self.members[at].process = Some(process);
         Ok(())
     }
@@ -287,6 +298,14 @@ impl Cluster {
 }
 
 /// What an agent of a test needs of the surroundings, and nothing that might lead it elsewhere.
-fn environment() -> Vec<(String, String)> {
-    vec![("RUST_BACKTRACE".into(), "1".into())]
+fn environment(at: usize) -> Vec<(String, String)> {
+    // For agents that run a manager; the others open no such port.
+    let port = format!("{}:{MANAGER_PORT}", address(at));
+    let all = [
+        ("RUST_BACKTRACE", "1"),
+        ("INFRAKIT_GROUP_POLL_INTERVAL", "1s"),
+        ("INFRAKIT_MUX_LISTEN", &port),
+        ("INFRAKIT_ADVERTISE", &port),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 pub struct StackOptions {
     /// Arguments of `plugin start`.
     pub kinds: Vec<String>,
+    /// Flags of `plugin start`.
+    pub flags: Vec<String>,
     /// Variables on top of the stack's own.
     pub environment: Vec<(String, String)>,
     /// A prepared folder; absent, an empty one.
@@ -26,6 +28,13 @@ impl StackOptions {
     pub fn of(kinds: &[&str]) -> Self {
         let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         Self { kinds, ..Self::default() }
+    }
+
+    /// The same with flags.
+    #[must_use]
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
     }
 
     /// The same with a variable.
@@ -65,6 +74,7 @@ impl Stack {
         let child = Command::new(binary()?)
             .args(["plugin", "start"])
             .args(&options.kinds)
+            .args(&options.flags)
             .env("INFRAKIT_HOME", home.path())
             .env("INFRAKIT_PLUGINS_DIR", home.path().join("plugins"))
             .env("REGROW_STATE", home.path().join("state"))

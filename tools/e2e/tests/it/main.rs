@@ -1,8 +1,10 @@
 //! The shipped binary as real processes.
 
+mod catalog;
 mod cluster;
 mod crash;
 mod docs;
+mod failover;
 mod foreign;
 mod replicas;
 mod takeover;

@@ -6,6 +6,7 @@
 
 // The same faults as in the tests of the manager alone.
 #[path = "../../../../crates/manager/tests/it/coordinated/faults.rs"]
+#[expect(dead_code, reason = "the tests of the manager do more with it")]
 mod faults;
 mod world;
 
