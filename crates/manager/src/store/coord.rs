@@ -19,7 +19,7 @@ use crate::leader::{Tenure, transact};
 const FORMAT: u32 = 1;
 
 /// Documents as keys below `managers/NAME/`: `specs`, and `metadata/PLUGIN` for the values of a
-/// metadata plugin. A document is as large as a value may be (512 KiB on all backends), which is some
+/// metadata plugin. A document is as large as a value may be (512 KiB, on Consul 256 KiB), which is some
 /// hundreds of specs.
 ///
 /// A save is one transaction that compares the document's revision. With a [`Tenure`], which is that
