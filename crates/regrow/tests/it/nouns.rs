@@ -1,5 +1,7 @@
 //! The own nouns, and the commands about the program itself.
 
+mod templates;
+
 use crate::support::{World, wait};
 
 const WEB: &str = "kind: group
@@ -66,6 +68,24 @@ fn templates_and_forms() {
     world.ok(&["template", "a.tpl", "-o", "out.json"]);
     assert!(world.path().join("out.json").exists());
     assert!(world.ok(&["template", "functions"]).lines().count() > 100);
+    // What is not set yet prints itself back, unless this is the last time.
+    let later = "str://{{ var `later` }}";
+    assert_eq!(world.ok(&["template", later]), "{{ var `later` }}");
+    for last in ["-f", "--final"] {
+        assert_eq!(world.ok(&["template", last, later]), "<no value>");
+    }
+    for dump in ["-x", "--dump"] {
+        let said = world.run(&["template", dump, "a.tpl"]);
+        let expected = (Some(0), "{\"n\": 2}", "{\"n\": 2}\n");
+        assert_eq!((said.code, &*said.out, &*said.err), expected);
+    }
+    for yaml in ["-y", "--yaml"] {
+        let text = "str://a: {{ add 1 1 }}\nb: [x]\n";
+        let shown = world.ok(&["template", yaml, text]);
+        assert_eq!(shown, "{\n  \"a\": 2,\n  \"b\": [\n    \"x\"\n  ]\n}\n");
+    }
+    let fault = world.fails(&["template", "-y", "str://a: [x"]);
+    assert!(fault.contains("as YAML"), "{fault}");
 }
 
 #[test]
