@@ -44,6 +44,9 @@ macro_rules! for_all_targets {
             template::templates, 600, "templates, parsed and rendered";
             template::documents, 500, "YAML, HCL, INI and JSON within templates";
             spec::spec_documents, 1500, "specs that people write, in YAML or JSON";
+            catalog::catalog_commands, 4000, "commands and replies of the catalog's machine";
+            catalog::acl_rules, 3000, "rules of tokens, as blocks and as JSON";
+            catalog::dns_questions, 3000, "questions over DNS";
         }
     };
 }

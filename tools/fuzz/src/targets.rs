@@ -1,5 +1,6 @@
 //! The functions of the table, a module for each family.
 
+pub mod catalog;
 pub mod codec;
 pub mod files;
 pub mod groups;
