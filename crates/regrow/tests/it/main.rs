@@ -4,6 +4,7 @@
 
 mod agents;
 mod catalogs;
+mod coordinators;
 mod examples;
 mod golden;
 mod local;
