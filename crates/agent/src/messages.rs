@@ -2,6 +2,7 @@
 //! one byte of version.
 
 use bytes::Bytes;
+use regrow_codec::versioned;
 use regrow_pki::{ClusterId, NodeNumber, Role, TokenId};
 use regrow_wire::{Fault, FaultCode};
 use serde::de::DeserializeOwned;
@@ -77,19 +78,13 @@ pub(crate) struct BeatReply {
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, Fault> {
-    let bytes = postcard::to_extend(value, vec![VERSION]);
+    let bytes = versioned::encode(VERSION, value);
     bytes.map(Bytes::from).map_err(|error| Fault::new(FaultCode::Failed, error.to_string()))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let bad = |text: String| Fault::new(FaultCode::BadRequest, text);
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|error| bad(format!("read the message: {error}")))
-        }
-        Some((version, _)) => Err(bad(format!(
-            "the message has version {version}, this node knows {VERSION}; use the same program on both"
-        ))),
-        None => Err(bad("the message is empty".into())),
-    }
+    versioned::decode(VERSION, bytes).map_err(|error| {
+        let text = format!("read the message: {error}; use the same program on both nodes");
+        Fault::new(FaultCode::BadRequest, text)
+    })
 }

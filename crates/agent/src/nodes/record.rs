@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use regrow_codec::versioned::{self, VersionedError};
 use regrow_consensus::{Edit, Span, TableError, Time, View};
 use regrow_pki::{ClusterId, NodeNumber, Role, TokenId, TokenRecord};
 use serde::de::DeserializeOwned;
@@ -62,25 +63,19 @@ pub(crate) struct JoinedRecord {
     pub(crate) name: String,
 }
 
+fn damaged(what: &'static str) -> impl FnOnce(VersionedError) -> TableError {
+    move |error| TableError::Damaged { what, reason: error.to_string() }
+}
+
 pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, TableError> {
-    postcard::to_extend(value, vec![VERSION])
-        .map_err(|error| TableError::Damaged { what, reason: error.to_string() })
+    versioned::encode(VERSION, value).map_err(damaged(what))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(
     what: &'static str,
     bytes: &[u8],
 ) -> Result<T, TableError> {
-    let damaged = |reason: String| TableError::Damaged { what, reason };
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((value, [])) => Ok(value),
-            Ok((_, rest)) => Err(damaged(format!("{} bytes too many", rest.len()))),
-            Err(error) => Err(damaged(error.to_string())),
-        },
-        Some((version, _)) => Err(damaged(format!("version {version} is not known here"))),
-        None => Err(damaged("it is empty".into())),
-    }
+    versioned::decode(VERSION, bytes).map_err(damaged(what))
 }
 
 fn get<T: DeserializeOwned>(
