@@ -149,6 +149,17 @@ impl Span {
         Self::Prefix(Prefix::default())
     }
 
+    /// True for a span all of whose keys are in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::One(key)) => self.contains(key),
+            (Self::One(_), Self::Prefix(_)) => false,
+            (Self::Prefix(prefix), Self::Prefix(other)) => {
+                other.as_str().starts_with(prefix.as_str())
+            }
+        }
+    }
+
     /// True for a key in the span.
     pub fn contains(&self, key: &Key) -> bool {
         match self {

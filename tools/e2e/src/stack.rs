@@ -180,14 +180,14 @@ impl Stack {
     /// # Errors
     /// It does not in time; the text says what blocks it.
     pub async fn converged(&self, id: &GroupId, within: Duration) -> Result<()> {
-        let tree = self.plugins.metadata(&PluginName::from("group-stateless/groups")).await?;
+        let tree = self.plugins.metadata(&PluginName::from("group-stateless")).await?;
         let end = Instant::now() + within;
         loop {
-            if read(tree.as_ref(), &format!("{id}/Converged")).await? == "true" {
+            if read(tree.as_ref(), &format!("groups/{id}/Converged")).await? == "true" {
                 return Ok(());
             }
             if Instant::now() > end {
-                let blocked = read(tree.as_ref(), &format!("{id}/Blocked")).await?;
+                let blocked = read(tree.as_ref(), &format!("groups/{id}/Blocked")).await?;
                 bail!("group {id} did not converge within {within:?}: {blocked}\n{}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;

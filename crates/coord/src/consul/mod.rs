@@ -2,7 +2,8 @@
 //!
 //! What Consul cannot do, and what follows from it:
 //! - *Changes between two looks are not kept.* Watches are blocking queries, so they are
-//!   [`Events::Coalesced`], and one from the past is compacted at once.
+//!   [`Events::Coalesced`]. One goes on from behind a listing or a batch that this coordinator has
+//!   shown lately; any other from the past is compacted at once.
 //! - *A deletion has no revision of its own in an answer.* The revision of a transaction that only
 //!   deletes is one not before it, so a watch from behind it may leave out what others did in
 //!   between; a watch from behind a list does not.
@@ -16,20 +17,21 @@
 //! of the leader's key, as on the other backends; Consul's `LockIndex` is not used, since it counts
 //! for one key only and restarts with it.
 
+mod place;
 mod plan;
 mod requests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::{StreamExt as _, stream};
 use regrow_consensus::Consistency;
 use regrow_ids::Revision;
 use tokio::time::Instant;
 
-use crate::consul::plan::{Fate, Names, Seen, differences};
+use crate::consul::place::{Place, Shown};
+use crate::consul::plan::{Fate, Names, Seen};
 use crate::consul::requests::Requests;
 use crate::coordinator::{Capabilities, Coordinator, Events, Limits};
 use crate::entry::{Entry, Listing, Query};
@@ -38,7 +40,7 @@ use crate::key::{Key, Prefix, Span};
 use crate::lease::{Lease, LeaseId};
 use crate::retry::Retry;
 use crate::txn::{Txn, TxnReply};
-use crate::watch::{Batch, Change, Watch};
+use crate::watch::Watch;
 
 /// What Consul accepts: transactions of 64 operations, of which each of ours may need three, in
 /// bodies of 512 KiB, in which values grow by a third.
@@ -74,6 +76,7 @@ pub struct ConsulSettings {
 pub struct Consul {
     requests: Arc<Requests>,
     deadline: Duration,
+    shown: Shown,
 }
 
 impl Consul {
@@ -83,7 +86,8 @@ impl Consul {
     /// The settings are wrong.
     pub fn new(settings: ConsulSettings) -> Result<Self, Invalid> {
         let deadline = settings.deadline;
-        Ok(Self { requests: Arc::new(Requests::new(settings)?), deadline })
+        let requests = Arc::new(Requests::new(settings)?);
+        Ok(Self { requests, deadline, shown: Shown::default() })
     }
 
     fn names(&self) -> &Names {
@@ -151,6 +155,7 @@ impl Coordinator for Consul {
         query.check()?;
         let (span, mode) = (&query.span, query.consistency);
         let state = self.requests.read(span, mode, None, self.deadline).await?;
+        self.shown.note(span, &state);
         let behind = |entry: &Entry| query.after.as_ref().is_none_or(|after| entry.key > *after);
         let mut entries: Vec<_> = state.entries.into_iter().filter(behind).collect();
         let more = entries.len() > query.limit;
@@ -174,21 +179,27 @@ impl Coordinator for Consul {
     }
 
     async fn watch(&self, span: &Span, from: Revision) -> Result<Watch, CoordError> {
-        let mode = Consistency::Linearizable;
-        let state = self.requests.read(span, mode, None, self.deadline).await?;
-        if from <= state.revision {
-            let oldest = state.revision.next();
-            let compacted = Err(WatchError::Compacted { oldest });
-            return Ok(Watch::new(stream::iter([compacted]).boxed()));
-        }
-        let modified = |entry: &Entry| (entry.key.clone(), entry.modified);
-        let place = Place {
+        let here = |at, known| Place {
             requests: self.requests.clone(),
             deadline: self.deadline,
             span: span.clone(),
             from,
-            at: state.revision,
-            known: state.entries.iter().map(modified).collect(),
+            at,
+            known,
+            shown: self.shown.clone(),
+        };
+        let place = match self.shown.find(span, from) {
+            Some((at, known)) => here(at, known),
+            None => {
+                let mode = Consistency::Linearizable;
+                let state = self.requests.read(span, mode, None, self.deadline).await?;
+                if from <= state.revision {
+                    let oldest = state.revision.next();
+                    let compacted = Err(WatchError::Compacted { oldest });
+                    return Ok(Watch::new(stream::iter([compacted]).boxed()));
+                }
+                here(state.revision, state.known())
+            }
         };
         let batches = stream::unfold(Some(place), async |place| {
             let mut place = place?;
@@ -222,45 +233,4 @@ impl Coordinator for Consul {
 /// The time until a moment.
 fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now())
-}
-
-/// Where a watcher is.
-struct Place {
-    requests: Arc<Requests>,
-    deadline: Duration,
-    span: Span,
-    /// Changes before this revision are not wanted.
-    from: Revision,
-    /// What was seen last, and up to where.
-    at: Revision,
-    known: BTreeMap<Key, Revision>,
-}
-
-impl Place {
-    async fn next(&mut self) -> Result<Batch, WatchError> {
-        let lost = |reason: String| WatchError::Lost { reason };
-        loop {
-            let (mode, wait) = (Consistency::Linearizable, Some((self.at, WAIT)));
-            let read = self.requests.read(&self.span, mode, wait, self.deadline).await;
-            let state = read.map_err(|error| lost(error.to_string()))?;
-            if state.revision < self.at {
-                return Err(lost(format!("Consul's index fell back to {}", state.revision)));
-            }
-            let moved = state.revision > self.at;
-            let mut changes = differences(&self.known, &state.entries);
-            self.at = state.revision;
-            self.known =
-                state.entries.into_iter().map(|entry| (entry.key, entry.modified)).collect();
-            if state.revision < self.from {
-                continue;
-            }
-            changes.retain(|change| match change {
-                Change::Put(entry) => entry.modified >= self.from,
-                Change::Delete(_) => true,
-            });
-            if moved || !changes.is_empty() {
-                return Ok(Batch { revision: self.at, changes });
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod cluster;
+mod consul;
 mod crash;
 mod docs;
 mod failover;
