@@ -58,9 +58,13 @@ fn rules_give_options_and_names() {
     let rules = world.write(
         "rules.json",
         r#"[{"Key": "cloud", "Launch": {"inproc": {"Kind": "simulator",
-            "Options": {"InstanceTypes": ["vm"], "L4Names": ["front"]}}}}]"#,
+            "Options": {"InstanceTypes": ["vm"], "L4Names": ["front"]}},
+            "docker-run": {"Cmd": "docker run infrakit/devbundle"}}}]"#,
     );
     let rules = rules.display().to_string();
+    // A way of other programs is let be until somebody asks for it.
+    let asked = world.run(&["plugin", "start", "cloud=docker-run", "--config-url", &rules]);
+    assert!(asked.err.contains("\"docker-run\" is no way to run a plugin"), "{asked:?}");
     let _plugins = world.spawn(&["plugin", "start", "cloud:east", "--config-url", &rules]);
     wait("it listens", || world.state().join("plugins/east").exists());
     let listed = world.ok(&["plugin", "ls", "-q"]);
