@@ -1,5 +1,5 @@
 //! The backend on Consul against a server that is written by hand: how long calls take, and what they
-//! ask for. What the answers mean is checked by the kit on a catalog (`regrow`'s own tests).
+//! ask for. What the answers mean is checked by the kit on a catalog (`tools/e2e`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
