@@ -1,4 +1,4 @@
-//! The groups as a plugin: `Group`, `Controller`, events, and readable trees.
+//! The groups as a plugin: `Group`, `Controller`, events, and a readable tree.
 
 use std::sync::Arc;
 
@@ -16,23 +16,19 @@ use super::metadata::Snapshot;
 use super::{GroupService, Groups};
 
 /// The group controller as a plugin of that name: `Group`, `Controller` and `Event` without object
-/// names, and the metadata trees `specs` and `groups`.
+/// names, and one metadata tree with `specs` and `groups` in it.
 pub fn plugin(name: &str, groups: &Arc<Groups>) -> Plugin {
     let service = GroupService(Arc::clone(groups));
     let group: Arc<dyn Group> = Arc::new(service.clone());
     let controller: Arc<dyn Controller> =
         Arc::new(GroupsAsController { groups: service, name: name.to_owned() });
     let events: Arc<dyn Events> = Arc::new(GroupEvents(Arc::clone(groups)));
-    let tree = |what| -> Arc<dyn Metadata> { Arc::new(Snapshot::new(Arc::clone(groups), what)) };
+    let tree: Arc<dyn Metadata> = Arc::new(Snapshot(Arc::clone(groups)));
     Plugin::new(name)
         .with_groups(FixedObjects::single(group))
         .with_controllers(FixedObjects::single(controller))
         .with_events(FixedObjects::single(events))
-        .with_metadata(
-            FixedObjects::default()
-                .with("specs", tree(super::metadata::What::Specs))
-                .with("groups", tree(super::metadata::What::Groups)),
-        )
+        .with_metadata(FixedObjects::single(tree))
 }
 
 /// `Controller` over `Group`: the object's name is the group's id (InfraKit specification §2.7).
