@@ -33,7 +33,7 @@ pub struct LogArgs {
     #[arg(long, global = true, hide_short_help = true)]
     log_stdout: bool,
     /// Accepted as InfraKit has it; without effect
-    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     log_caller: Option<bool>,
     /// Accepted as InfraKit has it; without effect
     #[arg(long, global = true, hide = true)]

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use regrow_ids::PluginName;
 use regrow_plugin::spi::Interface;
+use serde_json::Value;
 
 use crate::documents::{Document, RenderArgs, entries, group_of};
 use crate::finder::Finder;
@@ -50,10 +51,10 @@ impl ManagerCommand {
             Self::Leader => {
                 let leads = stack.is_leader().await?;
                 let location = stack.leader_location().await?;
-                let location = location.map_or_else(
-                    || "-".to_owned(),
-                    |at| format!("{}://{}{}", at.scheme, at.host, at.path),
-                );
+                let location = match location {
+                    Some(at) => format!("{}://{}{}", at.scheme, at.host, at.path),
+                    None => nowhere(&target).await,
+                };
                 print(&format!("IsLeader       : {leads}\nLeaderLocation : {location}\n"))
             }
             Self::Inspect(args) => args.output.print_document(&stack.inspect().await?),
@@ -69,8 +70,32 @@ impl ManagerCommand {
 
 impl CommitArgs {
     async fn run(&self, target: &Target) -> Result<()> {
-        let documents = target.loader(&self.render).documents(&self.url).await?;
+        let mut documents = target.loader(&self.render).documents(&self.url).await?;
+        documents.iter_mut().for_each(|document| forget_states(&mut document.value));
         commit(target, &documents, self.pretend).await
+    }
+}
+
+/// What is known when no leader says where it answers, as in agents: they open no port for clients.
+async fn nowhere(target: &Target) -> String {
+    let open = "no leader has announced a port for remote clients";
+    let status = PluginName::with_subtype(target.name().lookup(), "status");
+    let known = async { target.finder().tree(&status).await?.get("leadership").await };
+    let Ok(Some(known)) = known.await else { return format!("- ({open})") };
+    let known = known.to_value();
+    let (state, fence) = (known["state"].as_str().unwrap_or("unknown"), &known["fence"]);
+    match fence.as_u64() {
+        Some(fence) => format!("- ({open}; this manager is {state}, fence {fence})"),
+        None => format!("- ({open}; this manager is {state})"),
+    }
+}
+
+/// Drops from specs what became of them, so that what `manager inspect` shows can be committed.
+fn forget_states(document: &mut Value) {
+    match document {
+        Value::Array(items) => items.iter_mut().for_each(forget_states),
+        Value::Object(fields) => fields.retain(|key, _| !key.eq_ignore_ascii_case("state")),
+        _ => {}
     }
 }
 

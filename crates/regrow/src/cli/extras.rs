@@ -121,12 +121,12 @@ impl ManArgs {
     }
 }
 
-/// What `local` can be followed by.
-pub fn local_help(finder: &Finder) -> Result<()> {
-    let names = finder.names();
+/// What `local` can be followed by: InfraKit's scripts look for `mystack/cattle` in it.
+pub async fn local_help(finder: &Finder) -> Result<()> {
+    let names = shells::names(finder).await;
     let known = match names.as_slice() {
         [] => "no plugin runs here; start one with `regrow up` or `regrow plugin start`".to_owned(),
-        names => format!("plugins here: {}", names.join(", ")),
+        names => format!("plugins here, and their objects:\n  {}", names.join("\n  ")),
     };
     print(&format!(
         "Commands on a plugin, built from what it offers.\n\n\

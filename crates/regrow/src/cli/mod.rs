@@ -3,6 +3,7 @@
 mod exit;
 mod extras;
 mod shells;
+pub mod switches;
 mod topics;
 mod tree;
 
@@ -45,7 +46,8 @@ pub fn main() -> ExitCode {
         *word = "local".into();
     }
     hoist(&mut words);
-    let matches = match tree::command().try_get_matches_from(words) {
+    let command = switches::with_values(tree::command(), &words);
+    let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(fault) => return exit::usage(&fault),
     };
@@ -148,11 +150,11 @@ async fn short(command: Command, places: &Places) -> Result<()> {
         Command::Plugin(args) => args.run(finder, places).await,
         Command::Local(args) => match args.words.split_first() {
             Some((name, _)) if ["-h", "--help", "help"].contains(&name.as_str()) => {
-                extras::local_help(&finder)
+                extras::local_help(&finder).await
             }
             Some((name, _)) if name == shells::NAMES_FLAG => shells::print_names(&finder).await,
             Some((name, words)) => local::run(local::named(finder, name), words).await,
-            None => extras::local_help(&finder),
+            None => extras::local_help(&finder).await,
         },
         Command::Manager(args) => args.run(finder).await,
         Command::Template(args) => args.run(finder).await,

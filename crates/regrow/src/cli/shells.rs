@@ -53,8 +53,8 @@ pub fn addition(shell: Shell) -> &'static str {
     }
 }
 
-/// Prints the plugins and their objects, as they can stand behind `local`.
-pub async fn print_names(finder: &Finder) -> Result<()> {
+/// The plugins and their objects, as they can stand behind `local`, sorted.
+pub async fn names(finder: &Finder) -> Vec<String> {
     let names = finder.names();
     let asked = names.iter().map(|name| async move {
         let offers = tokio::time::timeout(PATIENCE, finder.offers(name)).await;
@@ -68,5 +68,10 @@ pub async fn print_names(finder: &Finder) -> Result<()> {
     let mut all = futures::future::join_all(asked).await.concat();
     all.sort_unstable();
     all.dedup();
-    print(&all.iter().map(|name| format!("{name}\n")).collect::<String>())
+    all
+}
+
+/// Prints them, one a line.
+pub async fn print_names(finder: &Finder) -> Result<()> {
+    print(&names(finder).await.iter().map(|name| format!("{name}\n")).collect::<String>())
 }

@@ -26,7 +26,7 @@ pub struct KeysArgs {
     /// Where to look
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
-    /// With the whole path of each
+    /// With the number of them before
     #[arg(short, long)]
     long: bool,
     /// With everything below
@@ -52,10 +52,8 @@ impl Run for KeysArgs {
             if self.long && !self.quiet {
                 out.push_str(&format!("total {}:\n", found.len()));
             }
-            for key in found {
-                let whole = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
-                out.push_str(&format!("{}\n", if self.long { whole } else { key }));
-            }
+            // Relative to the path, in all forms, as InfraKit prints them.
+            out.extend(found.iter().map(|key| format!("{key}\n")));
         }
         print(&out)
     }
@@ -138,8 +136,8 @@ impl CatArgs {
 /// Arguments of `change`.
 #[derive(Args, Debug)]
 pub struct ChangeArgs {
-    /// Values to set; null removes one
-    #[arg(value_name = "PATH=VALUE", required = true)]
+    /// Values to set; null removes one; without any, all values are shown
+    #[arg(value_name = "PATH=VALUE")]
     changes: Vec<String>,
     /// Commit; without it the difference is only shown
     #[arg(short, long)]
@@ -167,6 +165,9 @@ impl Run for ChangeArgs {
             false => Ok(serde_json::to_string_pretty(&any.to_value())? + "\n"),
         };
         let (before, after) = (show(&proposal.original)?, show(&proposal.proposed)?);
+        if changes.is_empty() {
+            return print(&before);
+        }
         let difference = similar::TextDiff::from_lines(&before, &after);
         print(&difference.unified_diff().context_radius(2).header("now", "then").to_string())?;
         if self.commit {

@@ -24,6 +24,8 @@ use futures::future::BoxFuture;
 use regrow_ids::PluginName;
 use regrow_plugin::spi::Interface;
 
+use crate::cli::switches;
+
 pub use controller::{CommitArgs, ControllerDescribe};
 pub use event::{TailArgs, TopicsArgs};
 pub use flavor::{HealthyArgs, PrepareArgs, ValidateFlavor};
@@ -72,7 +74,8 @@ impl Verb {
 
     /// The command under a name.
     pub fn command(&self, name: &str) -> Command {
-        (self.augment)(Command::new(name.to_owned()).about(self.about))
+        // Afterwards: the arguments bring the text about their own type along.
+        (self.augment)(Command::new(name.to_owned())).about(self.about).long_about(None)
     }
 
     /// Runs it.
@@ -118,7 +121,7 @@ pub async fn run(target: Target, words: &[String]) -> Result<()> {
     for (name, verb) in &verbs {
         command = command.subcommand(verb.command(name));
     }
-    let matches = command.try_get_matches_from(words)?;
+    let matches = switches::with_values(command, words).try_get_matches_from(words)?;
     let Some((chosen, matches)) = matches.subcommand() else { bail!("{program}: name a verb") };
     let verb = verbs.iter().find(|(name, _)| name == chosen).map(|(_, verb)| *verb);
     match verb {
@@ -152,9 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_builds() {
+    fn every_verb_builds_and_says_what_it_does() {
         for (name, verb) in verbs_of(&Interface::ALL) {
-            verb.command(&name).debug_assert();
+            let command = verb.command(&name);
+            assert_eq!(command.get_about().map(ToString::to_string), Some(verb.about.to_owned()));
+            assert!(command.get_long_about().is_none(), "{name}");
+            command.debug_assert();
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct EnforceArgs {
     #[arg(value_name = "URL")]
     url: String,
     /// Only check them; --pretend=false does it
-    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pretend: bool,
     #[command(flatten)]
     render: RenderArgs,

@@ -82,7 +82,7 @@ mod tests {
     use super::{Rule, rules_of};
     use crate::documents::{Document, Place};
 
-    fn read(launch: Value) -> anyhow::Result<Vec<Rule>> {
+    fn read(launch: &Value) -> anyhow::Result<Vec<Rule>> {
         let place = Place { source: "rules.json".to_owned(), pointer: String::new() };
         rules_of(Document { place, value: json!([{"Key": "file", "Launch": launch}]) })
     }
@@ -90,12 +90,12 @@ mod tests {
     #[test]
     fn ways_of_other_programs_are_let_be() {
         let run = json!({"Cmd": "docker run x", "Anything": [1]});
-        let rules = read(json!({"OS": {"Cmd": "infrakit-file"}, "docker-run": run}));
+        let rules = read(&json!({"OS": {"Cmd": "infrakit-file"}, "docker-run": run}));
         let rules = rules.expect("rules");
         let os = rules[0].launch.os.as_ref().map(|os| os.cmd.as_str());
         assert_eq!(os, Some("infrakit-file"));
         assert!(rules[0].launch.inproc.is_none());
-        let fault = read(json!({"inproc": {"Knid": "x"}})).expect_err("a word nobody knows");
+        let fault = read(&json!({"inproc": {"Knid": "x"}})).expect_err("a word nobody knows");
         let said = "rules.json: at /0/Launch/inproc/Knid: unknown field; did you mean \"Kind\"?";
         assert!(fault.to_string().ends_with(said), "{fault}");
     }

@@ -62,6 +62,34 @@ fn the_captured_session_with_a_manager() {
         "infrakit.config.hash=jwc4vmxxqwrpp72ce36c4tbzgfganbao,infrakit.group=cattle,"
     ));
     assert_eq!(world.ok(&[&own[..], &["ls", "-q"]].concat()).lines().count(), 5);
+    // Switches of Go programs may have a value.
+    let quiet = ["ls", "-q=false", "--raw=true"];
+    assert!(world.ok(&[&own[..], &quiet].concat()).starts_with('{'));
+    let pretend = ["commit-group", &cattle, "--pretend=true"];
+    let said = world.ok(&[&own[..], &pretend].concat());
+    assert!(said.starts_with("Committing cattle would involve: "), "{said}");
+    // What the scripts of InfraKit look for.
+    let listed = world.ok(&["--log-stack=false", "--log-debug-match-exclude=false", "local"]);
+    assert!(listed.lines().any(|line| line == "  mystack/cattle"), "{listed}");
+    let told = world.ok(&["local", "mystack/groups", "--help"]);
+    assert!(
+        told.contains("List the members of a group") && !told.contains("Arguments of"),
+        "{told}"
+    );
+    let keys = ["local", "group-stateless", "keys", "-al"];
+    let listed = world.ok(&keys);
+    for key in ["specs/cattle/ID", "groups/cattle/Converged"] {
+        assert!(listed.lines().any(|line| line == key), "{key}: {listed}");
+    }
+    assert_eq!(world.ok(&["local", "group-stateless", "keys"]), "groups\nspecs\n");
+    // What is shown can be committed as it is: what became of the specs is no wish.
+    let inspected = world.ok(&["manager", "inspect", "-y"]);
+    assert!(inspected.contains("state:"), "{inspected}");
+    let inspected = world.write("all.yml", &inspected).display().to_string();
+    assert_eq!(
+        world.ok(&["manager", "commit", "-y", &inspected, "--log-stdout=false"]),
+        "Group cattle with plugin mystack plan: Noop\n"
+    );
     let described = world.ok(&[&groups[..], &["describe"]].concat());
     assert_eq!(described, "KIND        NAME             ID\ngroup       mystack/cattle   cattle\n");
     assert_eq!(world.ok(&[&own[..], &["free-group"]].concat()), "Freed cattle\n");
@@ -86,6 +114,13 @@ fn values_change_with_the_captured_hash() {
     let done = run(&["change", "-c", "cluster/size=5", "cluster/name=foo"]);
     assert!(done.starts_with("Committing 2 changes, hash=fc16768af75aefe8c233b2430aa5c334\n"));
     assert_eq!(run(&["keys", "-al"]), "total 2:\ncluster/name\ncluster/size\n");
+    // Relative to the path, however they are listed.
+    assert_eq!(run(&["keys", "-al", "cluster"]), "total 2:\nname\nsize\n");
+    let all = run(&["change"]);
+    let (said, all) = all.split_once('\n').expect("lines");
+    assert!(said.starts_with("Proposing 0 changes, hash="), "{said}");
+    let all: serde_json::Value = serde_json::from_str(all).expect("all values");
+    assert_eq!(all, serde_json::json!({"cluster": {"name": "foo", "size": 5}}));
     assert_eq!(run(&["cat", "cluster/size"]), "5\n");
     assert_eq!(run(&["cat", "cluster/name"]), "foo\n");
     assert_eq!(run(&["cat", "nothing"]), "<no value>\n");

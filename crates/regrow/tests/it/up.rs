@@ -88,7 +88,10 @@ fn commands_reach_a_running_up() {
     let fault = world.fails(&["up", &quickstart(), "--until", "converged"]);
     assert!(fault.contains("already serves it") || fault.contains("in use"), "{fault}");
     let leader = world.ok(&["manager", "leader"]);
-    assert!(leader.starts_with("IsLeader       : true\n"), "{leader}");
+    assert!(leader.starts_with("IsLeader       : true\nLeaderLocation : "), "{leader}");
+    // No port is open: what is known beside is told.
+    let known = "announced a port for remote clients; this manager is leading, fence 1)\n";
+    assert!(leader.ends_with(known), "{leader}");
     assert_eq!(up.stop(), Some(0));
 }
 
