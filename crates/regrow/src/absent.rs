@@ -18,13 +18,14 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     (
         "util mux etcd",
-        "this build takes leadership from a file",
-        "`regrow util mux os --leader-file FILE`",
+        "a manager of this program follows etcd or Consul itself and opens the port itself",
+        "`INFRAKIT_MUX_LISTEN=HOST:PORT regrow plugin start manager … --leader etcd --coordinator \
+         URL`, or `regrow util mux os --leader-file FILE` beside another manager",
     ),
     (
         "util mux swarm",
-        "this build takes leadership from a file",
-        "`regrow util mux os --leader-file FILE`",
+        "leadership comes from a file, our own quorum, etcd or Consul, and from Docker Swarm not",
+        "`regrow util mux os --leader-file FILE`, with a file that names the leader",
     ),
     (
         "x maxlife",

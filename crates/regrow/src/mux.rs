@@ -24,7 +24,7 @@ const LEAST_SCAN: Duration = Duration::from_millis(10);
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = false)]
 pub struct MuxArgs {
-    /// Address to listen at; :24864 is all interfaces
+    /// Address to listen at; :24864 is all interfaces, which InfraKit takes without being told
     #[arg(short, long, global = true, default_value = "127.0.0.1:24864", value_name = "HOST:PORT")]
     listen: String,
     /// URL at which others reach this port while this replica leads

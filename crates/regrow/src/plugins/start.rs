@@ -13,8 +13,14 @@ use crate::places::Places;
 /// Time between looks whether any plugin can still be reached.
 const SCAN: Duration = Duration::from_secs(1);
 
+/// InfraKit opens the port at once; whoever reaches it controls everything.
+const ABOUT_PORT: &str = "A manager opens its port for remote clients only when INFRAKIT_MUX_LISTEN or \
+INFRAKIT_ADVERTISE is set, or a rule has Mux. (InfraKit opens :24864 on all interfaces unless told \
+otherwise: INFRAKIT_MUX_LISTEN=:24864 does the same here.)";
+
 /// Arguments of `plugin start`.
 #[derive(Args, Debug)]
+#[command(after_help = ABOUT_PORT)]
 pub struct StartArgs {
     /// What to start: a kind, a name for its socket, and where it runs (inproc or os)
     #[arg(required = true, value_name = "KIND[:NAME][=inproc|os]", value_parser = parse_wish)]
