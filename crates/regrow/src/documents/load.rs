@@ -152,17 +152,22 @@ fn read(url: &str) -> Result<Option<(String, String)>> {
     if meta.is_dir() {
         bail!("{}: it is a folder; name a file in it", about());
     }
-    if meta.len() > MAX_BYTES {
-        bail!("{}: it has {} bytes, at most {MAX_BYTES} are read", about(), meta.len());
+    // A pipe has no length beforehand.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(about)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(about)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("{}: it has more than {MAX_BYTES} bytes", about());
     }
-    let bytes = std::fs::read(path).with_context(about)?;
     let text = String::from_utf8(bytes)
         .map_err(|fault| anyhow!("{}: it is not text (UTF-8): {}", about(), fault.utf8_error()))?;
     Ok(Some((text, file_url(path)?)))
 }
 
-/// `file://` URL of a path.
+/// `file://` URL of a path. What a shell makes of `<(command)` leads to a pipe, which has no other
+/// path than the one given.
 fn file_url(path: &Path) -> Result<String> {
-    let whole = path.canonicalize().with_context(|| format!("resolve {}", path.display()))?;
+    let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
+    let whole = whole.with_context(|| format!("resolve {}", path.display()))?;
     Ok(format!("file://{}", whole.display()))
 }

@@ -5,6 +5,7 @@
 mod agents;
 mod catalogs;
 mod coordinators;
+mod documents;
 mod examples;
 mod golden;
 mod local;
