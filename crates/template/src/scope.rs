@@ -1,7 +1,7 @@
 //! What a function sees of the rendering it runs in.
 
 use crate::error::CallError;
-use crate::functions::Functions;
+use crate::functions::{Args, Functions, builtin};
 use crate::metadata::MetadataLookup;
 use crate::options::Options;
 use crate::value::{Budget, TooBig, Value};
@@ -141,6 +141,24 @@ impl Scope<'_> {
             here.variables.borrow_mut().insert(name.to_owned(), value.clone());
             frame = here.sourced_by;
         }
+    }
+
+    /// Calls the built-in function of the name that `args` came with: for a function that replaces a
+    /// built-in one and only adds to it. After a failure the rendering may go on.
+    ///
+    /// # Errors
+    ///
+    /// That of the function, or that there is none.
+    pub fn builtin(&self, args: &Args<'_>) -> Result<Value, CallError> {
+        let Some(builtin) = builtin(args.name()) else {
+            return Err(args.fail("it is no built-in function"));
+        };
+        args.check_count(builtin.min, builtin.max)?;
+        let depth = self.session.depth.get();
+        let result = (builtin.run)(self, args);
+        // What fails does not come back up.
+        self.session.depth.set(depth);
+        result
     }
 
     /// Pays for `steps` of work; functions that loop call it.

@@ -78,6 +78,11 @@ pub(crate) struct Functions {
     pub(crate) under: BTreeMap<String, Arc<Function>>,
 }
 
+/// The built-in function that `name` stands for where nothing was added.
+pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
+    INFRAKIT_BY_NAME.get(name).or_else(|| LANGUAGE_BY_NAME.get(name)).copied()
+}
+
 impl Functions {
     /// The function that `name` stands for.
     pub(crate) fn get(&self, name: &str) -> Option<Callable> {

@@ -225,6 +225,24 @@ fn later_functions_replace_earlier_ones() {
 }
 
 #[test]
+fn a_replaced_function_can_call_the_built_in_one_and_go_on_without_it() {
+    let spared = Function::new("include", "func(string) string", "Spared.", |scope, args| {
+        scope.builtin(args).or_else(|_| Ok(Value::from("-")))
+    });
+    let lost = Function::new("lost", "func() string", "None.", |scope, args| scope.builtin(args));
+    // More failures, each some levels down, than there may be levels.
+    let text = "{{ include `str://a` }}{{ range loop 100 }}{{ include `str://{{ if true }}{{ with 1 }}{{ fail \"\" }}{{ end }}{{ end }}` }}{{ end }}{{ if 1 }}{{ if 1 }}{{ if 1 }}z{{ end }}{{ end }}{{ end }}";
+    let template = |text| {
+        Template::from_text(text, BASE, &Options::default())
+            .functions("set", vec![spared.clone(), lost.clone()])
+    };
+    let done = template(text).render(&json!(null)).unwrap().text;
+    assert_eq!(done, format!("a{}z", "-".repeat(100)));
+    let fault = template("{{ lost }}").render(&json!(null)).unwrap_err().report();
+    assert!(fault.contains("no built-in function"), "{fault}");
+}
+
+#[test]
 fn every_builtin_has_help() {
     let help = regrow_template::builtin_help();
     assert!(help.len() > 150, "{}", help.len());
