@@ -1,26 +1,27 @@
 //! One callable: a template that is rendered several times (InfraKit specification §7.3).
 //!
-//! First to learn its flags, errors aside; then, with the flags given, for the script. The line
-//! `{{/* =% sh %= */}}` names the backend that gets the script.
+//! First to learn its flags, errors aside; then, with the flags given, for the script; then, with the
+//! variables of the script, for the line that names the backend (see `line`).
 //!
 //! While the flags are learnt nothing is fetched: `include` yields `{}` and `fetch` an empty text, as
 //! the paths of both are often made of flags; definitions that several callables share are brought in
-//! with `source`. In the run that makes the script both fail where they cannot read, with the place.
-//! InfraKit goes on there with `{}` and an empty text, and so runs a script that lacks a part.
+//! with `source`. In the run that makes the script they yield the same where they fail, with a warning:
+//! callables look so for files that not everybody has. Where a plugin gets the script as a document,
+//! they end the run: a document that lacks a part asks for something else.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use regrow_template::{
-    Args, CallError, Function, MetadataLookup, Object, Options, Template, Value,
+    Args, CallError, Function, MetadataLookup, Object, Options, Rendered, Template, TemplateError,
+    Value,
 };
 
 use super::flags::{self, Flags};
-
-/// What surrounds the backend line.
-const BACKEND: (&str, &str) = ("=%", "%=");
+use super::line;
 
 /// Type of what `cond` hands on in place of a missing value that nobody is to be asked for.
 const UNASKED: &str = "unasked";
@@ -30,13 +31,23 @@ const UNASKED: &str = "unasked";
 pub struct Manners {
     /// Take defaults instead of asking.
     pub accept_defaults: bool,
+    /// A part that `include` or `fetch` cannot have ends the run.
+    pub whole: bool,
 }
+
+/// Functions that read a part, and what they yield without it.
+const PARTS: [(&str, &str); 2] = [("include", "{}"), ("fetch", "")];
+
+/// Variables of a template.
+type Vars = BTreeMap<String, serde_json::Value>;
 
 /// A callable that was loaded.
 pub struct Callable {
     url: String,
     text: String,
     flags: Flags,
+    /// Name of the backend, or why there is none.
+    backend: Result<String, String>,
     metadata: Arc<dyn MetadataLookup>,
 }
 
@@ -44,11 +55,19 @@ impl Callable {
     /// Collects the flags of a text.
     pub fn new(url: &str, text: String, metadata: Arc<dyn MetadataLookup>) -> Self {
         let flags = Flags::default();
-        let this = Self { url: url.to_owned(), text, flags, metadata };
+        let backend = Ok(String::new());
+        let mut this = Self { url: url.to_owned(), text, flags, backend, metadata };
         // Whatever comes behind a fault of this pass has no flags; the last pass says what it is.
-        if let Err(fault) = this.render(Manners { accept_defaults: true }) {
+        let rendered = this.script(Manners::default()).map(|rendered| rendered.vars);
+        let vars = rendered.unwrap_or_else(|fault| {
             tracing::debug!(%fault, url, "collect the flags of a callable");
-        }
+            Vars::new()
+        });
+        this.backend = match this.line(&vars, Manners::default()) {
+            Ok(words) => Ok(words.into_iter().next().unwrap_or_default()),
+            // What the backend is called with may only be right when the flags are given.
+            Err(fault) => line::name(&this.text).ok_or_else(|| format!("{fault:#}")),
+        };
         this
     }
 
@@ -57,31 +76,32 @@ impl Callable {
         &self.flags
     }
 
-    /// The words between `=%` and `%=`.
-    pub fn backend(&self) -> Result<Vec<String>> {
-        let (left, right) = BACKEND;
-        let inside = self.text.split_once(left).and_then(|(_, rest)| rest.split_once(right));
-        let Some((words, _)) = inside else {
-            bail!(
-                "run {}: it names no backend; write one in it, such as {{{{/* =% sh %= */}}}}",
-                self.url
-            );
-        };
-        Ok(split_words(words))
+    /// The name of the backend as it is before the flags are given.
+    pub fn backend(&self) -> Result<&str> {
+        self.backend.as_deref().map_err(|fault| anyhow!("{fault}"))
     }
 
-    /// The script.
-    pub fn script(&self, manners: Manners) -> Result<String> {
-        self.render(manners)
+    /// The name of the backend and the words behind it, with the variables that the script left.
+    pub fn line(&self, vars: &Vars, manners: Manners) -> Result<Vec<String>> {
+        let (left, right) = line::DELIMITERS;
+        let template = self.template((left, right), manners);
+        let template =
+            vars.iter().fold(template, |template, (name, value)| template.var(name, value));
+        line::words(template)
     }
 
-    fn render(&self, manners: Manners) -> Result<String> {
-        let options = Options { multi_pass: false, ..Options::default() };
-        let template = Template::from_text(&self.text, &base(&self.url), &options)
+    /// The script, and the variables that it leaves.
+    pub fn script(&self, manners: Manners) -> Result<Rendered> {
+        let rendered = self.template(("{{", "}}"), manners).render(&serde_json::Value::Null);
+        rendered.map_err(|fault| anyhow!("run {}: {}", self.url, fault.report()))
+    }
+
+    fn template(&self, (left, right): (&str, &str), manners: Manners) -> Template {
+        let delimiters = (left.to_owned(), right.to_owned());
+        let options = Options { delimiters, multi_pass: false, ..Options::default() };
+        Template::from_text(&self.text, &base(&self.url), &options)
             .metadata(Arc::clone(&self.metadata))
-            .functions("playbook", self.functions(manners));
-        let rendered = template.render(&serde_json::Value::Null);
-        Ok(rendered.map_err(|fault| anyhow!("run {}: {}", self.url, fault.report()))?.text)
+            .functions("playbook", self.functions(manners))
     }
 
     fn functions(&self, manners: Manners) -> Vec<Function> {
@@ -140,32 +160,20 @@ impl Callable {
             cond,
         ];
         if self.flags.is_collecting() {
-            all.extend([unread("include", "{}"), unread("fetch", "")]);
+            all.extend(PARTS.map(|(name, answer)| unread(name, answer)));
+        } else if !manners.whole {
+            all.extend(PARTS.map(|(name, answer)| spared(name, answer)));
         }
         all
     }
 }
 
 /// Where the parts of a callable are relative to.
-fn base(url: &str) -> String {
+pub fn base(url: &str) -> String {
     match std::path::absolute(url) {
         Ok(path) if !url.contains("://") => format!("file://{}", path.display()),
         _ => url.to_owned(),
     }
-}
-
-/// Words with blanks between; a word in quotes may hold blanks.
-fn split_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let quoted = ['"', '`'].contains(&first).then(|| rest[1..].split_once(first)).flatten();
-        let (word, behind) =
-            quoted.unwrap_or_else(|| rest.split_once(char::is_whitespace).unwrap_or((rest, "")));
-        words.push(word.to_owned());
-        rest = behind.trim_start();
-    }
-    words
 }
 
 /// A function that reads nothing and yields the same each time.
@@ -174,6 +182,35 @@ fn unread(name: &str, answer: &'static str) -> Function {
     Function::new(name, signature, "Reads nothing while flags are collected", move |_, _| {
         Ok(Value::from(answer))
     })
+}
+
+/// A function that warns where it fails, and yields what it yields while flags are collected.
+fn spared(name: &str, answer: &'static str) -> Function {
+    let signature = "func(string, ...interface {}) string";
+    Function::new(name, signature, "Reads a part that may be missing", move |scope, args| {
+        scope.builtin(args).or_else(|fault| {
+            if is_bound(&fault) {
+                return Err(fault);
+            }
+            let (name, what) = (args.name(), args.any(0).to_string());
+            let fault = anyhow::Error::from(fault);
+            tracing::warn!("{name} {what:?} yields {answer:?} in its place: {fault:#}");
+            Ok(Value::from(answer))
+        })
+    })
+}
+
+/// True if a bound of the rendering was reached, here or in an included template: whoever went on
+/// behind it would reach it again and again.
+fn is_bound(fault: &CallError) -> bool {
+    match fault {
+        CallError::Limit { .. } | CallError::Cycle { .. } => true,
+        CallError::Included(inner) => match inner.as_ref() {
+            TemplateError::Execute { source, .. } => is_bound(source),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// Prints as an empty text, as a flag without value does in InfraKit.
@@ -213,7 +250,11 @@ fn ask(flags: &Flags, manners: Manners, args: &Args<'_>, list: bool) -> Result<V
     };
     if manners.accept_defaults || !std::io::stdin().is_terminal() {
         return match default {
-            Value::Nil => Err(args.fail(format!("{text}: no value was given; give it as a flag"))),
+            // InfraKit takes an empty text for an answer here and runs the script with it.
+            Value::Nil => Err(args.fail(format!(
+                "{text}: it has no default, and nobody is asked here (without a terminal, or with \
+                 --accept-defaults); give its flag a value, \"\" for an empty text"
+            ))),
             default => Ok(default),
         };
     }
@@ -231,23 +272,5 @@ fn ask(flags: &Flags, manners: Manners, args: &Args<'_>, list: bool) -> Result<V
         "" if matches!(default, Value::Nil) => Err(args.fail(format!("{text}: no answer"))),
         "" => Ok(default),
         answer => Ok(flags::read(answer, kind, list)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_words;
-
-    #[test]
-    fn quotes_keep_blanks() {
-        for (text, words) in [
-            (" sh ", vec!["sh"]),
-            ("http \"POST\" `a b` c=d", vec!["http", "POST", "a b", "c=d"]),
-            ("x \"open end", vec!["x", "\"open", "end"]),
-            ("x \"\"", vec!["x", ""]),
-            ("", vec![]),
-        ] {
-            assert_eq!(split_words(text), words, "{text}");
-        }
     }
 }

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use regrow_ids::GoDuration;
 use regrow_template::{Args, CallError, JsonNumbers, Value};
@@ -78,16 +77,11 @@ impl Flags {
                 .allow_negative_numbers(["int", "float"].contains(&flag.kind.as_str()))
                 .action(ArgAction::Set);
             let arg = match (flag.kind.as_str(), flag.list) {
-                ("bool", false) => arg
-                    .num_args(0..=1)
-                    .default_missing_value("true")
-                    .value_parser(PossibleValuesParser::new(["true", "false"])),
-                _ => {
-                    let (kind, list) = (flag.kind.clone(), flag.list);
-                    arg.value_parser(move |text: &str| check(text, &kind, list))
-                }
+                ("bool", false) => arg.num_args(0..=1).default_missing_value("true"),
+                _ => arg,
             };
-            command.arg(arg)
+            let (kind, list) = (flag.kind.clone(), flag.list);
+            command.arg(arg.value_parser(move |text: &str| check(text, &kind, list)))
         })
     }
 
@@ -108,7 +102,9 @@ fn check(text: &str, kind: &str, list: bool) -> Result<String, String> {
         let fault = match kind {
             "int" => part.parse::<i64>().err().map(|fault| fault.to_string()),
             "float" => part.parse::<f64>().err().map(|fault| fault.to_string()),
-            "bool" => part.parse::<bool>().err().map(|fault| fault.to_string()),
+            "bool" if truth(part).is_none() => {
+                Some("expected true or false, yes or no, or a number (above 0 is yes)".to_owned())
+            }
             "ip" => part.parse::<IpAddr>().err().map(|fault| fault.to_string()),
             "duration" => part.parse::<GoDuration>().err().map(|fault| fault.to_string()),
             _ => None,
@@ -120,11 +116,13 @@ fn check(text: &str, kind: &str, list: bool) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The words that InfraKit takes for yes; a number above zero is one too.
-fn is_yes(text: &str) -> bool {
-    let word = text.to_ascii_lowercase();
-    ["true", "t", "yes", "y", "ok"].contains(&word.as_str())
-        || word.parse::<f64>().is_ok_and(|number| number > 0.0)
+/// What InfraKit's flags and questions take for yes and for no; a number above zero is a yes too.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "ok" => Some(true),
+        "false" | "f" | "no" | "n" | "nope" => Some(false),
+        word => word.parse::<f64>().ok().map(|number| number > 0.0),
+    }
 }
 
 /// A text as a value of a type; what does not fit stays a text.
@@ -132,7 +130,7 @@ pub fn read(text: &str, kind: &str, list: bool) -> Value {
     let json = |part: &str| match kind {
         "int" => part.parse::<i64>().map_or_else(|_| part.into(), serde_json::Value::from),
         "float" => part.parse::<f64>().map_or_else(|_| part.into(), serde_json::Value::from),
-        "bool" => serde_json::Value::from(is_yes(part)),
+        "bool" => serde_json::Value::from(truth(part).unwrap_or(false)),
         _ => part.into(),
     };
     let value = if list { text.split(',').map(json).collect() } else { json(text) };
@@ -161,6 +159,29 @@ mod tests {
             let value = super::read(text, "bool", false);
             assert_eq!(value.to_string(), yes.to_string(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_flag_is_yes_or_no_in_many_words() {
+        let flags = Flags::default();
+        let declare = || {
+            let words = ["start", "bool", "whether"].map(Value::from);
+            flags.declare(&Args::new("flag", &words), false)
+        };
+        declare().expect("declared");
+        let command = || flags.augment(Command::new("op").no_binary_name(true));
+        for (given, value) in [
+            (vec!["--start"], "true"),
+            (vec!["--start", "1"], "true"),
+            (vec!["--start=yes"], "true"),
+            (vec!["--start", "0"], "false"),
+            (vec!["--start", "no"], "false"),
+            (vec!["--start", "FALSE"], "false"),
+        ] {
+            flags.fill(&command().try_get_matches_from(&given).expect("valid"));
+            assert_eq!(declare().expect("declared").to_string(), value, "{given:?}");
+        }
+        assert!(command().try_get_matches_from(["--start", "maybe"]).is_err());
     }
 
     #[test]

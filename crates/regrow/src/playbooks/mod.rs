@@ -1,11 +1,12 @@
 //! Playbooks: the list of them, and running their operations.
 //!
 //! A playbook is an index from operations to callables; a callable is a template that says which
-//! flags it takes and which backend gets what it renders (see `callable`).
+//! flags it takes (see `callable`) and which backend gets what it renders (see `line`).
 
 mod backends;
 mod callable;
 mod flags;
+mod line;
 mod perform;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::LIST;
 use super::backends::{self, Job};
-use super::callable::{Callable, Manners};
+use super::callable::{Callable, Manners, base};
+use super::line::DELIMITERS;
 use crate::finder::Finder;
 use crate::kinds::similar;
 use crate::metadata::PluginMetadata;
@@ -19,10 +20,15 @@ use crate::output::print;
 /// Indexes that lead to one another are followed so far.
 const MAX_INDEXES: usize = 16;
 
-/// Arguments of `use`.
+/// Words that ask for help.
+const HELP: [&str; 2] = ["-h", "--help"];
+
+/// Arguments of `use`. Its help depends on the playbook.
 #[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
 pub struct UseArgs {
     /// Playbook
+    #[arg(allow_hyphen_values = true)]
     name: String,
     /// Operation, sub-operations and flags; --help explains them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -33,6 +39,9 @@ impl UseArgs {
     /// Does it.
     pub async fn run(&self, finder: Finder) -> Result<()> {
         let playbooks = LIST.load()?;
+        if HELP.contains(&self.name.as_str()) {
+            return print(&help(playbooks.keys()));
+        }
         let Some(playbook) = playbooks.get(&self.name) else {
             bail!("use playbook {:?}: it is not in the list (see `regrow playbook ls`)", self.name);
         };
@@ -60,6 +69,22 @@ impl UseArgs {
     }
 }
 
+/// What `use` can be followed by.
+fn help<'a>(playbooks: impl Iterator<Item = &'a String>) -> String {
+    let names: String = playbooks.map(|name| format!("  {name}\n")).collect();
+    let known = if names.is_empty() {
+        "There is no playbook yet; `regrow playbook add NAME URL` adds one.\n".to_owned()
+    } else {
+        format!("Playbooks:\n{names}")
+    };
+    format!(
+        "Run an operation of a playbook.\n\n\
+         Usage: regrow use NAME [OPERATION …] [FLAGS]\n\n{known}\n\
+         `regrow use NAME -h` says what a playbook is for and lists its operations,\n\
+         `regrow use NAME OPERATION -h` explains the flags of one.\n"
+    )
+}
+
 type Found = (Option<(String, String)>, Vec<String>);
 
 /// Follows the words through the indexes to a callable; prints what there is when they end early.
@@ -79,7 +104,7 @@ fn find(index: &str, name: &str, words: &[String]) -> Result<Found> {
             }
             _ => {
                 let all: String = names().map(|name| format!("  {name}\n")).collect();
-                print(&format!("operations of {name}:\n{all}"))?;
+                print(&format!("{}operations of {name}:\n{all}", readme(&url)))?;
                 return Ok((None, Vec::new()));
             }
         };
@@ -94,6 +119,19 @@ fn find(index: &str, name: &str, words: &[String]) -> Result<Found> {
         url = resolve(&url, target);
     }
     bail!("use playbook {name}: more than {MAX_INDEXES} indexes lead to one another")
+}
+
+/// The help of an index, from the README.md beside it; nothing if there is none.
+fn readme(index: &str) -> String {
+    let url = resolve(index, "README.md");
+    match fetch(&url) {
+        // It is a template, but one that was not meant so is shown as it is.
+        Ok(text) => format!("{}\n\n", rendered(&url, &text).unwrap_or(text).trim()),
+        Err(fault) => {
+            tracing::debug!(%fault, "read the help of a playbook");
+            String::new()
+        }
+    }
 }
 
 /// Relative to the index.
@@ -114,14 +152,22 @@ fn fetch(url: &str) -> Result<String> {
     Ok(template.map_err(|fault| anyhow!("{}", fault.report()))?.text().to_owned())
 }
 
-/// An index is a map from words to words and has no backend line.
+/// An index is a map from words to words, whatever its file is called. It is a template as all
+/// documents are; what names a backend is no index and is not rendered as one.
 fn as_index(url: &str, text: &str) -> Option<BTreeMap<String, String>> {
-    if text.contains("=%") || url.ends_with(".ikt") || url.ends_with(".ikb") {
+    if text.contains(DELIMITERS.0) {
         return None;
     }
-    let tree: Value = serde_saphyr::from_str(text).ok()?;
+    let tree: Value = serde_saphyr::from_str(&rendered(url, text).ok()?).ok()?;
     let words = tree.as_object()?.iter();
     words.map(|(name, url)| Some((name.clone(), url.as_str()?.to_owned()))).collect()
+}
+
+/// A text of a playbook that takes no flags, rendered.
+fn rendered(url: &str, text: &str) -> Result<String> {
+    let options = Options { multi_pass: false, ..Options::default() };
+    let rendered = Template::from_text(text, &base(url), &options).render(&Value::Null);
+    Ok(rendered.map_err(|fault| anyhow!("{}", fault.report()))?.text)
 }
 
 async fn run(callable: Callable, words: &[String], title: &str, finder: &Finder) -> Result<()> {
@@ -133,29 +179,40 @@ async fn run(callable: Callable, words: &[String], title: &str, finder: &Finder)
         .disable_version_flag(true)
         .arg(switch("test", "Say what would be done, and do nothing"))
         .arg(switch("print-only", "Print the script, and do nothing"))
-        .arg(switch("accept-defaults", "Take defaults instead of asking"));
+        .arg(switch(
+            "accept-defaults",
+            "Take defaults instead of asking; a question without one needs its flag",
+        ));
     command.set_bin_name(title);
     let declared = callable.flags().clone();
-    let line = callable.backend();
-    let backend = match &line {
-        Ok(line) => backends::find(line.first().map_or("", String::as_str)),
-        Err(fault) => Err(anyhow!("{fault}")),
-    };
+    let backend = callable.backend().and_then(backends::find);
     let mut command = declared.augment(command);
-    if let Ok(backend) = backend {
+    if let Ok(backend) = &backend {
         command = backend.augment(command, &declared);
     }
     let matches = command.try_get_matches_from(words)?;
     declared.fill(&matches);
     let print_only = matches.get_flag("print-only");
+    let whole = backend.as_ref().is_ok_and(|backend| backend.commits());
     // A backend that is not here is refused before anybody is asked anything, unless it is not
     // needed: what is only printed goes to none.
-    let backend = if print_only { None } else { Some(backend?) };
-    let manners = Manners { accept_defaults: matches.get_flag("accept-defaults") };
-    let rendered = tokio::task::spawn_blocking(move || callable.script(manners)).await;
-    let script = rendered.map_err(|fault| anyhow!("{title}: {fault}"))??;
-    let (Some(backend), Ok(line)) = (backend, line) else { return print(&script) };
+    if !print_only {
+        backend?;
+    }
+    let manners = Manners { accept_defaults: matches.get_flag("accept-defaults"), whole };
+    let rendered = tokio::task::spawn_blocking(move || {
+        let script = callable.script(manners)?;
+        // The line may need what only a run is given.
+        let line = if print_only { Vec::new() } else { callable.line(&script.vars, manners)? };
+        anyhow::Ok((script.text, line))
+    });
+    let (script, line) = rendered.await.map_err(|fault| anyhow!("{title}: {fault}"))??;
     let Some((name, words)) = line.split_first() else { return print(&script) };
+    // Flags may have a word in which backend it is.
+    let backend = backends::find(name)?;
+    if backend.commits() && !whole {
+        bail!("run {title}: it commits with {name} only under these flags; name {name} under all");
+    }
     if matches.get_flag("test") {
         return print(&format!("would run with {name}:\n{script}"));
     }
@@ -182,8 +239,10 @@ mod tests {
     #[test]
     fn an_index_is_a_map_of_words() {
         assert!(as_index("i.yml", "a: b.ikt\n").is_some());
+        assert!(as_index("i.ikb", "# about\na : b.ikt\n").is_some());
+        assert!(as_index("i.ikt", "{{/* about */}}\na: {{ `b` }}\n").is_some());
         assert!(as_index("i.yml", "a: 1\n").is_none());
-        assert!(as_index("a.ikt", "a: b\n").is_none());
-        assert!(as_index("a", "{{/* =% sh %= */}}").is_none());
+        assert!(as_index("i.yml", "a: {{ nothing }}\n").is_none());
+        assert!(as_index("a", "{{/* =% sh %= */}}\na: b\n").is_none());
     }
 }

@@ -19,7 +19,69 @@ fn words<'a>(name: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn flags_behind_an_include_are_learnt_and_its_fault_ends_the_run() {
+fn indexes_are_templates_of_any_name_with_a_help_beside_them() {
+    let world = World::new();
+    let index = world.write(
+        "pb/index.ikb",
+        "{{/* what there is */}}\n# begins\nstart : start.ikt\nevents : {{ `events` }}/index.ikb\n",
+    );
+    world.write("pb/README.md", "Starts {{ `all` | upper }}.\n\n");
+    world.write("pb/start.ikt", "{{/* =% print %= */}}{{ flag `n` `int` `how many` 1 }}");
+    world.write("pb/events/index.ikb", "ls : ls.ikt\n");
+    world.write("pb/events/README.md", "Use {{ as it is.\n");
+    world.write("pb/events/ls.ikt", "{{/* =% print %= */}}listed\n");
+    let index = index.display().to_string();
+    world.ok(&["playbook", "add", "intro", &format!("file://{index}")]);
+    world.ok(&["playbook", "add", "plain", &index]);
+    for name in ["intro", "plain"] {
+        assert_eq!(world.ok(&["use", name, "start", "--n", "2"]), "2");
+        assert_eq!(world.ok(&["use", name, "events", "ls"]), "listed\n");
+        let top = format!("Starts ALL.\n\noperations of {name}:\n  events\n  start\n");
+        for words in [&["use", name, "-h"][..], &["use", name, "--help"], &["use", name]] {
+            assert_eq!(world.ok(words), top, "{words:?}");
+        }
+        let below = format!("Use {{{{ as it is.\n\noperations of {name}:\n  ls\n");
+        assert_eq!(world.ok(&["use", name, "events", "-h"]), below);
+        assert!(world.ok(&["use", name, "start", "-h"]).contains("how many"));
+    }
+    let all = world.ok(&["use", "-h"]);
+    assert!(all.contains("  intro\n  plain\n"), "{all}");
+    assert!(World::new().ok(&["use", "--help"]).contains("playbook add"));
+}
+
+#[test]
+fn a_part_that_cannot_be_had_is_left_out_with_a_warning() {
+    let world = book(&[
+        (
+            "look",
+            "{{/* =% sh %= */}}{{ $home := include `gone.yml` | yamlDecode }}\
+             {{ $token := flag `token` `string` `t` | prompt `T?` `string` (index $home `token` | default `none`) }}\
+             echo {{ $token }}[{{ fetch `gone.txt` }}][{{ include `bad.tpl` }}]\n",
+        ),
+        ("commit", "{{/* =% stackEnforce %= */}}{{ include `gone.yml` }}"),
+        ("source", "{{/* =% print %= */}}{{ source `gone.yml` }}"),
+        ("circle", "{{/* =% print %= */}}{{ include `circle.ikt` }}{{ include `circle.ikt` }}"),
+    ]);
+    world.write(
+        "book/bad.tpl",
+        "{{ range loop 2 }}{{ if true }}{{ var `a` | fail }}{{ end }}{{ end }}",
+    );
+    let run = |name| world.run(&words(name, &["--accept-defaults"]));
+    let done = run("look");
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "none[][{}]\n"), "{done:?}");
+    for part in ["include \"gone.yml\"", "fetch \"gone.txt\"", "bad.tpl:1", "WARN"] {
+        assert!(done.err.contains(part), "{part}: {done:?}");
+    }
+    for (name, part) in
+        [("commit", "gone.yml"), ("source", "gone.yml"), ("circle", "include each other")]
+    {
+        let fault = world.fails(&words(name, &[]));
+        assert!(fault.contains(part) && !fault.contains("WARN"), "{fault}");
+    }
+}
+
+#[test]
+fn flags_behind_an_include_are_learnt() {
     let world = book(&[(
         "part",
         "{{/* =% print %= */}}{{ $at := flag `at` `string` `folder` }}{{ include (cat $at `/x.tpl` | nospace) }}\
@@ -30,11 +92,6 @@ fn flags_behind_an_include_are_learnt_and_its_fault_ends_the_run() {
     assert!(help.contains("--at") && help.contains("--who"), "{help}");
     let done = world.ok(&words("part", &["--at", "there", "--who", "me"]));
     assert_eq!(done, "IN {{ `in` | upper }} me");
-    let fault = world.fails(&words("part", &["--at", "gone"]));
-    assert!(fault.contains("gone/x.tpl") && fault.contains("include"), "{fault}");
-    world.write("book/bad/x.tpl", "{{ var `a` | fail }}");
-    let fault = world.fails(&words("part", &["--at", "bad"]));
-    assert!(fault.contains("bad/x.tpl:1"), "{fault}");
 }
 
 #[test]
@@ -53,6 +110,22 @@ fn an_empty_text_is_no_answer() {
     assert_eq!(world.ok(&words("ask", &["--a", "", "--b", ""])), "usual,usual,,7,,usual,x+y");
     let given = ["--a", "1", "--b", "2", "--c", "3", "--d", "0", "--e", "5", "--g", "p,q"];
     assert_eq!(world.ok(&words("ask", &given)), "1,2,3,0,5,usual,p+q");
+}
+
+#[test]
+fn a_question_that_nobody_answers_ends_the_run_unless_it_has_a_default() {
+    let world = book(&[(
+        "ami",
+        "{{/* =% print %= */}}[{{ flag `image` `string` `i` | prompt `AMI?` `string` }}]\
+         [{{ flag `start` `bool` `s` | prompt `Start?` `bool` `no` }}]",
+    )]);
+    for rest in [&[][..], &["--accept-defaults"]] {
+        let fault = world.fails(&words("ami", rest));
+        assert!(fault.contains("AMI?: it has no default"), "{fault}");
+    }
+    assert_eq!(world.ok(&words("ami", &["--image", ""])), "[][false]");
+    assert_eq!(world.ok(&words("ami", &["--image", "a", "--start", "1"])), "[a][true]");
+    assert_eq!(world.ok(&words("ami", &["--image", "a", "--start", "no"])), "[a][false]");
 }
 
 /// A program `ssh` in front of the others: it writes down how it was called and runs the command
@@ -128,6 +201,12 @@ fn scripts_are_sent_over_http() {
     let world = book(&[
         ("post", "{{/* =% http \"PUT\" \"http://127.0.0.1:9/\" \"X-A=a b\" X-B=b %= */}}body END"),
         ("bare", "{{/* =% http %= */}}body END"),
+        (
+            "asked",
+            "{{ var `to` (flag `to` `string` `where`) }}{{ $kind := flag `kind` `string` `kind` }}\
+             {{ var `kind` (cat `X-Kind=` $kind | nospace) }}\
+             {{/* =% http `put` (var `to`) (var `kind`) (flag `more` `string` `header` `X-More=1`) %= */}}body END",
+        ),
     ]);
     let (url, asked) = answer_once("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nmade\n");
     let done = world.ok(&words("post", &["--http-url", &url, "--http-header", "x-b=c"]));
@@ -137,6 +216,11 @@ fn scripts_are_sent_over_http() {
     for part in ["\r\nx-a: a b\r\n", "\r\nx-b: c\r\n", "\r\n\r\nbody end"] {
         assert!(asked.contains(part), "{part:?} in {asked}");
     }
+    let (url, asked) = answer_once("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    world.ok(&words("asked", &["--to", &url, "--kind", "a"]));
+    let asked = asked.join().expect("asked").to_lowercase();
+    assert!(asked.starts_with("put /x http/1.1\r\n"), "{asked}");
+    assert!(asked.contains("\r\nx-kind: a\r\n") && asked.contains("\r\nx-more: 1\r\n"), "{asked}");
     let (url, asked) = answer_once("HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nbad\n");
     let fault = world.fails(&words("bare", &["--target", &url, "--http-method", "delete"]));
     assert!(fault.contains("500") && fault.contains("bad"), "{fault}");
@@ -192,6 +276,15 @@ fn a_backend_that_is_not_here_is_refused_before_anything_is_asked() {
         assert!(fault.contains(part), "{fault}");
     }
     assert!(!world.path().join("trace").exists());
+    // What may lack a part is not committed.
+    let turns = "=% if (var `to`) %= =% stackEnforce %= =% else %= =% print %= =% end %=";
+    let turning = book(&[(
+        "turns",
+        &format!("{{{{ var `to` (flag `to` `bool` `t` false) }}}}{{{{/* {turns} */}}}}x"),
+    )]);
+    assert_eq!(turning.ok(&words("turns", &[])), "x");
+    let fault = turning.fails(&words("turns", &["--to"]));
+    assert!(fault.contains("commits with stackEnforce only under these flags"), "{fault}");
     assert_eq!(world.ok(&words("odd", &["--print-only", "--a", "b"])), "x b");
     assert_eq!(world.ok(&words("none", &["--print-only"])), "no line");
 }

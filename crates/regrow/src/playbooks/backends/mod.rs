@@ -46,6 +46,8 @@ pub struct Backend {
     /// The first is the usual one.
     names: &'static [&'static str],
     flags: &'static [BackendFlag],
+    /// True if a plugin gets the script as a document.
+    commits: bool,
     run: Run,
 }
 
@@ -59,31 +61,51 @@ static BACKENDS: &[Backend] = &[
     Backend {
         names: &["print", "doc", "text"],
         flags: &[],
+        commits: false,
         run: |job| Box::pin(async { print(job.script) }),
     },
-    Backend { names: &["sh"], flags: &[], run: |job| Box::pin(async { shell::here(job) }) },
+    Backend {
+        names: &["sh"],
+        flags: &[],
+        commits: false,
+        run: |job| Box::pin(async { shell::here(job) }),
+    },
     Backend {
         names: &["ssh"],
         flags: shell::SSH_FLAGS,
+        commits: false,
         run: |job| Box::pin(async { shell::there(job) }),
     },
-    Backend { names: &["http"], flags: http::FLAGS, run: |job| Box::pin(http::send(job)) },
+    Backend {
+        names: &["http"],
+        flags: http::FLAGS,
+        commits: false,
+        run: |job| Box::pin(http::send(job)),
+    },
     Backend {
         names: &["instanceProvision"],
         flags: PLUGIN,
+        commits: true,
         run: |job| Box::pin(plugins::provision(job)),
     },
     Backend {
         names: &["controllerCommit"],
         flags: PLUGIN,
+        commits: true,
         run: |job| Box::pin(plugins::commit(job)),
     },
     Backend {
         names: &["managerCommit"],
         flags: STACK,
+        commits: true,
         run: |job| Box::pin(plugins::commit_groups(job)),
     },
-    Backend { names: &["stackEnforce"], flags: STACK, run: |job| Box::pin(plugins::enforce(job)) },
+    Backend {
+        names: &["stackEnforce"],
+        flags: STACK,
+        commits: true,
+        run: |job| Box::pin(plugins::enforce(job)),
+    },
 ];
 
 /// Backends of InfraKit that this program does not have, and why.
@@ -92,6 +114,12 @@ const ABSENT: [(&str, &str); 1] = [(
     "scripts for vSphere run commands inside of virtual machines through VMware's own interface, \
      which this program does not speak; run the steps with the backend ssh or sh instead",
 )];
+
+/// All names that a callable may name a backend by, also of those that are not here.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let here = BACKENDS.iter().flat_map(|backend| backend.names);
+    here.chain(ABSENT.iter().map(|(name, _)| name)).copied()
+}
 
 /// The backend of that name.
 pub fn find(name: &str) -> Result<&'static Backend> {
@@ -106,6 +134,11 @@ pub fn find(name: &str) -> Result<&'static Backend> {
 }
 
 impl Backend {
+    /// True if a plugin gets the script as a document.
+    pub fn commits(&self) -> bool {
+        self.commits
+    }
+
     /// Adds its flags to a command, apart from those that the callable has itself.
     pub fn augment(&self, command: Command, declared: &Flags) -> Command {
         let free = |name: &str| !name.is_empty() && !declared.has(name);
