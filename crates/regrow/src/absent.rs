@@ -44,12 +44,28 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What to use for a plugin that is not here.
+const BESIDE: &str = "InfraKit's own plugin beside this program: both speak the same protocol";
+const GROUPS_ONLY: &str = "the controller for groups is the only one here";
+
 /// Kinds of plugins, in the same form.
-const KINDS: &[(&str, &str, &str)] = &[(
-    "time",
-    "it only shows how events and metadata look",
-    "`now` and `unixtime` in templates, and for events the topics of the group controller (`regrow event topics`)",
-)];
+const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "time",
+        "it only shows how events and metadata look",
+        "`now` and `unixtime` in templates, and for events the topics of the group controller \
+         (`regrow event topics`)",
+    ),
+    ("tailer", "following files is a log shipper's work", "a log shipper, or `tail -F`"),
+    ("resource", GROUPS_ONLY, BESIDE),
+    ("inventory", GROUPS_ONLY, BESIDE),
+    ("pool", GROUPS_ONLY, BESIDE),
+    ("ingress", GROUPS_ONLY, BESIDE),
+    ("enrollment", GROUPS_ONLY, BESIDE),
+    ("gc", GROUPS_ONLY, BESIDE),
+    ("swarm", "`vanilla` and `combo` are the only flavors here", BESIDE),
+    ("kubernetes", "`vanilla` and `combo` are the only flavors here", BESIDE),
+];
 
 /// Takes whatever InfraKit's command takes.
 #[derive(Args, Debug)]
