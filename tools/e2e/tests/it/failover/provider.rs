@@ -17,8 +17,8 @@ use crate::WITHIN;
 
 /// Name of its socket.
 const NAME: &str = "process";
-/// Time between two looks. An instance lives longer: whoever makes a double learns of it by a poll,
-/// a second later at best.
+/// Time between two looks. A double lives longer: whoever makes one learns of it by a poll, a second
+/// later at best. A member that is killed soon after it was made may not, and is noted by who kills it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One plugin for local processes, and all that was ever seen of its instances.
@@ -38,6 +38,13 @@ pub struct Seen {
     pub at_once: usize,
 }
 
+impl Seen {
+    fn note(&mut self, found: &[Arc<Description>]) {
+        self.at_once = self.at_once.max(found.len());
+        self.ever.extend(found.iter().map(|one| one.id.clone()));
+    }
+}
+
 impl Provider {
     /// Starts it, and begins to look.
     pub async fn start() -> Result<Self> {
@@ -48,9 +55,7 @@ impl Provider {
         let looking = tokio::spawn(async move {
             loop {
                 if let Ok(found) = of.describe_instances(&Tags::new(), false).await {
-                    let mut seen = told.lock().unwrap_or_else(PoisonError::into_inner);
-                    seen.at_once = seen.at_once.max(found.len());
-                    seen.ever.extend(found.iter().map(|one| one.id.clone()));
+                    told.lock().unwrap_or_else(PoisonError::into_inner).note(&found);
                 }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -65,7 +70,9 @@ impl Provider {
     }
 
     async fn all(&self) -> Result<Vec<Arc<Description>>> {
-        Ok(self.instances.describe_instances(&Tags::new(), true).await?)
+        let found = self.instances.describe_instances(&Tags::new(), true).await?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).note(&found);
+        Ok(found)
     }
 
     /// Kills an instance behind everybody's back.
