@@ -13,13 +13,16 @@ use regrow_plugin::spi::{Description, DestroyReason, Instance, Tags};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinHandle;
 
-use crate::WITHIN;
-
 /// Name of its socket.
 const NAME: &str = "process";
 /// Time between two looks. A double lives longer: whoever makes one learns of it by a poll, a second
 /// later at best. A member that is killed soon after it was made may not, and is noted by who kills it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Time in which a group is whole again. A leader by a file that was killed before it heard of the
+/// instance that it had asked for keeps that intent in a log of its own; when it leads again, and another
+/// has replaced the instance meanwhile, it waits 90 s for it.
+const HEALED: Duration = Duration::from_secs(150);
 
 /// One plugin for local processes, and all that was ever seen of its instances.
 pub struct Provider {
@@ -86,7 +89,7 @@ impl Provider {
 
     /// Waits until there are so many, and one that was lost is not among them.
     pub async fn whole_without(&self, size: usize, lost: Option<&InstanceId>) -> Result<()> {
-        let end = Instant::now() + WITHIN * 2;
+        let end = Instant::now() + HEALED;
         while Instant::now() < end {
             let all = self.all().await?;
             if all.len() == size && all.iter().all(|one| Some(&one.id) != lost) {
@@ -94,7 +97,7 @@ impl Provider {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        bail!("not healed within {:?}: {:?}", WITHIN * 2, self.all().await?)
+        bail!("not healed within {:?}: {:?}", HEALED, self.all().await?)
     }
 
     /// What was seen until now.
