@@ -162,11 +162,12 @@ async fn a_missing_directory_is_not_an_empty_one() {
         assert!(fault.to_string().contains("list directory"), "{fault}");
         fs::create_dir(&from).expect("an empty one");
         assert!(scene.names().await.is_empty());
-        fs::write(to.join("instance-9"), by_hand(1)).expect("the old one no longer counts");
+        // A name that sorts behind every number, as the ids of this provider end in.
+        fs::write(to.join("instance-by-hand"), by_hand(1)).expect("the old one no longer counts");
         assert!(scene.names().await.is_empty());
         fs::remove_dir(&from).expect("remove");
         fs::rename(&to, &from).expect("move back");
-        assert_eq!(scene.names().await, [id.as_str(), "instance-9"]);
+        assert_eq!(scene.names().await, [id.as_str(), "instance-by-hand"]);
     }
 }
 
