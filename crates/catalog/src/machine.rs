@@ -16,12 +16,11 @@ mod staged;
 mod topic;
 mod work;
 
+use regrow_codec::versioned::VersionedError;
 use regrow_consensus::{At, Change, Edit, Machine, TableError, Time, View};
 
 pub use checks::OUTPUT_BYTES_MAX;
-pub use command::{
-    Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply, TxnOutcome, Unreadable,
-};
+pub use command::{Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply, TxnOutcome};
 pub use refusal::{Denial, Refusal};
 pub use topic::Topic;
 pub(crate) use topic::graves_row;
@@ -76,10 +75,11 @@ impl Machine for CatalogMachine {
     fn apply(&self, at: At, command: &[u8], tables: &mut dyn Edit) -> Result<Vec<u8>, TableError> {
         let command = match command::decode(command) {
             Ok(command) => command,
-            Err(Unreadable::Form { bytes }) => {
+            Err(VersionedError::Form(_)) => {
+                let bytes = command.len();
                 return Ok(command::encode_reply(&Err(Refusal::Malformed { bytes })));
             }
-            Err(error @ Unreadable::Version(_)) => {
+            Err(error) => {
                 let reason = error.to_string();
                 return Err(TableError::Damaged { what: "a command of the catalog", reason });
             }

@@ -6,7 +6,7 @@
 //! not propose what older members cannot apply, and nobody carries a command of an unknown version
 //! to the log for another ([`is_known`]).
 
-use serde::de::DeserializeOwned;
+use regrow_codec::versioned::{self, VersionedError};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{Denial, Refusal};
@@ -254,26 +254,12 @@ pub fn encode(command: &Command) -> Vec<u8> {
     pack(command)
 }
 
-/// Why bytes are no command.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Another version of the form, or none at all: what it means is not known here.
-    #[error("read command: its version is {0:?} where {VERSION} is known; update this program")]
-    Version(Option<u8>),
-    /// They do not fit the version they name, for nobody who knows it.
-    #[error("read command: {bytes} bytes are none of version {VERSION}")]
-    Form {
-        /// How many bytes there are.
-        bytes: usize,
-    },
-}
-
 /// Decodes a command.
 ///
 /// # Errors
 /// The bytes are none, or of another version.
-pub fn decode(bytes: &[u8]) -> Result<Command, Unreadable> {
-    unpack(bytes)
+pub fn decode(bytes: &[u8]) -> Result<Command, VersionedError> {
+    versioned::decode(VERSION, bytes)
 }
 
 /// Whether every replica of this build's version can say what these bytes mean, be it that they are
@@ -293,19 +279,10 @@ pub fn encode_reply(reply: &Result<Reply, Refusal>) -> Vec<u8> {
 /// It was refused; or the bytes are no reply.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, Refusal> {
     let malformed = |_| Refusal::Malformed { bytes: bytes.len() };
-    unpack::<Result<Reply, Refusal>>(bytes).map_err(malformed)?
+    versioned::decode::<Result<Reply, Refusal>>(VERSION, bytes).map_err(malformed)?
 }
 
 /// Types of this file have no maps without length and no foreign types: `postcard` takes them all.
 fn pack<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).unwrap_or_default()
-}
-
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|_| Unreadable::Form { bytes: bytes.len() })
-        }
-        first => Err(Unreadable::Version(first.map(|(version, _)| *version))),
-    }
+    versioned::encode(VERSION, value).unwrap_or_default()
 }

@@ -21,6 +21,7 @@
 
 use std::ops::ControlFlow;
 
+use regrow_codec::versioned;
 use regrow_consensus::{Edit, Span, TableError, Time, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -112,20 +113,13 @@ fn damaged(what: &'static str, reason: &dyn ToString) -> TableError {
 
 /// The bytes of a row.
 pub(crate) fn pack<T: Serialize>(row: &T) -> Vec<u8> {
-    postcard::to_extend(row, vec![VERSION]).unwrap_or_default()
+    // Types of rows have no maps without length and no foreign types: each has a form.
+    versioned::encode(VERSION, row).unwrap_or_default()
 }
 
 /// The row of some bytes, which may borrow from them.
 pub(crate) fn unpack<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, TableError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|error| damaged("a row of the catalog", &error))
-        }
-        Some((version, _)) => {
-            Err(damaged("a row of the catalog", &format!("version {version}, not {VERSION}")))
-        }
-        None => Err(damaged("a row of the catalog", &"it is empty")),
-    }
+    versioned::decode(VERSION, bytes).map_err(|error| damaged("a row of the catalog", &error))
 }
 
 /// The row at a key.
@@ -151,18 +145,25 @@ pub(crate) fn list<T: DeserializeOwned>(
     prefix: &[u8],
 ) -> Result<Vec<T>, TableError> {
     let mut rows = Vec::new();
-    let mut fault = Ok(());
-    view.scan(&Span::prefix(prefix), &mut |_, bytes| match unpack(bytes) {
-        Ok(row) => {
-            rows.push(row);
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            fault = Err(error);
-            ControlFlow::Break(())
-        }
+    each(view, prefix, |bytes| {
+        rows.push(unpack(bytes)?);
+        Ok(())
     })?;
-    fault.map(|()| rows)
+    Ok(rows)
+}
+
+/// Takes the bytes of each row whose key begins with `prefix`, in order, until one is refused.
+pub(crate) fn each(
+    view: &dyn View,
+    prefix: &[u8],
+    mut take: impl FnMut(&[u8]) -> Result<(), TableError>,
+) -> Result<(), TableError> {
+    let mut taken = Ok(());
+    view.scan(&Span::prefix(prefix), &mut |_, bytes| {
+        taken = take(bytes);
+        if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    taken
 }
 
 /// What stands behind `prefix` in the keys that begin with it, in order.

@@ -1,8 +1,6 @@
 //! What can be asked about keys.
 
-use std::ops::ControlFlow;
-
-use regrow_consensus::{Span, TableError, View};
+use regrow_consensus::{TableError, View};
 use serde::Deserialize;
 
 use super::{Found, Read, index_of};
@@ -50,23 +48,16 @@ pub fn names_of(
     Read::new(vec![Topic::KeyPrefix(prefix.clone())], move |view| {
         let mut names: Vec<String> = Vec::new();
         let mut highest = None;
-        let mut fault = Ok(());
-        let keys = Span::prefix(&rows::key(rows::KEY, &[prefix.as_bytes()]));
-        view.scan(&keys, &mut |_, bytes| match rows::unpack::<KeyHead<'_>>(bytes) {
-            Ok(head) => {
-                highest = highest.max(Some(head.indexes.modified));
-                let name = cut(head.key, prefix.len(), &separator);
-                if picks(head.key) && names.last().is_none_or(|last| last != name) {
-                    names.push(name.to_owned());
-                }
-                ControlFlow::Continue(())
+        let keys = rows::key(rows::KEY, &[prefix.as_bytes()]);
+        rows::each(view, &keys, |bytes| {
+            let head: KeyHead<'_> = rows::unpack(bytes)?;
+            highest = highest.max(Some(head.indexes.modified));
+            let name = cut(head.key, prefix.len(), &separator);
+            if picks(head.key) && names.last().is_none_or(|last| last != name) {
+                names.push(name.to_owned());
             }
-            Err(error) => {
-                fault = Err(error);
-                ControlFlow::Break(())
-            }
+            Ok(())
         })?;
-        fault?;
         Ok(Found { value: names, index: prefix_index(view, &prefix, highest)? })
     })
 }
@@ -102,18 +93,10 @@ struct KeyHead<'r> {
 fn prefix_index(view: &dyn View, prefix: &str, highest: Option<u64>) -> Result<u64, TableError> {
     let mut highest = highest.unwrap_or(0);
     let graves = rows::key(rows::TOMBSTONE, &[prefix.as_bytes()]);
-    let mut fault = Ok(());
-    view.scan(&Span::prefix(&graves), &mut |_, bytes| match rows::unpack::<Tombstone>(bytes) {
-        Ok(tombstone) => {
-            highest = highest.max(tombstone.index);
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            fault = Err(error);
-            ControlFlow::Break(())
-        }
+    rows::each(view, &graves, |bytes| {
+        highest = highest.max(rows::unpack::<Tombstone>(bytes)?.index);
+        Ok(())
     })?;
-    fault?;
     if highest == 0 {
         return index_of(view, &[Topic::Keys]);
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use regrow_codec::versioned::VersionedError;
 use regrow_consensus::{At, Change as Edited, Edit, Machine, TableError, Time, View};
 use regrow_ids::Revision;
 
@@ -15,7 +16,7 @@ use crate::entry::Entry;
 use crate::key::{Key, Span};
 use crate::lease::{Lease, LeaseId};
 use crate::quorum::history::{Bounds, History};
-use crate::quorum::records::{self, Command, Held, Reply, Stored, Unreadable};
+use crate::quorum::records::{self, Command, Held, Reply, Stored};
 use crate::quorum::tables;
 use crate::txn::{Branch, Compare, Txn, TxnReply, Write};
 use crate::watch::{Batch, Change};
@@ -48,9 +49,9 @@ impl Machine for KeyMachine {
     fn apply(&self, at: At, command: &[u8], tables: &mut dyn Edit) -> Result<Vec<u8>, TableError> {
         let reply = match records::decode(command) {
             Ok(command) => Work::begin(tables)?.execute(at.time, command)?,
-            Err(Unreadable::Form(reason)) => Reply::Malformed(reason),
+            Err(VersionedError::Form(reason)) => Reply::Malformed(reason),
             // A newer program's command: replicas that know it change their tables by it.
-            Err(error @ Unreadable::Version(_)) => return Err(error.damaged("command")),
+            Err(error) => return Err(records::damaged("command")(error)),
         };
         records::encode("reply", &reply)
     }

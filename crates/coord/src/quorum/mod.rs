@@ -86,7 +86,7 @@ impl Quorum {
             Ok(Reply::NoLease(lease)) => Err(CoordError::UnknownLease { doing, lease }),
             Ok(Reply::Malformed(reason)) => Err(CoordError::Refused { doing, reason }),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(unknown(error.damaged("reply").to_string())),
+            Err(error) => Err(unknown(records::damaged("reply")(error).to_string())),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use regrow_codec::versioned::{self, VersionedError};
 use regrow_consensus::{TableError, Time};
 use regrow_ids::Revision;
 use serde::de::DeserializeOwned;
@@ -86,24 +87,9 @@ impl Held {
     }
 }
 
-/// Why bytes are no record of this program.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// Another version wrote it.
-    Version(Option<u8>),
-    /// It does not fit its version.
-    Form(String),
-}
-
-impl Unreadable {
-    /// The error that stops a replica.
-    pub fn damaged(self, what: &'static str) -> TableError {
-        let reason = match self {
-            Self::Version(version) => format!("version {version:?} where {VERSION} is known"),
-            Self::Form(reason) => reason,
-        };
-        TableError::Damaged { what, reason }
-    }
+/// The error of bytes that are no record, which stops a replica.
+pub fn damaged(what: &'static str) -> impl FnOnce(VersionedError) -> TableError {
+    move |error| TableError::Damaged { what, reason: error.to_string() }
 }
 
 /// The bytes of a record.
@@ -111,16 +97,10 @@ impl Unreadable {
 /// # Errors
 /// It cannot be encoded, which no record of this module is.
 pub fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, TableError> {
-    postcard::to_extend(record, vec![VERSION])
-        .map_err(|error| TableError::Damaged { what, reason: error.to_string() })
+    versioned::encode(VERSION, record).map_err(damaged(what))
 }
 
 /// The record in some bytes.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    match bytes.split_first() {
-        Some((&VERSION, form)) => {
-            postcard::from_bytes(form).map_err(|error| Unreadable::Form(error.to_string()))
-        }
-        first => Err(Unreadable::Version(first.map(|(version, _)| *version))),
-    }
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, VersionedError> {
+    versioned::decode(VERSION, bytes)
 }

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::key::{Key, Span, byte_range};
 use crate::lease::LeaseId;
-use crate::quorum::records::{self, Held, Stored, Unreadable};
+use crate::quorum::records::{self, Held, Stored};
 
 /// Key of the newest revision.
 pub const REVISION: &[u8] = b"r";
@@ -89,7 +89,7 @@ fn record<T: DeserializeOwned>(
     what: &'static str,
 ) -> Result<Option<T>, TableError> {
     let Some(bytes) = view.get(key)? else { return Ok(None) };
-    records::decode(&bytes).map(Some).map_err(|error| error.damaged(what))
+    records::decode(&bytes).map(Some).map_err(records::damaged(what))
 }
 
 fn put<T: Serialize>(
@@ -151,7 +151,7 @@ fn collect<T>(
 
 /// The decoded record of a change.
 pub fn stored_of(bytes: &[u8]) -> Result<Stored, TableError> {
-    records::decode(bytes).map_err(|error: Unreadable| error.damaged("entry"))
+    records::decode(bytes).map_err(records::damaged("entry"))
 }
 
 /// A lease number that was never given before.
