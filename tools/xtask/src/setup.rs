@@ -41,7 +41,7 @@ const NEEDS: &[Need] = &[
         package: "curl",
         program: "curl",
         reason: "an HTTP client that is not ours, over unix sockets too",
-        tests: "hand-made requests against plugin sockets",
+        tests: "hand-made requests against plugin sockets; curl against the catalog",
     },
     Need {
         package: "procps",

@@ -6,6 +6,7 @@ mod amends;
 mod blocking;
 mod client;
 mod clients;
+mod curl;
 mod endpoints;
 mod gate;
 mod golden;
