@@ -126,7 +126,8 @@ pub fn command() -> clap::Command {
         let mut below = noun.command();
         if noun.name == "event" {
             // A catalog has events too.
-            below = EventCommand::augment_subcommands(below);
+            below = EventCommand::augment_subcommands(below)
+                .about("Events of plugins and of a catalog");
         }
         command = command.subcommand(below);
     }
@@ -138,5 +139,13 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn events_are_explained_for_both_kinds() {
+        let tree = super::command();
+        let event = tree.find_subcommand("event").expect("event");
+        let about = event.get_about().expect("a line").to_string();
+        assert_eq!(about, "Events of plugins and of a catalog");
     }
 }

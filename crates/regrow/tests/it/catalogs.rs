@@ -1,8 +1,10 @@
 //! A catalog for development, and the commands on it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, World, wait};
+use crate::support::{Daemon, World, repository, wait};
 
 struct Catalog {
     daemon: Daemon,
@@ -109,4 +111,31 @@ fn a_catalog_with_a_folder_remembers() {
     assert_eq!(after.ok(&world, &["kv", "get", "a"]), "1");
     assert!(after.ok(&world, &["service", "ls"]).contains("web"));
     assert_eq!(after.daemon.stop(), Some(0));
+}
+
+/// Status of the answer to a request without a body.
+fn status(http: &str, method: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(http).expect("connect");
+    let head = "Host: h\r\nContent-Length: 0\r\nConnection: close";
+    write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n\r\n").expect("ask");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answer");
+    answer.split_whitespace().nth(1).expect("a status").to_owned()
+}
+
+#[test]
+fn the_page_about_taking_over_names_every_path_and_what_is_not_carried_out() {
+    let page = std::fs::read_to_string(repository("docs/take-over.md")).expect("page");
+    let world = World::new();
+    let catalog = catalog(&world, &[]);
+    for (path, methods) in regrow_catalog::http::endpoints() {
+        let name = format!("`{}`", path.trim_start_matches("/v1/"));
+        let row = page.lines().find(|line| line.starts_with('|') && line.contains(&name));
+        let row = row.unwrap_or_else(|| panic!("no row names {name}"));
+        let answer = row.split('|').nth(2).expect("an answer").trim();
+        let method = if methods.contains("GET") { "GET" } else { "PUT" };
+        let whole = if path.ends_with('/') { format!("{path}x") } else { path.to_owned() };
+        let said = status(&catalog.http, method, &whole);
+        assert_eq!(said == "501", answer.starts_with("501"), "{method} {path}: {said}, {row}");
+    }
 }

@@ -11,6 +11,7 @@ mod golden;
 mod local;
 mod locks;
 mod nouns;
+mod pages;
 mod playbooks;
 mod plugins;
 mod remotes;

@@ -47,9 +47,15 @@ impl World {
 
     /// The program in this world.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regrow"));
+        let mut command = self.foreign(env!("CARGO_BIN_EXE_regrow"));
+        command.args(words);
         command
-            .args(words)
+    }
+
+    /// Another program in this world.
+    pub fn foreign(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
