@@ -109,11 +109,9 @@ struct Reader {
 }
 
 /// Lines that say where something answers, and the address that pages show for it.
-const ANSWERS: [(&str, &str); 3] = [
-    ("HTTP on ", "127.0.0.1:8500"),
-    ("DNS on ", "127.0.0.1:8600"),
-    ("other nodes reach it at ", "127.0.0.1:7400"),
-];
+const ANSWERS: [(&str, &str); 3] =
+    [("HTTP on ", "127.0.0.1:8500"), ("DNS on ", "127.0.0.1:8600"), (JOINED, "127.0.0.1:7400")];
+const JOINED: &str = "other nodes reach it at ";
 
 impl Reader {
     fn new() -> Self {
@@ -191,8 +189,11 @@ impl Reader {
         for (start, shown) in ANSWERS {
             let said = daemon.output();
             let address = said.lines().find_map(|line| line.strip_prefix(start));
-            if let Some(address) = address {
-                self.addresses.entry(shown).or_insert_with(|| address.to_owned());
+            // The first agent is joined, the last one is asked.
+            match address {
+                Some(_) if start == JOINED && self.addresses.contains_key(shown) => {}
+                Some(address) => drop(self.addresses.insert(shown, address.to_owned())),
+                None => {}
             }
         }
         self.running.push(daemon);
@@ -279,4 +280,33 @@ fn the_page_about_taking_over() {
 #[test]
 fn the_page_for_authors_of_plugins() {
     try_page("plugins.md", 8);
+}
+
+#[test]
+fn the_page_about_security() {
+    try_page("security.md", 14);
+}
+
+#[test]
+fn the_page_about_security_names_every_method_and_who_may_call_it() {
+    let page = fs::read_to_string(repository("docs/security.md")).expect("page");
+    let table = fs::read_to_string(repository("crates/wire/src/methods.rs")).expect("methods");
+    let mut methods = 0;
+    // A row is `Ping = 1, "wire.ping", Calls, [Server Worker], …`.
+    for row in table
+        .lines()
+        .filter(|line| line.contains(" = ") && line.contains("\", ") && line.contains(", ["))
+    {
+        let name = row.split('"').nth(1).expect("a name");
+        let callers = row.split(['[', ']']).nth(1).expect("callers");
+        let shown = format!("| `{name}` |");
+        let shown = page.lines().find(|line| line.starts_with(&shown)).expect(name);
+        let cells = shown.split('|').skip(2);
+        for (kind, cell) in ["Server", "Worker", "Lapsed", "Stranger"].iter().zip(cells) {
+            let may = callers.split(' ').any(|caller| caller == *kind);
+            assert_eq!(cell.trim().starts_with("yes"), may, "{name}: {kind}");
+        }
+        methods += 1;
+    }
+    assert!(methods >= 13, "{methods} methods");
 }
