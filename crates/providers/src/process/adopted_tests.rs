@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regrow_codec::Any;
 use regrow_ids::InstanceId;
@@ -16,6 +16,8 @@ use super::record::{Identity, InstanceRecord, State};
 use super::{Options, Processes};
 
 const ID: &str = "process-000000000000000a";
+/// Longest wait for what must come; it only keeps a failed test from hanging.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An instance that an earlier run started. Its processes end with the test.
 struct Scene {
@@ -49,7 +51,8 @@ impl Scene {
             .stdout(Stdio::null())
             .status();
         assert!(status.expect("sh").success());
-        for _ in 0..1_000 {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             let text = std::fs::read_to_string(&pids).unwrap_or_default();
             if text.lines().count() == count && text.ends_with('\n') {
                 let number = |line: &str| Pid::from_raw(line.parse().expect("number"));
@@ -95,7 +98,8 @@ impl Scene {
     }
 
     async fn all_end(&self) {
-        for _ in 0..400 {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             if self.living() == 0 {
                 return;
             }
@@ -174,12 +178,15 @@ async fn a_failed_stop_can_be_tried_again() {
     let destroy = |processes: std::sync::Arc<Processes>| async move {
         processes.destroy(&ID.into(), DestroyReason::Terminate).await
     };
+    // While time stands still, the grace that it is given does not end before the descriptors are gone.
+    tokio::time::pause();
     let first = tokio::spawn(destroy(std::sync::Arc::clone(&processes)));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let none = NoDescriptors::new();
     let fault = first.await.expect("task").expect_err("no descriptors").to_string();
     assert!(fault.contains("Too many open files"), "{fault}");
     drop(none);
+    tokio::time::resume();
     assert_eq!(scene.living(), 1, "what cannot be looked at is not gone");
     let again = (0..3).map(|_| tokio::spawn(destroy(std::sync::Arc::clone(&processes))));
     for again in again.collect::<Vec<_>>() {

@@ -15,6 +15,9 @@ use regrow_providers::process::{Options, Processes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+/// Longest wait for what must come; it only keeps a failed test from hanging.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// A provider's directory. Every process that belongs to it is killed when the test ends.
 pub(super) struct Home(tempfile::TempDir);
 
@@ -40,17 +43,19 @@ impl Home {
     }
 
     pub(super) async fn open(&self) -> Processes {
-        // A dropped provider gives the directory up as soon as its last task has noticed.
-        for _ in 0..200 {
+        // A dropped provider gives the directory up as soon as its last task has noticed, a killed one
+        // as soon as the last process that it was about to start has begun.
+        let start = Instant::now();
+        loop {
             match Processes::open(&self.options()).await {
                 Ok(processes) => return processes,
                 Err(fault) if fault.to_string().contains("in use") => {
+                    assert!(start.elapsed() < PATIENCE, "the directory stays locked: {fault}");
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 Err(fault) => panic!("{fault}"),
             }
         }
-        panic!("the directory stays locked");
     }
 
     /// Living processes that carry this provider's name.
@@ -68,6 +73,11 @@ impl Home {
         found
     }
 
+    /// Waits until so many run. A process that was just started has no environment for a moment.
+    pub(super) async fn runs(&self, count: usize) {
+        until("as many processes as expected", || self.processes().len() == count).await;
+    }
+
     pub(super) async fn processes_vanish(&self) {
         until("all processes are gone", || self.processes().is_empty()).await;
     }
@@ -76,7 +86,7 @@ impl Home {
 pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "not so after 20 s: {what}");
+        assert!(start.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -8,7 +8,7 @@ use regrow_plugin::spi::{DestroyReason, Instance as _, Tags, tags};
 use rustix::process::{Signal, kill_process};
 use tokio_stream::StreamExt as _;
 
-use super::{Home, destroy, list, pid_of, sleeper, until, with_key};
+use super::{Home, destroy, list, pid_of, sleeper, with_key};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -99,7 +99,7 @@ async fn run(steps: Vec<Step>) {
         }
     }
     assert_eq!(list(&processes).await.len(), model.len());
-    until("as many processes as instances", || home.processes().len() == model.len()).await;
+    home.runs(model.len()).await;
 }
 
 proptest! {

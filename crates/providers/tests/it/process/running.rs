@@ -95,7 +95,7 @@ async fn an_end_is_noticed_at_once_and_takes_the_group_along() {
     let processes = home.open().await;
     let mut hints = processes.watch().expect("hints");
     let id = processes.provision(&spec(json!({}), "sleep 1000 & sleep 1000")).await.expect("start");
-    until("the children run", || home.processes().len() == 3).await;
+    home.runs(3).await;
     let leader = pid_of(&list(&processes).await[0]);
     assert_eq!(hints.next().await.expect("event").kind, "created");
     let start = Instant::now();
@@ -175,7 +175,7 @@ async fn one_key_one_instance() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    assert_eq!(home.processes().len(), 1);
+    home.runs(1).await;
     destroy(&processes, &ids[0]).await;
     assert_ne!(processes.provision(&spec).await.expect("anew"), ids[0]);
 }
@@ -195,7 +195,7 @@ async fn many_start_and_stop_together() {
         ids.push(id.expect("provision"));
     }
     let started = start.elapsed();
-    assert_eq!(home.processes().len(), MANY);
+    home.runs(MANY).await;
     let start = Instant::now();
     let stops =
         ids.iter().map(|id| processes.destroy(id, DestroyReason::Terminate)).collect::<Vec<_>>();
