@@ -1,6 +1,7 @@
 //! Typed calls from end to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regrow_codec::Any;
 use regrow_ids::{GroupId, InstanceId};
@@ -37,7 +38,7 @@ async fn an_instance_lives_its_life_over_a_socket() {
     instances.destroy(&id, DestroyReason::RollingUpdate).await.expect("destroy");
     let gone = instances.destroy(&id, DestroyReason::Terminate).await.expect_err("gone");
     assert_eq!(gone, PluginError::Refused(format!("no instance {id}")));
-    running.stop(std::time::Duration::from_secs(1)).await;
+    running.stop(Duration::from_secs(1)).await;
     assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 0, "files are left");
     let error = plugins.instance(&name("file")).await.err().expect("stopped");
     assert_eq!(error, PluginError::NotFound("plugin not found:file".into()));
@@ -171,7 +172,7 @@ async fn a_destroy_that_waits_for_drains_is_waited_for() {
         .with_controllers(FixedObjects::single(Arc::clone(&told) as Arc<dyn Controller>))
         .with_groups(FixedObjects::single(told as Arc<dyn Group>));
     let running = start(plugin, dir.path()).await;
-    let limits = Timeouts { call: SLOW_FOR / 2, ..timeouts() };
+    let limits = Timeouts { call: SLOW_FOR - Duration::from_secs(1), ..timeouts() };
     let client = Client::with(running.endpoint().clone(), limits);
     let group = client.group(&name("all")).await.expect("group");
     let controller = client.controller(&name("all")).await.expect("controller");

@@ -72,6 +72,10 @@ async fn an_owner_that_runs_but_does_not_answer_is_named_too() {
     let dir = directory();
     leave_socket(&dir.path().join("file"));
     let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+    // A process that was just started has its parent's name for a moment.
+    while fs::read_to_string(format!("/proc/{}/comm", child.id())).expect("name") != "sleep\n" {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     fs::write(dir.path().join("file.pid"), child.id().to_string()).expect("write");
     let text = refusal(dir.path()).await.to_string();
     assert!(text.contains(&format!("process {} (sleep)", child.id())), "{text}");

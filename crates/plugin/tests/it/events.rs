@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::support::{Memory, client, directory, name, rpc, start, timeouts, typed_plugin};
 use crate::told::Told;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn next(events: &mut EventStream) -> Arc<regrow_plugin::spi::Event> {
     timeout(PATIENCE, events.next()).await.expect("in time").expect("an event")
@@ -105,6 +105,7 @@ async fn a_watched_instance_object_tells_over_the_wire() {
         let (memory, plugin) = watched("simulator", object);
         let running = start(plugin, dir.path()).await;
         assert_eq!(next(&mut events).await.kind, "changed");
+        memory.until_more_listen_than(0).await;
         memory.lose("i-8");
         assert_eq!(next(&mut events).await.id, "i-8");
         running.stop(Duration::from_secs(1)).await;
@@ -122,7 +123,10 @@ async fn hints_stand_under_their_object_whatever_topic_they_came_with() {
     let instances = client.instance(&name("simulator/compute")).await.expect("instance");
     let mut watch = instances.watch().expect("it can tell");
     let mut raw = client.subscribe("instances/compute").await.expect("subscribe");
+    memory.until_more_listen_than(0).await;
+    let listening = memory.listeners();
     let mut by_kind = client.subscribe("instance/").await.expect("subscribe");
+    memory.until_more_listen_than(listening).await;
     let listening = memory.listeners();
     // Each reader gets each event once, under the topic that it asked for.
     for (number, kind) in ["created", "destroyed", "lost", "changed"].into_iter().enumerate() {
@@ -167,6 +171,7 @@ async fn own_events_and_hints_go_together() {
     assert!(timeout(PATIENCE, ticks.next()).await.expect("in time").is_none(), "it ends");
     let mut all = root.subscribe("").await.expect("subscribe");
     assert_eq!(next(&mut all).await.topic, "clock/streams/msec/500");
+    memory.until_more_listen_than(0).await;
     memory.lose("i-1");
     assert_eq!(next(&mut all).await.id, "i-1");
 }
@@ -178,8 +183,10 @@ async fn a_subscriber_that_does_not_read_stalls_nobody() {
     let running = start(plugin, dir.path()).await;
     let mut silent = UnixStream::connect(dir.path().join("x")).await.expect("connect");
     silent.write_all(b"GET /events?topic=/ HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("write");
+    memory.until_more_listen_than(0).await;
+    let listening = memory.listeners();
     let mut reader = client(&running).subscribe("instances/.").await.expect("subscribe");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    memory.until_more_listen_than(listening).await;
     let padding = "x".repeat(1000);
     // Far more than the sockets and queues in between can hold.
     for n in 0..5_000 {

@@ -95,7 +95,10 @@ async fn who_waits_for_a_greeting_waits_for_one_time_limit() {
     // A failure is no memory: who comes later asks anew.
     drop(listener);
     let _running = start(memory_plugin("file"), dir.path()).await;
-    client.instance(&name).await.expect("it answers now");
+    // On a busy machine an answer may take longer than the limit, but not every time.
+    while let Err(error) = client.instance(&name).await {
+        assert!(matches!(error, PluginError::TimedOut { .. }), "{error}");
+    }
 }
 
 /// Objects that come and go, as the groups of a manager.

@@ -54,8 +54,9 @@ pub fn client(running: &Running) -> Client {
     Client::with(running.endpoint().clone(), timeouts())
 }
 
+/// Limits that nothing here meets: they only keep a failed test from hanging.
 pub fn timeouts() -> Timeouts {
-    let call = Duration::from_secs(5);
+    let call = Duration::from_secs(30);
     Timeouts { call, slow: call, connect: call }
 }
 

@@ -16,7 +16,7 @@ pub struct Told;
 
 /// Id of a group, and kind of a spec, whose end takes a while.
 pub const SLOW: &str = "slow";
-pub const SLOW_FOR: Duration = Duration::from_secs(2);
+pub const SLOW_FOR: Duration = Duration::from_secs(6);
 
 fn any(text: &str) -> Any {
     Any::from_text(text).expect("JSON")

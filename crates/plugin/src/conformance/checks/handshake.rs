@@ -9,7 +9,7 @@ use crate::spi::Interface;
 use crate::wire::Hello;
 
 /// How long the head of an event stream may take; the original sends none before the first event.
-const STREAM_PAUSE: Duration = Duration::from_secs(2);
+const STREAM_PAUSE: Duration = Duration::from_secs(5);
 
 async fn hello(site: &Site) -> Verdict {
     site.hello().map(drop)

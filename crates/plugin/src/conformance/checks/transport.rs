@@ -12,7 +12,7 @@ use crate::conformance::{Miss, Verdict, ensure, fail, not_applicable};
 use crate::discovery::{Directory, Endpoint};
 
 /// How long a plugin may take to close a connection that it was asked to close.
-const CLOSE_PAUSE: Duration = Duration::from_secs(2);
+const CLOSE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Calls in a row on one connection.
 const CALLS_IN_A_ROW: usize = 100;

@@ -68,7 +68,7 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::{Duration, Instant, SystemTime};
 
     use super::{Stat, live_writer};
 
@@ -79,22 +79,32 @@ mod tests {
         assert_eq!((stat.command.as_str(), stat.dead, stat.start_ticks), ("a) b (c", false, 4242));
     }
 
+    fn until(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(40), "not so");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn a_number_that_another_process_inherited_is_no_owner() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("x.pid");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
         std::fs::write(&path, child.id().to_string()).expect("write");
-        let owner = live_writer(&path).expect("it runs and began before the file was written");
-        assert_eq!(owner.command.as_deref(), Some("sleep"));
+        // A process that was just started has its parent's name for a moment.
+        until(|| {
+            let owner = live_writer(&path).expect("it runs and began before the file was written");
+            owner.command.as_deref() == Some("sleep")
+        });
         let file = std::fs::File::options().write(true).open(&path).expect("open");
         file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("set time");
         assert_eq!(live_writer(&path), None);
         child.kill().expect("kill");
         file.set_modified(SystemTime::now()).expect("set time");
         // Until it is waited for it is a zombie, which owns nothing.
-        std::thread::sleep(Duration::from_millis(50));
-        assert_eq!(live_writer(&path), None);
+        until(|| live_writer(&path).is_none());
         child.wait().expect("wait");
         assert_eq!(live_writer(&path), None);
     }

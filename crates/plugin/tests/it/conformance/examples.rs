@@ -36,8 +36,10 @@ async fn start(mut command: Command, directory: &Path) -> Process {
     command.env("INFRAKIT_PLUGINS_DIR", directory).stdin(Stdio::null());
     let process = Process(command.spawn().expect("start"));
     let begin = Instant::now();
-    while std::os::unix::net::UnixStream::connect(directory.join("mine")).is_err() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it does not listen");
+    let listens = || std::os::unix::net::UnixStream::connect(directory.join("mine")).is_ok();
+    // Its number is recorded once it listens.
+    while !(listens() && directory.join("mine.pid").exists()) {
+        assert!(begin.elapsed() < Duration::from_secs(40), "it does not listen");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     process
