@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 
 use crate::http::{Answer, Http, NoAnswer};
 
-/// Registers that all clients share: few, so that they meet.
-const REGISTERS: u64 = 6;
+/// Answered operations a second below which a long run says too little about a cluster under load.
+const VOID_BELOW: f64 = 200.0;
 /// Time after which a client gives a request up.
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// Time in which everything is read back, on a busy machine too.
@@ -43,6 +43,11 @@ pub struct Load {
 }
 
 struct Shared {
+    /// How many registers all clients share: as many as clients, so that they meet, and the history of
+    /// each stays short enough to be judged however many there are.
+    registers: u64,
+    /// Operations on registers with an answer so far.
+    answered: AtomicU64,
     record: Mutex<Record>,
     began: Instant,
     stop: AtomicBool,
@@ -63,18 +68,37 @@ struct Record {
 pub struct Done {
     /// Operations on registers, whatever their outcome.
     pub operations: usize,
+    /// Those of them that were answered: what was refused, or has an unknown outcome, does not count.
+    pub answered: u64,
     /// Keys written once whose write was acknowledged.
     pub acknowledged: usize,
     /// Keys written once of whose write nobody knows.
     pub unknown: usize,
-    /// Operations a second.
+    /// Answered operations a second, the times without a leader included.
     pub per_second: f64,
+}
+
+impl Done {
+    /// A run under little load may hold because little was asked: it counts as not run.
+    ///
+    /// # Errors
+    /// There were fewer than 200 answered operations a second.
+    pub fn not_void(&self) -> Result<()> {
+        ensure!(
+            self.per_second >= VOID_BELOW,
+            "the run is void: {:.0} answered operations a second, expected at least {VOID_BELOW}",
+            self.per_second
+        );
+        Ok(())
+    }
 }
 
 impl Load {
     /// Starts the clients.
     pub fn start(clients: Vec<Http>, seed: u64) -> Self {
         let shared = Arc::new(Shared {
+            registers: clients.len() as u64,
+            answered: AtomicU64::new(0),
             record: Mutex::new(Record {
                 history: History::default(),
                 once: Writes { acknowledged: Vec::new(), unknown: Vec::new() },
@@ -99,17 +123,22 @@ impl Load {
         self.shared.record().once.acknowledged.len()
     }
 
+    /// Number of operations on registers that were answered so far.
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
+    }
+
     /// Stops the clients, reads everything back through the given ones, and judges: an order must
     /// explain every reply, and every acknowledged write must be there once.
     ///
     /// # Errors
     /// The verdict is bad; the history is kept then, and the text says where.
-    pub async fn judge(self, mut readers: Vec<Http>, about: &str) -> Result<Done> {
+    pub async fn judge(mut self, mut readers: Vec<Http>, about: &str) -> Result<Done> {
         self.shared.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
+        for task in &mut self.tasks {
             task.await.context("a client")?;
         }
-        let took = self.shared.began.elapsed();
+        let (took, answered) = (self.shared.began.elapsed(), self.answered());
         for http in &mut readers {
             let found = inserted(http).await?;
             let record = self.shared.record();
@@ -119,7 +148,7 @@ impl Load {
             let process = self.shared.processes.fetch_add(1, Ordering::Relaxed);
             let rng = SeedTree::new(self.seed).random();
             let mut client = Client { http, process, rng, shared: Arc::clone(&self.shared) };
-            for register in 0..REGISTERS {
+            for register in 0..self.shared.registers {
                 client.read_back(&key(register)).await?;
             }
         }
@@ -129,12 +158,12 @@ impl Load {
         }
         verdict(&record.history, self.seed, about)?;
         ensure!(!record.once.acknowledged.is_empty(), "the run is void: no write was acknowledged");
-        let operations = record.history.operations().len();
         Ok(Done {
-            operations,
+            operations: record.history.operations().len(),
+            answered,
             acknowledged: record.once.acknowledged.len(),
             unknown: record.once.unknown.len(),
-            per_second: operations as f64 / took.as_secs_f64(),
+            per_second: answered as f64 / took.as_secs_f64(),
         })
     }
 }
@@ -208,7 +237,7 @@ struct Client {
 impl Client {
     async fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let register = key(self.rng.below(REGISTERS));
+            let register = key(self.rng.below(self.shared.registers));
             let done = match self.rng.below(20) {
                 0..8 => self.read(&register).await.is_some(),
                 8..13 => self.write(&register).await,
@@ -224,6 +253,7 @@ impl Client {
     }
 
     fn ok(&self, reply: RegisterReply) {
+        self.shared.answered.fetch_add(1, Ordering::Relaxed);
         self.shared.push(self.process, What::Ok(Seen::reply(reply)));
     }
 
@@ -378,4 +408,23 @@ fn row(body: &[u8]) -> Result<(i64, u64)> {
     let rows: Vec<Row> = serde_json::from_slice(body)?;
     let row = rows.first().context("an empty list")?;
     Ok((value_of(&BASE64_STANDARD.decode(&row.value)?)?, row.modify_index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_under_little_load_is_void() {
+        let with = |per_second| Done {
+            operations: 9_000,
+            answered: 4_000,
+            acknowledged: 100,
+            unknown: 0,
+            per_second,
+        };
+        assert!(with(200.0).not_void().is_ok());
+        let error = with(199.9).not_void().unwrap_err().to_string();
+        assert!(error.contains("the run is void: 200 answered"), "{error}");
+    }
 }
