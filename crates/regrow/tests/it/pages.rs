@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, PATIENCE, World, repository, said, wait};
+use crate::support::{Daemon, PATIENCE, World, repository, said};
 
 /// What a page shows, in its order.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +105,17 @@ struct Reader {
     world: World,
     running: Vec<Daemon>,
     /// Addresses that the page shows, and those that were free.
-    addresses: BTreeMap<&'static str, String>,
+    addresses: Addresses,
+}
+
+type Addresses = BTreeMap<&'static str, String>;
+
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a page would show of an output.
+fn shown(addresses: &Addresses, text: &str) -> String {
+    addresses.iter().fold(text.to_owned(), |text, (shown, free)| text.replace(free, shown))
 }
 
 /// Lines that say where something answers, and the address that pages show for it.
@@ -156,15 +166,6 @@ impl Reader {
         shell
     }
 
-    /// What a page would show of an output.
-    fn shown(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (shown, free) in &self.addresses {
-            text = text.replace(free, shown);
-        }
-        text
-    }
-
     fn do_part(&mut self, part: &Part) {
         match part {
             Part::File { name, text } => {
@@ -181,22 +182,34 @@ impl Reader {
     fn start(&mut self, line: &str, output: &[String]) {
         let daemon =
             self.world.spawn_command(self.shell(&format!("exec {}", self.with_ports(line))));
-        let shown = output.to_vec();
-        wait(&format!("{line}\n says:\n{}", output.join("\n")), || {
+        let begun = Instant::now();
+        loop {
             let text = daemon.output();
-            all_alike(&shown, &text.lines().collect::<Vec<_>>())
-        });
+            let addresses = self.learnt(&text);
+            let said = shown(&addresses, &text);
+            if all_alike(output, &said.lines().collect::<Vec<_>>()) {
+                self.addresses = addresses;
+                break;
+            }
+            let expected = output.join("\n");
+            assert!(begun.elapsed() < PATIENCE, "$ {line} &\nshown:\n{expected}\nsaid:\n{text}");
+            std::thread::sleep(PAUSE);
+        }
+        self.running.push(daemon);
+    }
+
+    /// Addresses after a process said this: the first agent is joined, the last one is asked.
+    fn learnt(&self, said: &str) -> Addresses {
+        let mut addresses = self.addresses.clone();
         for (start, shown) in ANSWERS {
-            let said = daemon.output();
             let address = said.lines().find_map(|line| line.strip_prefix(start));
-            // The first agent is joined, the last one is asked.
             match address {
-                Some(_) if start == JOINED && self.addresses.contains_key(shown) => {}
-                Some(address) => drop(self.addresses.insert(shown, address.to_owned())),
+                Some(_) if start == JOINED && addresses.contains_key(shown) => {}
+                Some(address) => drop(addresses.insert(shown, address.to_owned())),
                 None => {}
             }
         }
-        self.running.push(daemon);
+        addresses
     }
 
     fn end(&mut self, line: &str) {
@@ -212,7 +225,7 @@ impl Reader {
         loop {
             let mut shell = self.shell(&format!("{{ {line}\n}} 2>&1"));
             let said = said(&shell.stdin(Stdio::null()).output().expect("run"));
-            let text = self.shown(&said.out);
+            let text = shown(&self.addresses, &said.out);
             let failed = said.code != Some(0);
             let complains = output.iter().any(|shown| shown.contains("regrow: "));
             if all_alike(output, &text.lines().collect::<Vec<_>>()) && (!failed || complains) {
@@ -225,7 +238,7 @@ impl Reader {
                 said.code,
                 self.running.iter().map(Daemon::output).collect::<String>()
             );
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -309,4 +322,43 @@ fn the_page_about_security_names_every_method_and_who_may_call_it() {
         methods += 1;
     }
     assert!(methods >= 13, "{methods} methods");
+}
+
+#[test]
+fn the_page_about_operations() {
+    try_page("operations.md", 14);
+}
+
+/// Texts of all sources, with the lines of one literal put together.
+fn sources(folder: &std::path::Path, text: &mut String) {
+    for entry in fs::read_dir(folder).expect("folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let source = fs::read_to_string(&path).expect("source");
+            let mut lines = source.lines();
+            for line in &mut lines {
+                text.push_str(line.trim().trim_end_matches('\\'));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_about_operations_explains_what_the_program_says() {
+    let page = fs::read_to_string(repository("docs/operations.md")).expect("page");
+    let (_, table) = page.split_once("## What it says").expect("a table");
+    let mut text = String::new();
+    for entry in fs::read_dir(repository("crates")).expect("crates").flatten() {
+        sources(&entry.path().join("src"), &mut text);
+    }
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let said = rows.filter_map(|row| row.split(" |").next());
+    let said: Vec<&str> = said.flat_map(|cell| cell.split("`, `")).collect();
+    assert!(said.len() >= 20, "{said:?}");
+    for part in said {
+        let part = part.trim_end_matches('`');
+        assert!(text.contains(part), "nothing says {part:?}");
+    }
 }
