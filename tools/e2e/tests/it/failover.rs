@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::net::Net;
-use e2e::{Cluster, ClusterOptions};
+use e2e::{Cluster, ClusterOptions, share};
 use serde_json::json;
 
 use super::catalog::Catalog;
@@ -22,6 +22,8 @@ use provider::Provider;
 
 /// Members of the group.
 const SIZE: usize = 2;
+/// How long an instance lives by itself: longer than any run, and not for ever where a run is killed.
+const LIFE_SECONDS: &str = "7200";
 /// How long the group is looked at when all is over: some polls of every controller.
 const CALM: Duration = Duration::from_secs(2);
 /// What an agent runs beside itself.
@@ -37,7 +39,15 @@ async fn story(source: &str, mut managers: Managers, kills: usize) -> Result<()>
     let healed = rounds(&mut managers, &provider, kills).await;
     provider.clear().await?;
     let healed = healed.map_err(|error| error.context(managers.logs()))?;
-    println!("{source}: from kill to heal {healed:?}");
+    let seen = provider.seen();
+    println!(
+        "{source}: {kills} kills, from kill to heal p50 {:?}, max {:?}; of {SIZE} instances never more \
+         than {} at once, {} made in all; {healed:?}",
+        share(&healed, 0.5).unwrap_or_default(),
+        share(&healed, 1.0).unwrap_or_default(),
+        seen.at_once,
+        seen.ever.len()
+    );
     Ok(())
 }
 
@@ -50,7 +60,7 @@ async fn rounds(
         provider.lend_to(&managers.folder(at))?;
     }
     let properties = json!({
-        "Instance": {"Plugin": "process", "Properties": {"Command": ["sleep", "600"]}},
+        "Instance": {"Plugin": "process", "Properties": {"Command": ["sleep", LIFE_SECONDS]}},
         "Flavor": {"Plugin": "vanilla", "Properties": {}},
         "Allocation": {"Size": SIZE},
     });
