@@ -33,6 +33,7 @@ mod session;
 mod shape;
 mod tls;
 mod txn;
+mod txn_body;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ pub(crate) mod rows;
 mod sessions;
 mod staged;
 mod topic;
+mod txn;
 mod work;
 
 use regrow_codec::versioned::VersionedError;
@@ -24,6 +25,7 @@ pub use command::{Command, KvOp, KvVerb, NodePart, Registration, Removal, Reply,
 pub use refusal::{Denial, Refusal};
 pub use topic::Topic;
 pub(crate) use topic::graves_row;
+pub use txn::{Entry, EntryVerb, Shown, TransactOutcome, TxnOp};
 pub use work::{KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 
 use crate::query::Hub;
@@ -60,6 +62,7 @@ fn run(work: &mut Work<'_>, command: &Command) -> Step<Reply> {
         Command::NodeAlive { node, alive } => work.node_alive(node, *alive).map(done),
         Command::Kv(op) => work.kv(op).map(|deed| Reply::Kv(deed.err())),
         Command::Txn(ops) => work.txn(ops).map(Reply::Txn),
+        Command::Transact(ops) => work.transact(ops).map(Reply::Transact),
         Command::CreateSession(session) => {
             work.create_session(session).map(|row| Reply::Session(Some(row)))
         }
@@ -90,7 +93,10 @@ impl Machine for CatalogMachine {
             Err(Failure::Refused(refusal)) => Err(refusal),
             Err(Failure::Tables(error)) => return Err(error),
         };
-        let keeps = !matches!(reply, Err(_) | Ok(Reply::Txn(Err(_)) | Reply::Kv(Some(_))));
+        let keeps = !matches!(
+            reply,
+            Err(_) | Ok(Reply::Txn(Err(_)) | Reply::Transact(Err(_)) | Reply::Kv(Some(_)))
+        );
         let changes = if keeps { staged.into_changes() } else { Default::default() };
         for (key, value) in changes {
             match value {

@@ -51,6 +51,8 @@ pub(super) struct ServiceBody {
     enable_tag_override: bool,
     check: Option<CheckBody>,
     checks: Vec<CheckBody>,
+    /// The index that a deed of a transaction compares.
+    pub modify_index: u64,
 }
 
 impl ServiceBody {

@@ -15,7 +15,7 @@ use super::params::Params;
 use super::reply::{HttpError, JSON, Meta, Outcome, Reply};
 use super::{Acl, Shared, filter};
 use crate::agent::Agent;
-use crate::machine::{KvOp, KvVerb};
+use crate::machine::{Entry, KvOp, KvVerb, TxnOp};
 use crate::model::{Access, Check, Policy, Resource, Token};
 use crate::query::{self, Client, Read, ReadOptions};
 
@@ -227,6 +227,24 @@ impl Rights {
             }
             _ => self.may(Resource::Key, &op.key, wanted),
         }
+    }
+
+    /// Access as a deed of a transaction needs it. What is on a node needs access to the node, and a
+    /// service that is written to its name; results are looked at again when they are there.
+    pub fn may_transact(&self, op: &TxnOp) -> bool {
+        let (entry, wanted) = match op {
+            TxnOp::Kv(op) => return self.may_do(op),
+            TxnOp::Entry { entry, .. } => {
+                (entry, if op.only_reads() { Access::Read } else { Access::Write })
+            }
+        };
+        let of_service = match entry {
+            Entry::Service { service, .. } if !service.name.is_empty() => {
+                self.may(Resource::Service, &service.name, wanted)
+            }
+            _ => true,
+        };
+        of_service && self.may(Resource::Node, entry.node(), wanted)
     }
 
     /// A check is seen by who may see its node and its service.

@@ -36,7 +36,7 @@ impl Work<'_> {
         ids.iter().map(|id| Ok(rows::text(id)?)).collect()
     }
 
-    fn check(&self, node: &str, id: &str) -> Step<Option<Indexed<Check>>> {
+    pub fn check(&self, node: &str, id: &str) -> Step<Option<Indexed<Check>>> {
         self.get(&row(node, id))
     }
 

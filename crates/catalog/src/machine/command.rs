@@ -5,16 +5,22 @@
 //! version stops before it, since those that do change their tables by it. So a newer program must
 //! not propose what older members cannot apply, and nobody carries a command of an unknown version
 //! to the log for another ([`is_known`]).
+//!
+//! Version 2 has all of version 1 and, behind it, transactions over nodes, services and checks. What
+//! version 1 can say is still written as version 1.
 
 use regrow_codec::versioned::{self, VersionedError};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{Denial, Refusal};
+use super::txn::{TransactOutcome, TxnOp};
 use super::work::check_name;
 use crate::model::{CheckSpec, Event, KeyEntry, Node, Service, Session, SessionId, Status, Token};
 
-/// Version of commands and replies that this build writes.
-const VERSION: u8 = 1;
+/// First version of commands and replies.
+const FIRST: u8 = 1;
+/// Latest version: only what the first cannot say is written in it.
+const LATEST: u8 = 2;
 
 /// What the node part of a registration does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +236,27 @@ pub enum Command {
     PutToken(Token),
     /// Takes a token out, by its id.
     RemoveToken(String),
+    /// Several deeds on keys, nodes, services and checks, all or nothing. From version 2.
+    Transact(Vec<TxnOp>),
+}
+
+impl Command {
+    /// A transaction, in the oldest form that can say it.
+    pub fn transaction(ops: Vec<TxnOp>) -> Self {
+        let on_key = |op: &TxnOp| match op {
+            TxnOp::Kv(op) => Some(op.clone()),
+            TxnOp::Entry { .. } => None,
+        };
+        match ops.iter().map(on_key).collect() {
+            Some(on_keys) => Self::Txn(on_keys),
+            None => Self::Transact(ops),
+        }
+    }
+
+    /// The first version that has it.
+    const fn version(&self) -> u8 {
+        if matches!(self, Self::Transact(_)) { LATEST } else { FIRST }
+    }
 }
 
 /// What the deeds of a transaction return, or what was denied, by position.
@@ -247,11 +274,14 @@ pub enum Reply {
     Txn(TxnOutcome),
     /// A renewed session, `None` when it is gone; with its create and modify index.
     Session(Option<crate::model::Indexed<Session>>),
+    /// What became of [`Command::Transact`]. Nothing was done when something was denied. From
+    /// version 2.
+    Transact(TransactOutcome),
 }
 
 /// Encodes a command for the log.
 pub fn encode(command: &Command) -> Vec<u8> {
-    pack(command)
+    pack(command.version(), command)
 }
 
 /// Decodes a command.
@@ -259,18 +289,25 @@ pub fn encode(command: &Command) -> Vec<u8> {
 /// # Errors
 /// The bytes are none, or of another version.
 pub fn decode(bytes: &[u8]) -> Result<Command, VersionedError> {
-    versioned::decode(VERSION, bytes)
+    let version = version_of(bytes);
+    let command: Command = versioned::decode(version, bytes)?;
+    if command.version() > version {
+        // Members that only know this version say so too.
+        return Err(VersionedError::Form(format!("version {version} has no such command")));
+    }
+    Ok(command)
 }
 
 /// Whether every replica of this build's version can say what these bytes mean, be it that they are
 /// no command. Asked before somebody else's command gets a place in the log.
 pub fn is_known(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&VERSION)
+    bytes.first().is_some_and(|version| (FIRST..=LATEST).contains(version))
 }
 
 /// Encodes what became of a command.
 pub fn encode_reply(reply: &Result<Reply, Refusal>) -> Vec<u8> {
-    pack(reply)
+    let version = if matches!(reply, Ok(Reply::Transact(_))) { LATEST } else { FIRST };
+    pack(version, reply)
 }
 
 /// Decodes what became of a command.
@@ -279,10 +316,15 @@ pub fn encode_reply(reply: &Result<Reply, Refusal>) -> Vec<u8> {
 /// It was refused; or the bytes are no reply.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, Refusal> {
     let malformed = |_| Refusal::Malformed { bytes: bytes.len() };
-    versioned::decode::<Result<Reply, Refusal>>(VERSION, bytes).map_err(malformed)?
+    versioned::decode::<Result<Reply, Refusal>>(version_of(bytes), bytes).map_err(malformed)?
+}
+
+/// The version to read bytes as: both have the same form as far as the first goes.
+fn version_of(bytes: &[u8]) -> u8 {
+    if bytes.first() == Some(&FIRST) { FIRST } else { LATEST }
 }
 
 /// Types of this file have no maps without length and no foreign types: `postcard` takes them all.
-fn pack<T: Serialize>(value: &T) -> Vec<u8> {
-    versioned::encode(VERSION, value).unwrap_or_default()
+fn pack<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
+    versioned::encode(version, value).unwrap_or_default()
 }

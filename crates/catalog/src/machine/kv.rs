@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use regrow_consensus::Span;
 
-use super::command::{KvOp, KvVerb, TxnOutcome};
+use super::command::{KvOp, KvVerb};
 use super::refusal::{Denial, Refusal};
 use super::rows::{self, Due, Tombstone};
 use super::topic::Topic;
-use super::work::{Failure, KEY_BYTES_MAX, Step, VALUE_BYTES_MAX, Work};
+use super::work::{KEY_BYTES_MAX, Step, VALUE_BYTES_MAX, Work};
 use crate::model::{Behavior, Indexed, Indexes, KeyEntry, Session, SessionId};
 
 /// How long a tombstone stays, in cluster time: a reader that waits longer between two looks sees
@@ -224,21 +224,6 @@ impl Work<'_> {
             return Ok(());
         }
         self.put(&super::topic::graves_row(), &highest)
-    }
-
-    /// Several deeds, all or nothing.
-    pub fn txn(&mut self, ops: &[KvOp]) -> Step<TxnOutcome> {
-        let mut entries = Vec::new();
-        let mut denials = Vec::new();
-        for (at, op) in ops.iter().enumerate() {
-            match self.kv(op) {
-                Ok(Ok(shown)) => entries.extend(shown),
-                Ok(Err(denial)) => denials.push((at, denial)),
-                Err(Failure::Refused(refusal)) => denials.push((at, Denial::Refused(refusal))),
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(if denials.is_empty() { Ok(entries) } else { Err(denials) })
     }
 }
 

@@ -58,9 +58,14 @@ impl Work<'_> {
         }
     }
 
-    fn set_node(&mut self, node: &Node) -> Step {
+    pub fn node(&self, name: &str) -> Step<Option<Indexed<Node>>> {
+        self.get(&node_row(name))
+    }
+
+    /// Enters a node, or makes it so.
+    pub fn set_node(&mut self, node: &Node) -> Step {
         let row = node_row(&node.name);
-        let before: Option<Indexed<Node>> = self.get(&row)?;
+        let before = self.node(&node.name)?;
         if before.as_ref().is_some_and(|before| before.value == *node) {
             return Ok(());
         }
@@ -85,7 +90,8 @@ impl Work<'_> {
         self.get(&service_row(node, id))
     }
 
-    fn set_service(&mut self, node: &str, service: &Service) -> Step {
+    /// Enters a service of a node that is there, or makes it so.
+    pub fn set_service(&mut self, node: &str, service: &Service) -> Step {
         self.delete(&rows::named(rows::REAPED, &[node, &service.id]))?;
         let before = self.service(node, &service.id)?;
         if let Some(before) = &before {

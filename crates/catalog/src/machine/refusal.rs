@@ -111,4 +111,15 @@ pub enum Denial {
     /// The deed itself makes no sense.
     #[error("{0}")]
     Refused(Refusal),
+    /// The index is not that of the node, the service or the check.
+    #[error("failed to {doing} {entry}, index is stale")]
+    StaleEntry {
+        /// What was to be done.
+        doing: String,
+        /// With what.
+        entry: String,
+    },
+    /// The node, the service or the check is absent.
+    #[error("{0} doesn't exist")]
+    NoEntry(String),
 }

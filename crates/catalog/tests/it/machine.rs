@@ -234,7 +234,7 @@ fn a_command_of_another_version_stops_the_replica() {
     let before = lone.tables.0.clone();
     let mut newer = command::encode(&Command::Expire);
     assert!(command::is_known(&newer) && command::is_known(&[1, 200]));
-    newer[0] = 2;
+    newer[0] = 3;
     for unknown in [newer.as_slice(), &[], &[0]] {
         assert!(!command::is_known(unknown), "{unknown:?} is not carried to the log");
         let stopped = lone.try_apply(unknown).expect_err("stopped");

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use regrow_catalog::machine::{Command, KvOp, KvVerb, Removal, command};
+use regrow_catalog::machine::{Command, Entry, EntryVerb, KvOp, KvVerb, Removal, TxnOp, command};
 use regrow_catalog::model::{Access, Event, Policy, Resource, Rule, SessionId, Status, Token};
 
 use crate::lone::Lone;
@@ -66,33 +66,69 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
 }
 
-const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/stored-v1.txt");
+/// What version 1 of the form cannot say.
+fn newer_commands() -> Vec<Command> {
+    let text = str::to_owned;
+    let op = |verb, entry| TxnOp::Entry { verb, entry, index: 0 };
+    let node = node("n");
+    let service = service("w", "web");
+    let check = ttl_check("c", "w", 10);
+    vec![Command::Transact(vec![
+        TxnOp::Kv(KvOp::new(KvVerb::Set, "k").value("v")),
+        op(EntryVerb::Set, Entry::Node(node.clone())),
+        op(EntryVerb::Cas, Entry::Service { node: text("n"), service }),
+        op(EntryVerb::Set, Entry::Check { node: text("n"), check: Box::new(check) }),
+        op(EntryVerb::Get, Entry::Node(node)),
+    ])]
+}
 
-#[test]
-fn stored_commands_and_rows_are_read_and_written_as_ever() {
+/// Compares what is written for these commands with what was stored.
+fn compare(name: &str, commands: &[Command]) {
+    let path = format!("{}/tests/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut lone = Lone::default();
     let mut text = String::new();
-    for command in commands() {
-        let bytes = command::encode(&command);
+    for command in commands {
+        let bytes = command::encode(command);
         let reply = match lone.apply(&bytes) {
             Ok(reply) => Ok(reply),
             Err(refusal) => panic!("{command:?}: {refusal}"),
         };
+        let encoded = command::encode_reply(&reply);
+        assert_eq!(command::decode_reply(&encoded), reply);
         let _ = writeln!(text, "command {}", hex(&bytes));
-        let _ = writeln!(text, "reply {}", hex(&command::encode_reply(&reply)));
+        let _ = writeln!(text, "reply {}", hex(&encoded));
     }
     for (key, value) in &lone.tables.0 {
         let _ = writeln!(text, "row {} {}", hex(key), hex(value));
     }
     if std::env::var("REGROW_GOLDEN").as_deref() == Ok("update") {
-        std::fs::write(STORED, &text).expect("written");
+        std::fs::write(&path, &text).expect("written");
     }
-    let stored = std::fs::read_to_string(STORED).expect("the stored samples");
+    let stored = std::fs::read_to_string(&path).expect("the stored samples");
     assert_eq!(stored, text);
     let read: Vec<Command> = stored
         .lines()
         .filter_map(|line| line.strip_prefix("command "))
         .map(|line| command::decode(&unhex(line)).expect("a command"))
         .collect();
-    assert_eq!(read, commands());
+    assert_eq!(read, commands);
+}
+
+#[test]
+fn stored_commands_and_rows_are_read_and_written_as_ever() {
+    compare("stored-v1", &commands());
+    compare("stored-v2", &newer_commands());
+}
+
+#[test]
+fn a_command_says_the_first_version_that_has_it() {
+    for (version, commands) in [(1, commands()), (2, newer_commands())] {
+        for command in commands {
+            assert_eq!(command::encode(&command)[0], version, "{command:?}");
+        }
+    }
+    // Those who know version 1 alone would not know what this is.
+    let mut older = command::encode(&newer_commands()[0]);
+    older[0] = 1;
+    assert!(command::decode(&older).is_err());
 }

@@ -180,6 +180,52 @@ async fn a_tree_is_deleted_by_who_may_delete_all_of_it() {
 }
 
 #[tokio::test]
+async fn transactions_over_services_ask_for_the_node_and_the_name() {
+    let world = world(Access::Deny).await;
+    let rule = |resource, prefix: &str, access| Rule { resource, prefix: prefix.into(), access };
+    let rules = vec![
+        rule(Resource::Node, "n", Access::Write),
+        rule(Resource::Service, "web", Access::Write),
+        rule(Resource::Node, "seen", Access::Read),
+    ];
+    let poor = token("poor", "poor", Policy::Rules(rules));
+    world.catalog.client().execute(&poor).await.expect("a token");
+    let ask = async |token: &str, ops: &str| {
+        let token = [("X-Consul-Token", token)];
+        let answer = send(world.address, "PUT", "/v1/txn", &token, ops.to_owned()).await;
+        (answer.status.as_u16(), answer)
+    };
+    let node = r#"[{"Node":{"Verb":"set","Node":{"Node":"NODE","Address":"10.0.0.1"}}}]"#;
+    let service = r#"[{"Service":{"Verb":"set","Node":"NODE","Service":{"Service":"NAME"}}}]"#;
+    let on = |node: &str, name: &str| service.replace("NODE", node).replace("NAME", name);
+    for name in ["n7", "seen", "other"] {
+        assert_eq!(ask("s3cret", &node.replace("NODE", name)).await.0, 200);
+        assert_eq!(ask("s3cret", &on(name, "db")).await.0, 200);
+    }
+    assert_eq!(ask("poor", &node.replace("NODE", "n7")).await.0, 200);
+    assert_eq!(ask("poor", &on("n7", "web")).await.0, 200);
+    for denied in [
+        node.replace("NODE", "other"),
+        on("n7", "db"),
+        on("seen", "web"),
+        r#"[{"Check":{"Verb":"set","Check":{"Node":"seen","Name":"c"}}}]"#.to_owned(),
+        r#"[{"Node":{"Verb":"delete","Node":{"Node":"seen"}}}]"#.to_owned(),
+        r#"[{"Service":{"Verb":"delete","Node":"other","Service":{"ID":"db"}}}]"#.to_owned(),
+        r#"[{"Node":{"Verb":"get","Node":{"Node":"other"}}}]"#.to_owned(),
+    ] {
+        assert_eq!(ask("poor", &denied).await.0, 403, "{denied}");
+    }
+    // Whose name is only known once it was read.
+    let get = r#"[{"Node":{"Verb":"get","Node":{"Node":"seen"}}},
+        {"Service":{"Verb":"get","Node":"seen","Service":{"ID":"db"}}}]"#;
+    let (status, seen) = ask("poor", get).await;
+    assert_eq!(status, 200, "{}", seen.text());
+    let seen = seen.json();
+    assert_eq!(seen["Results"].as_array().map(Vec::len), Some(1), "{seen}");
+    assert_eq!(seen["Results"][0]["Node"]["Node"], "seen");
+}
+
+#[tokio::test]
 async fn tokens_are_made_and_removed_by_who_has_a_management_token() {
     let world = world(Access::Deny).await;
     let ask = async |method: &str, path: &str, token: &str, body: &str| {
