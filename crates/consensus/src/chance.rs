@@ -22,6 +22,12 @@ pub fn seed(state: Option<u64>) -> Option<u64> {
     SEEDED.replace(state)
 }
 
+/// The next number of whatever this thread has: for waits above this crate that a simulated world must
+/// be able to repeat.
+pub fn draw() -> u64 {
+    Chance.next_u64()
+}
+
 /// Draws from whatever this thread has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chance;
@@ -63,19 +69,19 @@ impl TryRng for Chance {
 mod tests {
     use super::*;
 
-    fn draw() -> [u64; 3] {
-        std::array::from_fn(|_| Chance.next_u64())
+    fn three() -> [u64; 3] {
+        std::array::from_fn(|_| draw())
     }
 
     #[test]
     fn a_seeded_thread_repeats_itself_and_others_do_not() {
         assert_eq!(seed(Some(7)), None);
-        let first = draw();
+        let first = three();
         let between = seed(Some(7));
-        assert_eq!(draw(), first);
+        assert_eq!(three(), first);
         seed(between);
-        assert_ne!(draw(), first);
+        assert_ne!(three(), first);
         seed(None);
-        assert_ne!(draw(), draw());
+        assert_ne!(three(), three());
     }
 }

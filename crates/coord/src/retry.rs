@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::RngExt as _;
+use regrow_consensus::chance;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ impl Retry {
     pub(crate) async fn wait(&mut self) {
         let due = (FIRST * 2_u32.pow(self.failures.min(8))).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        let part = rand::rng().random_range(0.5..1.0);
-        tokio::time::sleep(due.mul_f64(part)).await;
+        let thousandths = 500 + (chance::draw() % 500) as u32;
+        tokio::time::sleep(due * thousandths / 1_000).await;
     }
 }
