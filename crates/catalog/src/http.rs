@@ -4,8 +4,7 @@
 //! `reply::Reply` or a `reply::HttpError`. Shapes of answers are in `shape`, of requests in
 //! `decode` and `check_body`. What differs from the original, and why: GET is taken where older
 //! clients use it for changes, a plain write to a locked key keeps its lock index, sessions end
-//! soon after their TTL, and checks of a session are shown in their old field as well. Rules of
-//! tokens are for names that begin so; there are none for one exact name.
+//! soon after their TTL, and checks of a session are shown in their old field as well.
 //!
 //! Start reading at `route`.
 

@@ -6,8 +6,8 @@
 //! not propose what older members cannot apply, and nobody carries a command of an unknown version
 //! to the log for another ([`is_known`]).
 //!
-//! Version 2 has all of version 1 and, behind it, transactions over nodes, services and checks. What
-//! version 1 can say is still written as version 1.
+//! Version 2 has all of version 1 and, behind it, transactions over nodes, services and checks, and
+//! tokens with rules for exact names. What version 1 can say is still written as version 1.
 
 use regrow_codec::versioned::{self, VersionedError};
 use serde::{Deserialize, Serialize};
@@ -254,8 +254,13 @@ impl Command {
     }
 
     /// The first version that has it.
-    const fn version(&self) -> u8 {
-        if matches!(self, Self::Transact(_)) { LATEST } else { FIRST }
+    fn version(&self) -> u8 {
+        let is_new = match self {
+            Self::Transact(_) => true,
+            Self::PutToken(token) => token.policy.has_exact_rules(),
+            _ => false,
+        };
+        if is_new { LATEST } else { FIRST }
     }
 }
 

@@ -28,7 +28,11 @@ impl Work<'_> {
     pub fn put_token(&mut self, token: &Token) -> Step {
         check_name("token id", &token.id)?;
         self.remove_token(&token.id)?;
-        self.put(&rows::key(rows::TOKEN, &[&token.secret_hash]), token)
+        let row = match token.policy.has_exact_rules() {
+            true => rows::pack_as(rows::LATEST, token),
+            false => rows::pack(token),
+        };
+        Ok(self.tables.put(&rows::key(rows::TOKEN, &[&token.secret_hash]), &row)?)
     }
 
     pub fn remove_token(&mut self, id: &str) -> Step {

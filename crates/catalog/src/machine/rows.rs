@@ -28,8 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::SessionId;
 
-/// Version of all rows that this build writes.
-const VERSION: u8 = 1;
+/// First version of all rows.
+const FIRST: u8 = 1;
+/// Version of what came later: a token with rules for exact names. All else is still written as the
+/// first, which this one has all of.
+pub(crate) const LATEST: u8 = 2;
 
 pub(crate) const TOKEN: u8 = b'a';
 pub(crate) const CHECK: u8 = b'c';
@@ -113,13 +116,19 @@ fn damaged(what: &'static str, reason: &dyn ToString) -> TableError {
 
 /// The bytes of a row.
 pub(crate) fn pack<T: Serialize>(row: &T) -> Vec<u8> {
+    pack_as(FIRST, row)
+}
+
+/// The bytes of a row in the version that has its form.
+pub(crate) fn pack_as<T: Serialize>(version: u8, row: &T) -> Vec<u8> {
     // Types of rows have no maps without length and no foreign types: each has a form.
-    versioned::encode(VERSION, row).unwrap_or_default()
+    versioned::encode(version, row).unwrap_or_default()
 }
 
 /// The row of some bytes, which may borrow from them.
 pub(crate) fn unpack<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, TableError> {
-    versioned::decode(VERSION, bytes).map_err(|error| damaged("a row of the catalog", &error))
+    let version = if bytes.first() == Some(&FIRST) { FIRST } else { LATEST };
+    versioned::decode(version, bytes).map_err(|error| damaged("a row of the catalog", &error))
 }
 
 /// The row at a key.

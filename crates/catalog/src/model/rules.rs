@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! key_prefix "app/" { policy = "write" }          {"key_prefix": {"app/": {"policy": "write"}},
+//! key "app/mode" { policy = "read" }               "key": {"app/mode": {"policy": "read"}},
 //! operator = "read"                                "operator": "read"}
 //! ```
 //!
-//! Rules are for all names that begin so. Consul's rules for one exact name (`key "a" {…}`) are not
-//! carried out and refused.
+//! A kind that ends with `_prefix` is for all names that begin so, one without for one exact name.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -18,13 +19,15 @@ use super::{Access, Resource, Rule};
 pub const RULES_BYTES_MAX: usize = 64 << 10;
 
 const KINDS: &[(&str, Resource)] = &[
-    ("agent_prefix", Resource::Agent),
-    ("event_prefix", Resource::Event),
-    ("key_prefix", Resource::Key),
-    ("node_prefix", Resource::Node),
-    ("service_prefix", Resource::Service),
-    ("session_prefix", Resource::Session),
+    ("agent", Resource::Agent),
+    ("event", Resource::Event),
+    ("key", Resource::Key),
+    ("node", Resource::Node),
+    ("service", Resource::Service),
+    ("session", Resource::Session),
 ];
+/// What a kind ends with whose rules are for all names that begin so.
+const PREFIX: &str = "_prefix";
 const OPERATOR: &str = "operator";
 const POLICIES: &[(&str, Access)] =
     &[("deny", Access::Deny), ("read", Access::Read), ("write", Access::Write)];
@@ -59,8 +62,7 @@ pub enum RulesError {
     Policy(String),
 }
 
-const KNOWN: &str =
-    "agent_prefix, event_prefix, key_prefix, node_prefix, service_prefix, session_prefix";
+const KNOWN: &str = "agent, event, key, node, service, session, each also with _prefix behind it,";
 
 /// Reads rules; an empty text has none.
 ///
@@ -73,32 +75,42 @@ pub fn parse(text: &str) -> Result<Vec<Rule>, RulesError> {
     if text.trim_start().starts_with('{') { of_json(text) } else { of_blocks(text) }
 }
 
-/// The rules as JSON, each kind and prefix once: a later rule for the same counts.
+/// The rules as JSON, each kind and name once: of several for the same the one that gives least,
+/// which is the one that decides.
 pub fn print(rules: &[Rule]) -> String {
-    let mut kinds: BTreeMap<&str, Value> = BTreeMap::new();
-    for rule in rules {
+    let mut kinds: BTreeMap<String, Value> = BTreeMap::new();
+    // Those that give least come last, over the others.
+    let mut ordered: Vec<&Rule> = rules.iter().collect();
+    ordered.sort_by_key(|rule| Reverse(rule.access));
+    for rule in ordered {
         let policy = POLICIES.iter().find(|(_, access)| *access == rule.access);
         let policy = policy.map_or("deny", |(name, _)| name);
         match KINDS.iter().find(|(_, resource)| *resource == rule.resource) {
-            None => drop(kinds.insert(OPERATOR, policy.into())),
+            None => drop(kinds.insert(OPERATOR.to_owned(), policy.into())),
             Some((kind, _)) => {
+                let kind = format!("{kind}{}", if rule.exact { "" } else { PREFIX });
                 let below = kinds.entry(kind).or_insert_with(|| serde_json::json!({}));
-                below[&rule.prefix] = serde_json::json!({ "policy": policy });
+                below[&rule.name] = serde_json::json!({ "policy": policy });
             }
         }
     }
     serde_json::json!(kinds).to_string()
 }
 
-fn rule(kind: &str, prefix: &str, policy: &str) -> Result<Rule, RulesError> {
-    let resource = match KINDS.iter().find(|(name, _)| *name == kind) {
+fn rule(kind: &str, name: &str, policy: &str) -> Result<Rule, RulesError> {
+    let (bare, exact) = match kind.strip_suffix(PREFIX) {
+        Some(bare) => (bare, false),
+        // There is one operator: it has no name that could be exact.
+        None => (kind, kind != OPERATOR),
+    };
+    let resource = match KINDS.iter().find(|(known, _)| *known == bare) {
         Some((_, resource)) => *resource,
         None if kind == OPERATOR => Resource::Operator,
         None => return Err(RulesError::Kind(kind.to_owned())),
     };
-    let access = POLICIES.iter().find(|(name, _)| *name == policy);
+    let access = POLICIES.iter().find(|(known, _)| *known == policy);
     let access = access.ok_or_else(|| RulesError::Policy(policy.to_owned()))?.1;
-    Ok(Rule { resource, prefix: prefix.to_owned(), access })
+    Ok(Rule { resource, name: name.to_owned(), exact, access })
 }
 
 fn of_json(text: &str) -> Result<Vec<Rule>, RulesError> {
@@ -235,21 +247,25 @@ mod tests {
     use super::*;
 
     fn key(prefix: &str, access: Access) -> Rule {
-        Rule { resource: Resource::Key, prefix: prefix.to_owned(), access }
+        Rule::prefix(Resource::Key, prefix, access)
     }
 
     #[test]
     fn both_forms_say_the_same() {
         let blocks = "# all\nkey_prefix \"\" { policy = \"read\" }\n\
-            key_prefix \"a\\\"b/\" {\n  policy = \"write\" // here\n}\noperator = \"deny\"";
+            key_prefix \"a\\\"b/\" {\n  policy = \"write\" // here\n}\noperator = \"deny\"\n\
+            key \"a\" { policy = \"deny\" }";
         let rules = parse(blocks).expect("rules");
-        let operator =
-            Rule { resource: Resource::Operator, prefix: String::new(), access: Access::Deny };
-        assert_eq!(rules, [key("", Access::Read), key("a\"b/", Access::Write), operator]);
+        let operator = Rule::prefix(Resource::Operator, "", Access::Deny);
+        let exact = Rule::exact(Resource::Key, "a", Access::Deny);
+        assert_eq!(rules, [key("", Access::Read), key("a\"b/", Access::Write), operator, exact]);
         let json = print(&rules);
         let again = parse(&json).expect("rules");
         assert_eq!(print(&again), json);
-        assert_eq!(again.len(), 3);
+        assert_eq!(again.len(), 4);
+        let twice =
+            parse("key \"a\" {policy=\"deny\"} key \"a\" {policy=\"write\"}").expect("rules");
+        assert_eq!(print(&twice), r#"{"key":{"a":{"policy":"deny"}}}"#);
         assert_eq!(parse(" \n# nothing\n"), Ok(Vec::new()));
         assert_eq!(parse("{}"), Ok(Vec::new()));
     }
@@ -257,7 +273,10 @@ mod tests {
     #[test]
     fn what_is_no_rule_is_refused_with_its_place() {
         let refused = |text: &str| parse(text).expect_err(text).to_string();
-        assert!(refused("key \"a\" { policy = \"read\" }").contains("\"key\" is no kind"));
+        assert!(refused("query \"a\" { policy = \"read\" }").contains("\"query\" is no kind"));
+        assert!(
+            refused("{\"operator_prefix\": {\"\": {\"policy\": \"read\"}}}").contains("no kind")
+        );
         assert!(refused("key_prefix \"a\" { policy = \"list\" }").contains("policy \"list\""));
         assert!(refused("\n\nkey_prefix { }").contains("line 3: expected a text in quotes"));
         assert!(refused("key_prefix \"a\" { polic").contains("expected policy, found polic"));

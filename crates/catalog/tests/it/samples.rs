@@ -16,7 +16,7 @@ fn commands() -> Vec<Command> {
     let mut check = ttl_check("c", "w", 10);
     check.definition.deregister_critical_after = Some(Duration::from_secs(60));
     let text = str::to_owned;
-    let rule = Rule { resource: Resource::Key, prefix: text("app/"), access: Access::Write };
+    let rule = Rule::prefix(Resource::Key, "app/", Access::Write);
     vec![
         register(node("n"), Some(service("w", "web")), vec![check]),
         Command::NodeAlive { node: text("n"), alive: true },
@@ -73,13 +73,24 @@ fn newer_commands() -> Vec<Command> {
     let node = node("n");
     let service = service("w", "web");
     let check = ttl_check("c", "w", 10);
-    vec![Command::Transact(vec![
+    let rules = vec![
+        Rule::prefix(Resource::Key, "app/", Access::Write),
+        Rule::exact(Resource::Service, "web", Access::Read),
+    ];
+    let transaction = Command::Transact(vec![
         TxnOp::Kv(KvOp::new(KvVerb::Set, "k").value("v")),
         op(EntryVerb::Set, Entry::Node(node.clone())),
         op(EntryVerb::Cas, Entry::Service { node: text("n"), service }),
         op(EntryVerb::Set, Entry::Check { node: text("n"), check: Box::new(check) }),
         op(EntryVerb::Get, Entry::Node(node)),
-    ])]
+    ]);
+    let token = Command::PutToken(Token {
+        id: text("t"),
+        description: text("d"),
+        secret_hash: [5; 32],
+        policy: Policy::Rules(rules),
+    });
+    vec![transaction, token]
 }
 
 /// Compares what is written for these commands with what was stored.
@@ -128,7 +139,9 @@ fn a_command_says_the_first_version_that_has_it() {
         }
     }
     // Those who know version 1 alone would not know what this is.
-    let mut older = command::encode(&newer_commands()[0]);
-    older[0] = 1;
-    assert!(command::decode(&older).is_err());
+    for command in newer_commands() {
+        let mut older = command::encode(&command);
+        older[0] = 1;
+        assert!(command::decode(&older).is_err(), "{command:?}");
+    }
 }

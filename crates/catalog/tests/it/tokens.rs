@@ -19,7 +19,7 @@ fn token(id: &str, secret: &str, policy: Policy) -> Command {
 
 async fn world(default: Access) -> World {
     let catalog = catalog().await;
-    let rule = Rule { resource: Resource::Key, prefix: "app/".into(), access: Access::Write };
+    let rule = Rule::prefix(Resource::Key, "app/", Access::Write);
     let tokens = [
         token("root", "s3cret", Policy::Management),
         token("app", "app", Policy::Rules(vec![rule])),
@@ -113,8 +113,7 @@ async fn lists_show_what_the_token_may_see() {
         let register = Command::Register(registration);
         world.catalog.client().execute(&register).await.expect("entered");
     }
-    let rule =
-        |resource, prefix: &str| Rule { resource, prefix: prefix.to_owned(), access: Access::Read };
+    let rule = |resource, prefix: &str| Rule::prefix(resource, prefix, Access::Read);
     let rules = vec![
         rule(Resource::Key, "app/"),
         rule(Resource::Node, "n2"),
@@ -157,11 +156,7 @@ async fn lists_show_what_the_token_may_see() {
 #[tokio::test]
 async fn a_tree_is_deleted_by_who_may_delete_all_of_it() {
     let world = world(Access::Write).await;
-    let rules = Policy::Rules(vec![Rule {
-        resource: Resource::Key,
-        prefix: "app/kept/".into(),
-        access: Access::Read,
-    }]);
+    let rules = Policy::Rules(vec![Rule::prefix(Resource::Key, "app/kept/", Access::Read)]);
     let most = token("most", "most", rules);
     world.catalog.client().execute(&most).await.expect("a token");
     let ask = async |method: &str, path: &str, body: &str| {
@@ -180,13 +175,37 @@ async fn a_tree_is_deleted_by_who_may_delete_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_rule_for_one_name_is_for_this_name_alone() {
+    let world = world(Access::Deny).await;
+    let ask = async |method: &str, path: &str, token: &str, body: &str| {
+        let token = [("X-Consul-Token", token)];
+        send(world.address, method, path, &token, body.to_owned()).await
+    };
+    let rules = r#"{"Rules":"key \"mode\" { policy = \"write\" } key_prefix \"mode\" { policy = \"read\" }"}"#;
+    let made = ask("PUT", "/v1/acl/token", "s3cret", rules).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    assert_eq!(
+        made["Rules"],
+        r#"{"key":{"mode":{"policy":"write"}},"key_prefix":{"mode":{"policy":"read"}}}"#
+    );
+    let secret = made["SecretID"].as_str().expect("a secret");
+    assert_eq!(ask("PUT", "/v1/kv/mode", secret, "1").await.status, 200);
+    assert_eq!(ask("PUT", "/v1/kv/mode/x", secret, "1").await.status, 403);
+    assert_eq!(ask("GET", "/v1/kv/mode/x", secret, "").await.status, 404);
+    assert_eq!(ask("GET", "/v1/kv/mod", secret, "").await.status, 403);
+    assert_eq!(ask("DELETE", "/v1/kv/mode?recurse", secret, "").await.status, 403);
+    let path = format!("/v1/acl/token/{}", made["AccessorID"].as_str().expect("an id"));
+    assert_eq!(ask("GET", &path, "s3cret", "").await.json()["Rules"], made["Rules"]);
+}
+
+#[tokio::test]
 async fn transactions_over_services_ask_for_the_node_and_the_name() {
     let world = world(Access::Deny).await;
-    let rule = |resource, prefix: &str, access| Rule { resource, prefix: prefix.into(), access };
     let rules = vec![
-        rule(Resource::Node, "n", Access::Write),
-        rule(Resource::Service, "web", Access::Write),
-        rule(Resource::Node, "seen", Access::Read),
+        Rule::prefix(Resource::Node, "n", Access::Write),
+        Rule::prefix(Resource::Service, "web", Access::Write),
+        Rule::prefix(Resource::Node, "seen", Access::Read),
     ];
     let poor = token("poor", "poor", Policy::Rules(rules));
     world.catalog.client().execute(&poor).await.expect("a token");
@@ -261,7 +280,7 @@ async fn tokens_are_made_and_removed_by_who_has_a_management_token() {
     for bad in [
         r#"{"SecretID":"short"}"#,
         r#"{"Policies":[{"Name":"other"}]}"#,
-        r#"{"Rules":"key \"a\" { policy = \"read\" }"}"#,
+        r#"{"Rules":"query \"a\" { policy = \"read\" }"}"#,
     ] {
         assert_eq!(ask("PUT", "/v1/acl/token", "s3cret", bad).await.status, 400, "{bad}");
     }

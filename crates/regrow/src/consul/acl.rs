@@ -50,8 +50,9 @@ struct CreateArgs {
     /// What people read
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-    /// Rules as Consul writes them, such as 'key_prefix "app/" { policy = "write" }', for keys,
-    /// services, nodes, sessions, events and agents whose names begin so, and operator = "read"
+    /// Rules as Consul writes them, such as 'key_prefix "app/" { policy = "write" }' for all names
+    /// that begin so and 'key "mode" { policy = "read" }' for one; of keys, services, nodes, sessions,
+    /// events and agents; and operator = "read"
     #[arg(long, value_name = "TEXT", required_unless_present = "management")]
     rules: Option<String>,
     /// It may do everything
