@@ -69,6 +69,12 @@ const NEEDS: &[Need] = &[
         tests: "agents on machines of their own: killed, cut off, paused, out of space",
     },
     Need {
+        package: "systemd",
+        program: "systemctl",
+        reason: "starts the unit under `packaging/` on a machine made of namespaces",
+        tests: "the systemd unit of the agent, started, killed, stopped",
+    },
+    Need {
         package: "etcd-server",
         program: "etcd",
         reason: "the coordinator that others run already, and the one we compare ourselves with",

@@ -9,6 +9,7 @@ mod failover;
 mod foreign;
 mod replicas;
 mod takeover;
+mod unit;
 
 use std::time::Duration;
 
