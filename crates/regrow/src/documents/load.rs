@@ -84,7 +84,13 @@ impl Loader {
     /// The documents in a file: one in JSON, any number in YAML.
     pub async fn documents(&self, url: &str) -> Result<Vec<Document>> {
         let text = self.text(url).await?;
-        super::decode::documents(url, &text)
+        super::decode::documents(url, &text).map_err(|fault| match unset(&text) {
+            Some(name) => anyhow!(
+                "{fault:#}; variable {name:?} is not set: give --var {name}=VALUE, or --final to take \
+                 its default"
+            ),
+            None => fault,
+        })
     }
 
     /// The only document in a file.
@@ -127,6 +133,11 @@ impl Loader {
         }
         Ok(text)
     }
+}
+
+/// The first variable that printed itself back, because it has no value yet.
+fn unset(rendered: &str) -> Option<&str> {
+    rendered.split("{{ var `").nth(1)?.split_once("` }}").map(|(name, _)| name)
 }
 
 fn failed(doing: &str, url: &str, error: &TemplateError) -> anyhow::Error {
