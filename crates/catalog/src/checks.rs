@@ -9,8 +9,8 @@
 //! What a look found is told when it differs from the last, when registrations changed since, and
 //! once a minute: a catalog that lost it is right again by then.
 //!
-//! Not carried out: programs in containers, which would need the container engine's socket; such a
-//! check is critical and says so. Programs run only where [`CheckOptions::scripts`] allows
+//! Not carried out: programs in containers, which would need the container engine's socket. Their
+//! registration is refused; one that was registered before that is critical and says so. Programs run only where [`CheckOptions::scripts`] allows
 //! them.
 //!
 //! Start reading at [`Catalog::run_checks`].

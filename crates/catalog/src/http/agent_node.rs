@@ -68,17 +68,18 @@ pub(super) async fn own(call: &Call) -> Outcome {
     }))
 }
 
+/// Nodes with an agent, and whether it is alive. What has none was entered by hand.
+async fn agents(call: &Call) -> Result<BTreeMap<String, bool>, HttpError> {
+    let checks = call.ask_locally(&registry::checks(None)).await?;
+    let agents = checks.into_iter().map(|check| check.value).filter(|c| c.id == SERF_HEALTH);
+    Ok(agents.map(|check| (check.node, check.status == Status::Passing)).collect())
+}
+
 pub(super) async fn members(call: &Call) -> Outcome {
     call.allow_agent(Access::Read).await?;
     let nodes: Vec<Indexed<Node>> = call.ask_locally(&registry::nodes()).await?;
-    let checks = call.ask_locally(&registry::checks(None)).await?;
     let servers = call.ask_locally(&registry::instances("consul")).await?;
-    let alive: BTreeMap<&str, bool> = checks
-        .iter()
-        .filter(|check| check.value.id == SERF_HEALTH)
-        .map(|check| (check.value.node.as_str(), check.value.status == Status::Passing))
-        .collect();
-    // What has no agent was entered by hand and is no member.
+    let alive = agents(call).await?;
     let members = nodes.iter().filter_map(|node| {
         let name = node.value.name.as_str();
         let server = servers.iter().any(|server| server.node.value.name == name);
@@ -95,10 +96,30 @@ pub(super) async fn maintenance(call: &Call) -> Outcome {
     Ok(Reply::empty())
 }
 
-/// Nodes join with a token and a certificate, not by their address.
+/// The host of `HOST`, `HOST:PORT`, `[HOST]:PORT`.
+fn host(address: &str) -> &str {
+    match (address.strip_prefix('['), address.split_once(':')) {
+        (Some(rest), _) => rest.split_once(']').map_or(rest, |(host, _)| host),
+        // Two colons and no brackets: an IPv6 address alone.
+        (None, Some((host, port))) if !port.contains(':') => host,
+        _ => address,
+    }
+}
+
+/// Nodes join with a token and a certificate, not by their address. Who asks to join a member of the
+/// cluster that this node is in already is told that it is so.
 pub(super) async fn join(call: &Call) -> Outcome {
     call.allow_agent(Access::Write).await?;
-    call.named(HttpError::bad("Missing address"))?;
+    let wanted = host(call.named(HttpError::bad("Missing address"))?);
+    let agents = agents(call).await?;
+    let nodes = call.ask_locally(&registry::nodes()).await?;
+    let is_member = |node: &Indexed<Node>| {
+        agents.contains_key(&node.value.name)
+            && (node.value.address == wanted || node.value.name == wanted)
+    };
+    if nodes.iter().any(is_member) {
+        return Ok(Reply::empty());
+    }
     Err(HttpError::not_done(
         "join is not carried out here: nodes join with a token; run `regrow agent --join \
          TOKEN@HOST:PORT` on the node",
@@ -132,4 +153,25 @@ pub(super) async fn force_leave(call: &Call) -> Outcome {
 pub(super) async fn reload(call: &Call) -> Outcome {
     call.allow_agent(Access::Write).await?;
     Ok(Reply::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn an_address_has_a_host_with_and_without_a_port() {
+        let cases = [
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1:8301", "10.0.0.1"),
+            ("n1:8301", "n1"),
+            ("[::1]:8301", "::1"),
+            ("[::1", "::1"),
+            ("fd00::1", "fd00::1"),
+            ("", ""),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(host(address), expected, "{address}");
+        }
+    }
 }

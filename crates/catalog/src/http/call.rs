@@ -23,6 +23,8 @@ use crate::query::{self, Client, Read, ReadOptions};
 pub(super) struct Call {
     pub shared: Arc<Shared>,
     pub method: Method,
+    /// Path of the route; one that ends with `/` stands for all that begin so.
+    pub route: &'static str,
     /// What stands behind the route's own path, decoded.
     pub tail: String,
     pub params: Params,

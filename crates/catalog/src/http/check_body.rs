@@ -118,6 +118,12 @@ impl CheckBody {
     /// The check under an id and a name, if it makes sense.
     pub fn spec(&self, call: &Call, id: String, name: String) -> Result<CheckSpec, HttpError> {
         let definition = self.definition();
+        if !definition.docker_container_id.is_empty() {
+            return Err(HttpError::not_done(
+                "checks inside of containers are not carried out here: this agent does not talk to \
+                 a container engine; use an HTTP, TCP, gRPC or TTL check",
+            ));
+        }
         validate(&definition).map_err(|why| HttpError::bad(format!("Invalid check: {why}")))?;
         if !definition.args.is_empty() && !call.shared.options.script_checks {
             return Err(HttpError::internal(

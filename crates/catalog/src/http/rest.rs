@@ -66,12 +66,51 @@ pub(super) async fn agent_token(call: &Call) -> Outcome {
     }
 }
 
-/// What this program does in another way, or not at all.
-pub(super) async fn not_carried_out(call: &Call) -> Outcome {
+/// What this program does in another way, or not at all: the path, the reason, and what to do.
+const NOT_DONE: &[(&str, &str)] = &[
+    ("/v1/agent/host", "this agent does not describe its machine; look on the machine itself"),
+    (
+        "/v1/agent/metrics",
+        "this agent keeps no metrics; /v1/agent/self has its index, its term and whether it leads",
+    ),
+    (
+        "/v1/agent/monitor",
+        "logs are not streamed; read what the agent writes to its standard error, under systemd \
+         with `journalctl`",
+    ),
+    (
+        "/v1/operator/autopilot/configuration",
+        "the cluster decides by itself who votes; see `regrow node ls`, and change it with \
+         `regrow node promote NAME` and `regrow node demote NAME`",
+    ),
+    (
+        "/v1/operator/autopilot/health",
+        "run `regrow node ls`, or read /v1/operator/raft/configuration and \
+         /v1/health/service/consul",
+    ),
+    (
+        "/v1/operator/keyring",
+        "there is no gossip with a key of its own; nodes speak over TLS with certificates that \
+         renew themselves",
+    ),
+    ("/v1/operator/raft/peer", "run `regrow node rm NAME`"),
+    (
+        "/v1/query",
+        "there are no prepared queries; ask /v1/health/service/NAME?passing&tag=TAG, or DNS for \
+         TAG.NAME.service.consul",
+    ),
+    (
+        "/v1/snapshot",
+        "run `regrow backup FILE` on a server, and `regrow restore FILE --advertise HOST:PORT` on a \
+         new machine",
+    ),
+];
+
+/// What is in [`NOT_DONE`].
+pub(super) async fn not_done(call: &Call) -> Outcome {
     call.allow_agent(Access::Read).await?;
-    Err(HttpError::not_done(
-        "this request of Consul is not carried out here: snapshots are made by `regrow backup`, \
-         servers are managed by `regrow node`, and metrics, logs and prepared queries do not \
-         exist",
-    ))
+    let route = call.route.trim_end_matches('/');
+    let reason = NOT_DONE.iter().find(|(path, _)| *path == route);
+    let reason = reason.map_or("this program has nothing like it", |(_, reason)| reason);
+    Err(HttpError::not_done(&format!("{route} is not carried out here: {reason}")))
 }

@@ -77,13 +77,13 @@ routes! {
     "/v1/agent/force-leave/" Put => agent_node::force_leave;
     "/v1/agent/health/service/id/" Get => agent_health::by_id;
     "/v1/agent/health/service/name/" Get => agent_health::by_name;
-    "/v1/agent/host" Get => rest::not_carried_out;
+    "/v1/agent/host" Get => rest::not_done;
     "/v1/agent/join/" Put => agent_node::join;
     "/v1/agent/leave" Put => agent_node::leave;
     "/v1/agent/maintenance" Put => agent_node::maintenance;
     "/v1/agent/members" Get => agent_node::members;
-    "/v1/agent/metrics" Get => rest::not_carried_out;
-    "/v1/agent/monitor" Get => rest::not_carried_out;
+    "/v1/agent/metrics" Get => rest::not_done;
+    "/v1/agent/monitor" Get => rest::not_done;
     "/v1/agent/reload" Put => agent_node::reload;
     "/v1/agent/self" Get => agent_node::own;
     "/v1/agent/service/" Get => agent_services::show;
@@ -108,20 +108,20 @@ routes! {
     "/v1/health/service/" Get => health::service;
     "/v1/health/state/" Get => health::state;
     "/v1/kv/" GetPutDelete => kv::handle;
-    "/v1/operator/autopilot/configuration" Any => rest::not_carried_out;
-    "/v1/operator/autopilot/health" Get => rest::not_carried_out;
-    "/v1/operator/keyring" Any => rest::not_carried_out;
+    "/v1/operator/autopilot/configuration" Any => rest::not_done;
+    "/v1/operator/autopilot/health" Get => rest::not_done;
+    "/v1/operator/keyring" Any => rest::not_done;
     "/v1/operator/raft/configuration" Get => rest::raft_configuration;
-    "/v1/operator/raft/peer" Any => rest::not_carried_out;
-    "/v1/query" Any => rest::not_carried_out;
-    "/v1/query/" Any => rest::not_carried_out;
+    "/v1/operator/raft/peer" Any => rest::not_done;
+    "/v1/query" Any => rest::not_done;
+    "/v1/query/" Any => rest::not_done;
     "/v1/session/create" PutOrGet => session::create;
     "/v1/session/destroy/" PutOrGet => session::destroy;
     "/v1/session/info/" Get => session::info;
     "/v1/session/list" Get => session::list;
     "/v1/session/node/" Get => session::of_node;
     "/v1/session/renew/" PutOrGet => session::renew;
-    "/v1/snapshot" Any => rest::not_carried_out;
+    "/v1/snapshot" Any => rest::not_done;
     "/v1/status/leader" Get => rest::leader;
     "/v1/status/peers" Get => rest::peers;
     "/v1/txn" Put => txn::handle;
@@ -170,6 +170,7 @@ async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Outcome {
     }
     let call = Call {
         shared,
+        route,
         tail: path.get(route.len()..).unwrap_or_default().to_owned(),
         params: Params::parse(head.uri.query().unwrap_or_default()),
         body: body::read(incoming, &head.headers).await?,
