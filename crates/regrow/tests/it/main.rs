@@ -10,6 +10,7 @@ mod examples;
 mod golden;
 mod local;
 mod locks;
+mod mentions;
 mod nouns;
 mod pages;
 mod playbooks;

@@ -48,9 +48,17 @@ fn the_readme_shows_two_commands_and_the_first_one_heals() -> Result<()> {
 
 #[test]
 fn every_link_into_the_tree_leads_somewhere() -> Result<()> {
-    let documents = ["promises.md", "groups.md", "cluster.md"].map(|name| format!("docs/{name}"));
-    let first = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned);
-    for document in first.into_iter().chain(documents) {
+    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        .map(str::to_owned)
+        .to_vec();
+    for folder in ["docs", "docs/adr", "docs/bench"] {
+        for entry in fs::read_dir(root().join(folder))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            documents.extend(name.ends_with(".md").then(|| format!("{folder}/{name}")));
+        }
+    }
+    assert!(documents.len() > 25, "{documents:?}");
+    for document in documents {
         let text = fs::read_to_string(root().join(&document))?;
         let folder = root().join(&document);
         let folder = folder.parent().context("a folder")?;
