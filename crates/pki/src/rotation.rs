@@ -234,7 +234,8 @@ impl Rotation {
         Ok(match record.old_ends {
             None => Self::CrossSigned { old, new, cross },
             Some(seconds) => {
-                let old_ends = UNIX_EPOCH + Duration::from_secs(seconds);
+                let old_ends = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+                let old_ends = old_ends.ok_or_else(|| malformed("old_ends is out of range"))?;
                 Self::NewIssuing { old, new, cross, old_ends }
             }
         })

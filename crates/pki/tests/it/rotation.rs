@@ -119,6 +119,16 @@ fn a_finished_rotation_can_begin_again() {
 const SAMPLE: &str = include_str!("samples/authority-v1.json");
 
 #[test]
+fn an_end_that_no_clock_reaches_is_refused() {
+    let [_, _, issuing, _] = states();
+    let record = issuing.to_record().expect("a record");
+    let (before, _) = record.expose().split_once("\"old_ends\":").expect("an end");
+    let never = Secret::new(format!("{before}\"old_ends\":{}}}", u64::MAX));
+    let error = Rotation::from_record(&never).map(|_| ()).expect_err("refused");
+    assert_eq!(error.to_string(), "read the authority's record: old_ends is out of range");
+}
+
+#[test]
 fn the_stored_sample_is_read() {
     let sample = Secret::new(SAMPLE.trim_end().to_owned());
     let rotation = Rotation::from_record(&sample).expect("opened");
