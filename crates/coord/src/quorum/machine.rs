@@ -49,9 +49,11 @@ impl Machine for KeyMachine {
     fn apply(&self, at: At, command: &[u8], tables: &mut dyn Edit) -> Result<Vec<u8>, TableError> {
         let reply = match records::decode(command) {
             Ok(command) => Work::begin(tables)?.execute(at.time, command)?,
-            Err(VersionedError::Form(reason)) => Reply::Malformed(reason),
             // A newer program's command: replicas that know it change their tables by it.
-            Err(error) => return Err(records::damaged("command")(error)),
+            Err(error @ VersionedError::Version { .. }) => {
+                return Err(records::damaged("command")(error));
+            }
+            Err(error) => Reply::Malformed(error.to_string()),
         };
         records::encode("reply", &reply)
     }

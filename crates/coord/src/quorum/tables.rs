@@ -156,7 +156,10 @@ pub fn stored_of(bytes: &[u8]) -> Result<Stored, TableError> {
 
 /// A lease number that was never given before.
 pub fn new_lease(tables: &mut dyn Edit) -> Result<LeaseId, TableError> {
-    let next = counter(&*tables, NEWEST_LEASE)? + 1;
+    let next = counter(&*tables, NEWEST_LEASE)?.checked_add(1).ok_or_else(|| {
+        let reason = "it has reached its end, and a lease is not numbered twice".to_owned();
+        TableError::Damaged { what: "counter", reason }
+    })?;
     tables.put(NEWEST_LEASE, &next.to_be_bytes())?;
     Ok(LeaseId::new(u128::from(next)))
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use regrow_consensus::tables::Flush;
-use regrow_consensus::{At, Machine as _, Span, Tables, Time, View as _};
+use regrow_consensus::{At, Edit as _, Machine as _, Span, Tables, Time, View as _};
 use regrow_coord::{Bounds, KeyMachine};
 
 /// Commands and what they are answered, in order, as they were written by version 1.
@@ -91,13 +91,24 @@ fn stored_samples_are_read_and_written_the_same() {
 fn what_is_no_command_changes_nothing_and_a_newer_one_stops_the_replica() {
     let machine = KeyMachine::new(Bounds::default());
     let tables = Tables::memory().expect("tables");
-    // No such command; cut short; a key that is none; a key written twice.
+    // Nothing; no such command; cut short; a key that is none; a key written twice.
     let twice = "01 00 00 00 02 01 01 62 01 01 62 00 00";
-    for bad in ["01 99", "01 00", "01 00 01 00 02 2f 61 00 00 00 00", twice] {
+    for bad in ["", "01 99", "01 00", "01 00 01 00 02 2f 61 00 00 00 00", twice] {
         let reply = apply(&machine, &tables, 1, &bytes(bad)).expect("refused");
         assert_eq!(reply.get(..2), Some(&[1, 4][..]), "{bad}: {}", hex(&reply));
     }
     assert!(tables.view().expect("view").first(&Span::all()).expect("first").is_none());
     let newer = apply(&machine, &tables, 2, &bytes("02 00")).expect_err("stops");
     assert!(newer.contains("it has version 2"), "{newer}");
+}
+
+#[test]
+fn a_lease_is_never_numbered_twice() {
+    let machine = KeyMachine::new(Bounds::default());
+    let tables = Tables::memory().expect("tables");
+    let last = u64::MAX.to_be_bytes();
+    tables.write(Flush::Later, |batch| batch.put(b"n", &last)).expect("written");
+    let error = apply(&machine, &tables, 1, &bytes(SAMPLES[0].0)).expect_err("no number is left");
+    assert!(error.contains("it has reached its end"), "{error}");
+    assert_eq!(tables.view().expect("view").get(b"n").expect("read").as_deref(), Some(&last[..]));
 }
