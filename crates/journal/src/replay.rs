@@ -13,6 +13,9 @@ use crate::sector::PAYLOAD;
 use crate::segment::Header;
 use crate::streams::Streams;
 
+/// No journal lives to write as many groups; there is always a number for the next one.
+const LAST_NUMBER: u64 = u64::MAX / 2;
+
 /// What was read so far.
 #[derive(Default)]
 pub(crate) struct Replay {
@@ -34,6 +37,9 @@ impl Replay {
             return Err(damage(torn, first, "a group is incomplete before others"));
         }
         for group in &groups {
+            if group.number > LAST_NUMBER {
+                return Err(damage(segment, group.first, "a group's number is out of range"));
+            }
             if self.number != 0 && group.number != self.number + 1 {
                 return Err(damage(segment, group.first, "a group is missing before this one"));
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use regrow_journal::disk::memory::MemoryDisk;
-use regrow_journal::disk::{BLOCK, Disk};
+use regrow_journal::disk::{BLOCK, Disk, SECTOR};
 use regrow_journal::{OpenError, Slot};
 
 use crate::support::{append, entries, id, open, options};
@@ -83,6 +83,20 @@ fn a_newer_version_is_refused() {
     let error = open(&disk, options()).expect_err("a newer version");
     assert!(matches!(error, OpenError::Version { found: 2, known: 1, .. }), "{error}");
     assert!(error.to_string().contains("segment-0000000001 has format version 2"), "{error}");
+}
+
+#[test]
+fn a_group_with_a_number_that_none_can_follow_is_damage() {
+    let disk = sample();
+    disk.edit("segment-0000000001", |bytes| {
+        // The number is the first in the payload of the group's first sector.
+        bytes[BLOCK + 16..BLOCK + 24].copy_from_slice(&u64::MAX.to_le_bytes());
+        let key = crc32c::crc32c_append(crc32c::crc32c(&bytes[24..40]), &bytes[20..24]);
+        let crc = crc32c::crc32c_append(key, &bytes[BLOCK + 4..BLOCK + SECTOR]);
+        bytes[BLOCK..BLOCK + 4].copy_from_slice(&crc.to_le_bytes());
+    });
+    let error = open(&disk, options()).expect_err("damage");
+    assert!(error.to_string().contains("a group's number is out of range"), "{error}");
 }
 
 #[test]
