@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use regrow_consensus::Consistency;
 use regrow_pki::{
-    Clock, JoinToken, NodeIdentity, Role, Rotation, Secret, TokenFault, key_hash_of, secret_hash,
+    Clock, JoinToken, NodeIdentity, NodeNumber, Role, Rotation, Secret, TokenFault, key_hash_of,
+    secret_hash,
 };
 use regrow_wire::{Caller, Fault, FaultCode};
 
 use crate::error::AgentError;
-use crate::messages::{JoinReply, JoinRequest, Papers, RenewReply, RenewRequest, decode, encode};
+use crate::messages::{
+    JoinReply, JoinRequest, Papers, RenewReply, RenewRequest, ReplaceRequest, decode, encode,
+};
 use crate::nodes::{ClusterRecord, Command, Nodes, NodesError, Refusal, Reply, millis};
 use crate::own::{self, AUTHORITY};
 use crate::seal::SealKey;
@@ -101,24 +104,50 @@ impl Admission {
             address: asked.address.clone(),
             now_ms: millis(now),
         };
-        let (number, role) = match self.nodes.change(&command).await {
-            Ok(Reply::Admitted { number, role }) => (number, role),
-            Ok(Reply::Done) => return Err(Fault::new(FaultCode::Failed, "no number was given")),
-            Err(NodesError::Refused(refusal)) => return Err(refused(refusal)),
-            Err(error) => return Err(unavailable(error)),
-        };
+        let (number, role) = self.number(&command).await?;
         tracing::info!(%caller, name = asked.name, %number, %role, token = %asked.token, "node joined");
         let papers = self.papers(&cluster, &rotation, &asked.request, &identity(number, role))?;
+        let (cluster, servers, seal) = (cluster.id, self.servers().await?, self.seal_for(role));
+        encode(&JoinReply { cluster, number, role, papers, servers, seal })
+    }
+
+    /// Executes a command that gives a number.
+    async fn number(&self, command: &Command) -> Result<(NodeNumber, Role), Fault> {
+        match self.nodes.change(command).await {
+            Ok(Reply::Admitted { number, role }) => Ok((number, role)),
+            Ok(Reply::Done) => Err(Fault::new(FaultCode::Failed, "no number was given")),
+            Err(NodesError::Refused(refusal)) => Err(refused(refusal)),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Where servers answer.
+    async fn servers(&self) -> Result<Vec<String>, Fault> {
         let nodes = self.nodes.list(Consistency::Stale).await.map_err(unavailable)?;
         let servers = nodes.into_iter().filter(|node| !node.removed && node.role == Role::Server);
-        encode(&JoinReply {
-            cluster: cluster.id,
-            number,
-            role,
-            papers,
-            servers: servers.map(|node| node.address).collect(),
-            seal: self.seal_for(role),
-        })
+        Ok(servers.map(|node| node.address).collect())
+    }
+
+    /// Answers a node that lost what it had acknowledged: it gets another number. It asks for itself
+    /// alone, as its certificate says.
+    pub(crate) async fn replace(&self, caller: Caller, body: Bytes) -> Result<Bytes, Fault> {
+        let asked: ReplaceRequest = decode(&body)?;
+        let known = caller.identity.ok_or_else(|| refused("only nodes are replaced"))?;
+        let (cluster, rotation) = self.authority().await.map_err(unavailable)?;
+        let identity = |node, role| NodeIdentity { cluster: cluster.id, role, node };
+        self.papers(&cluster, &rotation, &asked.request, &identity(PROBE, known.role))?;
+        let key = key_hash_of(&asked.request);
+        let command = Command::Replace {
+            number: known.node,
+            key: key.map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?,
+            address: asked.address,
+        };
+        let (number, role) = self.number(&command).await?;
+        tracing::warn!(old = %known.node, %number, %role, "a node whose log is damaged gets another number");
+        let papers = self.papers(&cluster, &rotation, &asked.request, &identity(number, role))?;
+        let (cluster, servers, seal) =
+            (cluster.id, self.servers().await?, self.seal_for(known.role));
+        encode(&JoinReply { cluster, number, role, papers, servers, seal })
     }
 
     /// Answers a node that wants its next certificate, in the role that the cluster gives it.
@@ -176,7 +205,7 @@ impl Admission {
 }
 
 /// Stands in while a request is tried.
-const PROBE: regrow_pki::NodeNumber = regrow_pki::NodeNumber::new(u64::MAX);
+const PROBE: NodeNumber = NodeNumber::new(u64::MAX);
 
 /// Shared by the handlers.
 pub(crate) type Admitting = Arc<Admission>;

@@ -10,7 +10,7 @@ use regrow_consensus::wired::{Admit, Groups, WireTransport};
 use regrow_consensus::{Group, GroupOptions, Machine, Replica, Scope, Scoped};
 use regrow_journal::Journal;
 use regrow_pki::{Clock, DEFAULT_LIFE, JoinToken, Member, NodeNumber, Papers, Role, Validity};
-use regrow_wire::{Caller, Client, Fault, Keys, Method, Peer, Router, Server};
+use regrow_wire::{Caller, Client, Fault, Keys, Method, Router, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,9 +23,11 @@ use crate::folder::{Folder, Identity};
 use crate::heartbeat::{self, Heard};
 use crate::messages::BeatReply;
 use crate::nodes::{self, NodeRecord, Nodes, SCOPE};
+use crate::others::Noted;
 use crate::plan::{Seen, Wishes};
 use crate::proposals::{self, WorkerScope};
-use crate::starting::{self, identify, listen, storage, together, with_port};
+use crate::refill::{Beginning, Opened};
+use crate::starting::{self, identify, listen, together, with_port};
 use crate::{door, founding, lead, renew};
 
 /// Number of the control group.
@@ -127,6 +129,7 @@ pub struct Agent {
     admission: Admitting,
     heard: Heard,
     told: Mutex<(Vec<NodeRecord>, Instant)>,
+    noted: Noted,
     removed: nodes::Removed,
     wishes: Wishes,
     clock: Clock,
@@ -137,21 +140,25 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the agent: with the identity in its folder, or with a new one.
+    /// Starts the agent: with the identity in its folder, or with a new one. A node whose log or tables
+    /// are damaged first gets another number from the others; it waits for them as long as it takes.
     ///
     /// # Errors
-    /// The folder, the port, the keys, the join or the control group do not work; what was begun is
-    /// undone or is taken up by the next start.
+    /// The folder, the port, the keys, the join or the control group do not work, or the log is damaged
+    /// and there is nobody who could refill it; what was begun is undone or is taken up by the next
+    /// start.
     pub async fn start(options: AgentOptions) -> Result<Arc<Self>, AgentError> {
         let clock = options.clock.clone();
         let folder = Folder::open(&options.state)?;
         let (listener, listening) = listen(&options.listen).await?;
+        let new = folder.identity()?.is_none();
         let identity = identify(&folder, &options, listening, &clock).await?;
         let address = match &options.advertise {
             Some(address) => address.clone(),
             None => with_port(&identity.address, listening.port()),
         };
-        let (journal, storage) = storage(&folder)?;
+        let beginning = Beginning { folder: &folder, address: &address, clock: &clock, new };
+        let Opened { identity, journal, storage } = beginning.open().await?;
         let seal = folder.seal_key()?;
         let papers =
             starting::papers(&folder, &storage.tables, seal.as_ref(), &identity, &options)?;
@@ -186,6 +193,7 @@ impl Agent {
             admission,
             heard: Heard::default(),
             told: Mutex::new((Vec::new(), Instant::now())),
+            noted: Noted::default(),
             removed,
             wishes: options.wishes,
             clock,
@@ -208,6 +216,11 @@ impl Agent {
         let router = router.on(Method::Join, move |caller: Caller, body: Bytes, _: Instant| {
             let admission = admission.clone();
             async move { admission.join(caller, body).await }
+        });
+        let admission = self.admission.clone();
+        let router = router.on(Method::Replace, move |caller: Caller, body: Bytes, _: Instant| {
+            let admission = admission.clone();
+            async move { admission.replace(caller, body).await }
         });
         let admission = self.admission.clone();
         let router = router.on(Method::Renew, move |caller: Caller, body: Bytes, _: Instant| {
@@ -326,6 +339,10 @@ impl Agent {
         &self.heard
     }
 
+    pub(crate) const fn noted(&self) -> &Noted {
+        &self.noted
+    }
+
     pub(crate) const fn wishes(&self) -> Wishes {
         self.wishes
     }
@@ -374,27 +391,6 @@ impl Agent {
 
     pub(crate) fn wanted(&self) -> Option<BeatReply> {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whom to ask, the leader first: the voters as this node knows them, then the servers that it
-    /// was told of when it joined.
-    pub(crate) fn servers(&self) -> Vec<Peer> {
-        let leader = self.group.leadership().borrow().leader;
-        let mut members = self.group.members();
-        members.retain(|member| member.voter);
-        members.sort_by_key(|member| Some(member.node) != leader);
-        let mut peers: Vec<Peer> = members
-            .into_iter()
-            .map(|member| Peer::server(member.address, NodeNumber::new(member.node)))
-            .collect();
-        let known =
-            |address: &str, peers: &[Peer]| peers.iter().any(|peer| peer.address() == address);
-        for server in &self.identity.servers {
-            if !known(server, &peers) {
-                peers.push(Peer::any_server(server.as_str()));
-            }
-        }
-        peers
     }
 
     /// Tells the observer, when something changed or some time passed.

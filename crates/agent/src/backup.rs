@@ -21,6 +21,7 @@ use crate::folder::{Folder, Identity};
 use crate::founding;
 use crate::nodes::{self, ClusterRecord, millis, record};
 use crate::own;
+use crate::refill::Note;
 use crate::seal::SealKey;
 use crate::starting::storage;
 
@@ -146,6 +147,13 @@ pub async fn recover(state: &Path) -> Result<(Identity, u64), AgentError> {
     let folder = Folder::open(state)?;
     let missing = AgentError::NoIdentity { path: state.to_owned() };
     let identity = folder.identity()?.ok_or(missing)?;
+    if let Some(Note { found, .. }) = Note::read(&folder)? {
+        let reason = format!(
+            "what it kept is damaged ({found}), and it must not lead; recover a server that is whole, or \
+             restore a backup"
+        );
+        return Err(AgentError::Folder { path: state.to_owned(), reason });
+    }
     let (_journal, storage) = storage(&folder)?;
     let kept = offline::recover(&storage, CONTROL, identity.number.get(), &identity.address).await;
     let kept = kept.map_err(|error| AgentError::control("recover the control group", error))?;

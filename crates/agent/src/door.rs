@@ -4,8 +4,9 @@
 //! `{"error": …}`). A backup follows its line as raw bytes until the end of the connection. Only root
 //! and the agent's own user get in.
 
+mod asking;
+
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,19 +15,21 @@ use regrow_consensus::{Consistency, Replica as _};
 use regrow_pki::{NodeNumber, Role, TokenId, TokenRecord};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use crate::agent::Agent;
 use crate::error::AgentError;
 use crate::folder::Folder;
 use crate::nodes::{Command, NodeRecord};
 
+pub use asking::{Answer, ask};
+
 /// Name of the socket in the state folder.
 pub const SOCKET: &str = "agent.sock";
 /// Longest line, in bytes.
 const LINE_LIMIT: u64 = 1 << 20;
-/// Longest wait for the first line of an answer: an election, and a slow disk.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Longest time for a request to arrive.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -197,16 +200,40 @@ pub(crate) async fn serve(agent: Weak<Agent>, listener: UnixListener) {
     }
 }
 
-async fn answer(agent: &Arc<Agent>, stream: UnixStream) -> std::io::Result<()> {
+/// Answers everything with what is told now: for an agent that does not run yet.
+pub(crate) async fn say_only(listener: UnixListener, told: watch::Receiver<String>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let told = told.clone();
+        tokio::spawn(async move {
+            if let Ok(Some((_, mut writing))) = hear(stream).await {
+                let text = told.borrow().clone();
+                // Who hung up does not want to know.
+                let _ = say(&mut writing, &Reply::Error(text)).await;
+            }
+        });
+    }
+}
+
+/// The line that somebody sends who may, and where it is answered.
+async fn hear(stream: UnixStream) -> std::io::Result<Option<(String, OwnedWriteHalf)>> {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred()?.uid();
     if peer != own && peer != 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let (reading, mut writing) = stream.into_split();
+    let (reading, writing) = stream.into_split();
     let mut line = String::new();
     let mut reading = BufReader::new(reading.take(LINE_LIMIT));
     tokio::time::timeout(ARRIVE_WITHIN, reading.read_line(&mut line)).await??;
+    Ok(Some((line, writing)))
+}
+
+async fn answer(agent: &Arc<Agent>, stream: UnixStream) -> std::io::Result<()> {
+    let Some((line, mut writing)) = hear(stream).await? else { return Ok(()) };
     let request = serde_json::from_str::<Request>(&line);
     let reply = match request {
         Ok(Request::Backup) => return backup(agent, &mut writing).await,
@@ -301,9 +328,10 @@ impl Agent {
     async fn find(&self, node: &str) -> Result<NodeNumber, String> {
         let nodes = self.list().await?;
         let by_number = node.parse::<u64>().ok();
+        // The newest of this name: a node that is replaced has its old number for a moment more.
         let found = nodes
             .iter()
-            .find(|known| !known.removed && known.name == node)
+            .rfind(|known| !known.removed && known.name == node)
             .or_else(|| nodes.iter().find(|known| by_number == Some(known.number.get())));
         found
             .map(|node| node.number)
@@ -364,74 +392,5 @@ const fn state(node: &NodeRecord) -> &'static str {
         (_, _, false) => "dead",
         (_, true, _) => "draining",
         _ => "alive",
-    }
-}
-
-/// A connection to an agent's door, after its first line.
-pub struct Answer {
-    /// What was answered.
-    pub reply: Reply,
-    /// What follows, for a backup.
-    pub rest: BufReader<UnixStream>,
-}
-
-/// Asks the agent whose state folder this is.
-///
-/// # Errors
-/// No agent runs there, this user may not ask it, it did not answer within a minute, or it did not do
-/// it.
-pub async fn ask(state: &Path, request: &Request) -> Result<Answer, AgentError> {
-    let path: PathBuf = state.join(SOCKET);
-    let answered = tokio::time::timeout(ANSWER_WITHIN, ask_at(&path, request)).await;
-    let answered = answered.unwrap_or_else(|_| {
-        let text = format!("no answer within {ANSWER_WITHIN:?}; look at what it prints");
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
-    });
-    match answered {
-        Ok(Answer { reply: Reply::Error(reason), .. }) => Err(AgentError::Refused { reason }),
-        Ok(answer) => Ok(answer),
-        Err(source) => Err(AgentError::File { doing: "ask the agent at", path, source }),
-    }
-}
-
-async fn ask_at(path: &Path, request: &Request) -> std::io::Result<Answer> {
-    let mut stream = UnixStream::connect(path).await.map_err(|source| {
-        let text = format!("{source}; is `regrow agent` running with this --state, as this user?");
-        std::io::Error::new(source.kind(), text)
-    })?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    let refused = || {
-        let text = "it hung up; ask as its own user or as root";
-        std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)
-    };
-    // It may hang up before it has heard the question.
-    let hung_up = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => refused(),
-        _ => error,
-    };
-    stream.write_all(&line).await.map_err(hung_up)?;
-    let mut rest = BufReader::new(stream);
-    let mut text = String::new();
-    rest.read_line(&mut text).await.map_err(hung_up)?;
-    if text.is_empty() {
-        return Err(refused());
-    }
-    Ok(Answer { reply: serde_json::from_str(&text)?, rest })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_agent_that_does_not_answer_is_not_waited_for_without_end()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let _silent = UnixListener::bind(dir.path().join(SOCKET))?;
-        let error = ask(dir.path(), &Request::Status).await.err();
-        let error = error.map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("no answer within 60s"), "{error}");
-        Ok(())
     }
 }

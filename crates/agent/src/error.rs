@@ -42,6 +42,18 @@ pub enum AgentError {
         /// The folder.
         path: PathBuf,
     },
+    /// What the node keeps is damaged, and nobody is known who has it too.
+    #[error(
+        "start the agent: the log or the tables in {path} are damaged ({found}), and no other voter is \
+         known that could refill them; every file was left as it is. Restore a backup into an empty \
+         folder with `regrow restore`; if there are other servers, empty the folder and join anew"
+    )]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
     /// The node belongs to another cluster than the token's.
     #[error(
         "join: this node belongs to cluster {ours} already, and the token is another cluster's; choose another folder with --state, or remove this node there first"

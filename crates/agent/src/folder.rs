@@ -8,6 +8,9 @@
 //!   servers.key   the servers' key, on servers only, 0600
 //!   journal/      the control group's log
 //!   tables        its tables
+//!   voters.json   where the other voters answer
+//!   refill.json   log or tables were found damaged; nothing starts under this number any more
+//!   damaged/      what was damaged, the two newest
 //!   recoveries    when this node went on alone after a majority was lost
 //!   agent.sock    the local door for `regrow node …`, 0600
 //! ```

@@ -60,6 +60,11 @@ pub(crate) fn begin(
     Ok(identity)
 }
 
+/// Whether the cluster, or this node in a restored one, is still to be written.
+pub(crate) fn is_under_way(folder: &Folder) -> Result<bool, AgentError> {
+    Ok(folder.get(FILE)?.is_some() || folder.get(RESTORED)?.is_some())
+}
+
 /// Remembers that this node took a backup over.
 pub(crate) fn begin_restored(folder: &Folder, identity: &Identity) -> Result<(), AgentError> {
     let text = serde_json::to_string(identity);

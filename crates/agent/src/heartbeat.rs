@@ -52,6 +52,7 @@ pub(crate) async fn run(agent: Weak<Agent>) {
         tokio::time::sleep(BEAT_EVERY).await;
         let Some(agent) = agent.upgrade() else { return };
         agent.beat().await;
+        agent.note_others();
     }
 }
 

@@ -10,6 +10,9 @@
 //! secret and a request for a certificate; the cluster gives it a number that is never used again.
 //! It becomes a member of the control group without a vote, and gets a vote while votes are free.
 //!
+//! A node whose log or tables the disk damaged gets another number from the others and is refilled
+//! (`refill`); it never goes on under the old one.
+//!
 //! Failure detection: each node tells the leader every second that it lives; a node that the leader
 //! has not heard for five is dead (ADR 0008).
 //!
@@ -33,8 +36,10 @@ mod heartbeat;
 mod join;
 mod lead;
 mod messages;
+mod others;
 mod own;
 mod proposals;
+mod refill;
 mod renew;
 mod starting;
 

@@ -57,6 +57,14 @@ pub(crate) struct RenewReply {
     pub(crate) seal: Option<String>,
 }
 
+/// A node that lost what it had acknowledged asks for another number; answered as a newcomer is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReplaceRequest {
+    /// Certificate request, PKCS#10 in DER.
+    pub(crate) request: Vec<u8>,
+    pub(crate) address: String,
+}
+
 /// A node lives.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Beat {

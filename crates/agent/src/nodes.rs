@@ -7,6 +7,7 @@
 //! | `node/` + number (u64, big-endian) | [`NodeRecord`] |
 //! | `token/` + id (u32, big-endian) | a join token without its secret |
 //! | `joined/` + SHA-256 of a public key | who joined with this key, by which token |
+//! | `replaced/` + number (u64, big-endian) | which number stands in for this one, until it is heard of |
 //!
 //! Values are postcard behind one byte of version. A node's number is given once; a removed node's
 //! record stays, marked, so that its number and its certificate stay refused. The last server is
@@ -15,6 +16,7 @@
 mod command;
 mod machine;
 pub(crate) mod record;
+mod replace;
 
 use std::sync::Arc;
 use std::time::SystemTime;

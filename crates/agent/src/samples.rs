@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::folder::{Folder, Identity};
 use crate::messages::{self, Beat, BeatReply, JoinReply, JoinRequest, Papers};
-use crate::messages::{RenewReply, RenewRequest};
-use crate::nodes::record::{self, ClusterRecord, JoinedRecord, NodeRecord};
+use crate::messages::{RenewReply, RenewRequest, ReplaceRequest};
+use crate::nodes::record::{self, ClusterRecord, JoinedRecord, NodeRecord, ReplacedRecord};
 use crate::nodes::{Command, Refusal, Reply};
 
 const RECORDS: &str = include_str!("samples/records-v1.txt");
@@ -91,6 +91,7 @@ fn commands() -> Result<Vec<(&'static str, Command)>, Box<dyn std::error::Error>
                 now_ms,
             },
         ),
+        ("replace", Command::Replace { number, key: [9; 32], address: at() }),
     ])
 }
 
@@ -109,6 +110,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("number", Refusal::Number(number)),
         ("edition", Refusal::Edition),
         ("last-server", Refusal::LastServer(number)),
+        ("replaced", Refusal::Replaced { number, by: NodeNumber::new(301) }),
     ]
 }
 
@@ -131,7 +133,8 @@ fn records_in_the_tables_keep_their_form() -> Outcome {
     )?;
     holds("token", &token())?;
     let (token, number) = (TokenId::new(0x0102_0304), NodeNumber::new(300));
-    holds("joined", &JoinedRecord { token, number, name: "node-2".into() })
+    holds("joined", &JoinedRecord { token, number, name: "node-2".into() })?;
+    holds("replaced", &ReplacedRecord { by: NodeNumber::new(301), key: [9; 32] })
 }
 
 #[test]
@@ -186,6 +189,8 @@ fn messages_between_nodes_keep_their_form() -> Outcome {
     )?;
     carries("message/renew", &RenewRequest { request: vec![1, 2, 3] })?;
     carries("message/renewed", &RenewReply { papers: papers(), seal: None })?;
+    let address = || "10.0.0.2:7400".to_owned();
+    carries("message/replace", &ReplaceRequest { request: vec![1, 2, 3], address: address() })?;
     carries("message/beat", &Beat { address: "10.0.0.2:7400".into(), trusts: 3 })?;
     carries("message/heard", &BeatReply { leads: true, edition: 3, role })
 }
@@ -206,7 +211,7 @@ fn who_a_node_is_keeps_its_form() -> Outcome {
 
 #[test]
 fn every_stored_sample_is_looked_at() -> Outcome {
-    let known = commands()?.len() + refusals().len() + 2 + 4 + 6;
+    let known = commands()?.len() + refusals().len() + 2 + 5 + 7;
     assert_eq!(RECORDS.lines().count(), known);
     Ok(())
 }

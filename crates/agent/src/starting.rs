@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use regrow_consensus::tables::Prefixed;
-use regrow_consensus::{Machine, Machines, Scope, Storage, Tables};
-use regrow_journal::{Journal, Options, StreamId};
+use regrow_consensus::{Machine, Machines, Scope, Storage, TableError, Tables, offline};
+use regrow_journal::{Journal, OpenError, Options, StreamId};
 use regrow_pki::{Clock, Papers, Renewal, RootDigest};
 use tokio::net::TcpListener;
 
@@ -17,6 +17,10 @@ use crate::nodes::{self, SCOPE};
 use crate::seal::SealKey;
 use crate::{founding, join, own};
 
+/// Folder of the control group's log.
+pub(crate) const JOURNAL: &str = "journal";
+/// File of its tables.
+pub(crate) const TABLES: &str = "tables";
 /// Pages of the control group's tables kept in memory, in bytes.
 const CACHE_BYTES: usize = 16 << 20;
 
@@ -125,17 +129,57 @@ fn renewed(
     own::renewed(&own, seal, identity.number, options.clock.now(), options.life)
 }
 
-/// The control group's log and tables in the state folder.
-pub(crate) fn storage(folder: &Folder) -> Result<(Journal, Storage), AgentError> {
-    let path = folder.file("journal");
-    let (journal, report) = Journal::open(&path, Options::default())
-        .map_err(|error| AgentError::control("open the journal", error))?;
+/// The control group's log and tables, as they were found.
+pub(crate) enum Found {
+    /// They are whole.
+    Whole(Journal, Storage),
+    /// They are not, and this is why.
+    Damaged(String),
+}
+
+/// Looks at the control group's log and tables in the state folder; what is missing is made.
+pub(crate) fn look(folder: &Folder) -> Result<Found, AgentError> {
+    let (journal, report) = match Journal::open(&folder.file(JOURNAL), Options::default()) {
+        Ok(opened) => opened,
+        Err(OpenError::Damaged(damage)) => return Ok(Found::Damaged(damage.to_string())),
+        Err(error) => return Err(AgentError::control("open the journal", error)),
+    };
     tracing::debug!(?report, "opened the journal");
-    let tables = Tables::open(&folder.file("tables"), CACHE_BYTES)
-        .map_err(|error| AgentError::control("open the tables", error))?;
+    let tables = match Tables::open(&folder.file(TABLES), CACHE_BYTES) {
+        Ok(tables) => tables,
+        Err(TableError::Damaged { reason, .. }) => {
+            return Ok(Found::Damaged(format!("the tables: {reason}")));
+        }
+        Err(error) => return Err(AgentError::control("open the tables", error)),
+    };
     let log = journal.stream(StreamId(CONTROL));
-    let spool = Some(folder.path().to_owned());
-    Ok((journal, Storage { log, tables, spool }))
+    let storage = Storage { log, tables, spool: Some(folder.path().to_owned()) };
+    match offline::gap(&storage) {
+        Ok(None) => Ok(Found::Whole(journal, storage)),
+        Ok(Some(gap)) => Ok(Found::Damaged(gap)),
+        Err(error) => Err(AgentError::control("look at log and tables", error)),
+    }
+}
+
+/// Whether the log is not there at all.
+pub(crate) fn lacks_log(folder: &Folder) -> Result<bool, AgentError> {
+    let path = folder.file(JOURNAL);
+    match std::fs::read_dir(&path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(AgentError::File { doing: "look at", path, source }),
+    }
+}
+
+/// The control group's log and tables, which must be whole.
+pub(crate) fn storage(folder: &Folder) -> Result<(Journal, Storage), AgentError> {
+    match look(folder)? {
+        Found::Whole(journal, storage) => Ok((journal, storage)),
+        Found::Damaged(found) => Err(AgentError::control(
+            "open the journal and the tables",
+            format!("{found}; every file was left as it is"),
+        )),
+    }
 }
 
 /// The machines of the control group: the nodes', and those that share it.

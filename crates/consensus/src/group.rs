@@ -30,6 +30,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::machine::Machines;
+use crate::offline;
 use crate::raft::{Command, Engine, ImageReader, Log, Network, Store, Types};
 use crate::replica::{
     Consistency, Leadership, Outcome, ProposeError, ReadError, Replica, Snapshot, Status,
@@ -121,10 +122,10 @@ impl Group {
         let group = options.group;
         let unusable = |reason: String| GroupError::Storage { group, reason };
         let config = options.engine().map_err(|reason| GroupError::Options { group, reason })?;
-        if let Some(index) = storage.log.damaged() {
+        if let Some(gap) = offline::gap(&storage).map_err(|error| unusable(error.to_string()))? {
             return Err(unusable(format!(
-                "its log is damaged from index {index} on; remove this node, wipe its state and \
-                 join again, so that the others refill it under a new id"
+                "{gap}; remove this node, wipe its state and join again, so that the others refill \
+                 it under a new id"
             )));
         }
         let Storage { log, tables, spool } = storage;

@@ -1,5 +1,5 @@
-//! What is done to a member's storage while it does not run: taking over a backup, and going on alone
-//! after a majority was lost for good.
+//! What is done to a member's storage while it does not run: looking whether it is whole, taking over
+//! a backup, and going on alone after a majority was lost for good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,6 +14,25 @@ use openraft::storage::RaftLogStorage as _;
 use openraft::type_config::TypeConfigExt as _;
 use openraft::vote::{RaftLeaderId as _, RaftVote as _};
 use openraft::{EntryPayload, RaftLogReader as _};
+
+/// What the storage lacks between its tables and its log, in words; `None` when the log goes on where
+/// the tables end. A member with a gap would believe that it has what it lost.
+///
+/// # Errors
+/// The tables or the log cannot be read.
+pub fn gap(storage: &Storage) -> Result<Option<String>, TableError> {
+    let unreadable = |what: &'static str| {
+        move |error: std::io::Error| TableError::Damaged { what, reason: error.to_string() }
+    };
+    let applied = Applied::load(&storage.tables.view()?).map_err(unreadable("applied state"))?;
+    let shown = applied.id.map(|id| id.index);
+    let purged = Log::new(storage.log.clone()).purged().map_err(unreadable("the log"))?;
+    // The log is purged up to what is in the tables on disk, and never further.
+    Ok(purged.map(|(_, upto)| upto).filter(|upto| shown < Some(*upto)).map(|upto| {
+        let shown = shown.map_or_else(|| "are empty".to_owned(), |at| format!("end at entry {at}"));
+        format!("the tables {shown}, and the log begins behind entry {upto}")
+    }))
+}
 
 /// Fills empty storage with an image. [`recover`] then makes a node the only voter of what it holds.
 ///

@@ -107,6 +107,17 @@ pub enum Command {
         /// The server's clock.
         now_ms: u64,
     },
+    /// A node that lost what it had acknowledged gets another number in its place, with its name and
+    /// its role. Asked again with the same key, it gets the same one. The old number is removed when
+    /// the new one is first [reported](Self::Report): until then the answer may be lost.
+    Replace {
+        /// The node.
+        number: NodeNumber,
+        /// SHA-256 of the public key that it will have.
+        key: [u8; 32],
+        /// Where it answers.
+        address: String,
+    },
 }
 
 /// What a command did.
@@ -169,6 +180,17 @@ pub enum Refusal {
     /// Without it the cluster would have no server, and nobody could let another be one.
     #[error("node {0} is the only server; promote another first, and wait until it has a vote")]
     LastServer(NodeNumber),
+    /// It was given another number for another key.
+    #[error(
+        "node {number} was given number {by} already, for another key; remove both, empty the state \
+         folder and let it join anew"
+    )]
+    Replaced {
+        /// The node.
+        number: NodeNumber,
+        /// Its other number.
+        by: NodeNumber,
+    },
 }
 
 /// Why bytes are no command of this program.
@@ -186,7 +208,7 @@ impl Command {
     }
 
     /// How many kinds there are.
-    const KINDS: u32 = 12;
+    const KINDS: u32 = 13;
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         let newer = |what: String| Err(Unreadable::Newer(what));

@@ -12,6 +12,7 @@ use crate::nodes::record::{
     self, ClusterRecord, JoinedRecord, NodeRecord, delete_token, encode, put_cluster, put_joined,
     put_node, put_token, take_number,
 };
+use crate::nodes::replace::{arrived, replace};
 
 /// The nodes that were removed, for whoever must refuse them at once. Clones are the same set.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +49,7 @@ impl Machine {
 }
 
 /// Either refused, or the tables failed.
-enum Stop {
+pub(super) enum Stop {
     Refused(Refusal),
     Tables(TableError),
 }
@@ -123,7 +124,8 @@ fn apply(at: At, command: Command, tables: &mut dyn Edit) -> Result<Reply, Stop>
             change(tables, number, |node| {
                 node.address = address;
                 node.trusts = trusts;
-            })
+            })?;
+            arrived(at, number, tables)
         }
         Command::SetAlive { number, alive } => change(tables, number, |node| {
             if node.alive != alive {
@@ -145,6 +147,7 @@ fn apply(at: At, command: Command, tables: &mut dyn Edit) -> Result<Reply, Stop>
             remove(at, number, tables)
         }
         Command::SetAuthority { edition, authority } => set_authority(edition, authority, tables),
+        Command::Replace { number, key, address } => replace(at, number, key, address, tables),
     }
 }
 
@@ -268,7 +271,7 @@ fn enter(
     Ok(Reply::Admitted { number, role })
 }
 
-fn change(
+pub(super) fn change(
     tables: &mut dyn Edit,
     number: NodeNumber,
     change: impl FnOnce(&mut NodeRecord),
@@ -296,7 +299,7 @@ fn spare(tables: &dyn View, number: NodeNumber) -> Result<(), Stop> {
     Ok(())
 }
 
-fn remove(at: At, number: NodeNumber, tables: &mut dyn Edit) -> Result<Reply, Stop> {
+pub(super) fn remove(at: At, number: NodeNumber, tables: &mut dyn Edit) -> Result<Reply, Stop> {
     let mut node = record::node(&*tables, number)?.ok_or(Refusal::Unknown(number))?;
     if !node.removed {
         node.removed = true;

@@ -15,6 +15,7 @@ const NEXT: &[u8] = b"next";
 const NODE: &[u8] = b"node/";
 const TOKEN: &[u8] = b"token/";
 const JOINED: &[u8] = b"joined/";
+const REPLACED: &[u8] = b"replaced/";
 
 /// What the cluster knows of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,16 @@ pub(crate) struct JoinedRecord {
     pub(crate) number: NodeNumber,
     /// The name that it asked for.
     pub(crate) name: String,
+}
+
+/// Which number stands in for a node's that lost what it had acknowledged, kept until the other one is
+/// heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplacedRecord {
+    /// The other number.
+    pub(crate) by: NodeNumber,
+    /// SHA-256 of the public key for which it was given.
+    pub(crate) key: [u8; 32],
 }
 
 fn damaged(what: &'static str) -> impl FnOnce(VersionedError) -> TableError {
@@ -113,6 +124,47 @@ fn joined_key(key: &[u8; 32]) -> Vec<u8> {
 /// Who joined with the key of this hash.
 pub(crate) fn joined(view: &dyn View, key: &[u8; 32]) -> Result<Option<JoinedRecord>, TableError> {
     get(view, "joined", &joined_key(key))
+}
+
+fn replaced_key(number: NodeNumber) -> Vec<u8> {
+    [REPLACED, &number.get().to_be_bytes()].concat()
+}
+
+/// What stands in for a node.
+pub(crate) fn replaced(
+    view: &dyn View,
+    number: NodeNumber,
+) -> Result<Option<ReplacedRecord>, TableError> {
+    get(view, "replaced", &replaced_key(number))
+}
+
+/// The nodes for which `by` stands in.
+pub(crate) fn replaced_by(view: &dyn View, by: NodeNumber) -> Result<Vec<NodeNumber>, TableError> {
+    let mut found = Ok(Vec::new());
+    view.scan(&Span::prefix(REPLACED), &mut |key, bytes| {
+        let number = key.strip_prefix(REPLACED).and_then(|number| number.try_into().ok());
+        match (decode::<ReplacedRecord>("replaced", bytes), &mut found) {
+            (Ok(record), Ok(found)) if record.by == by => {
+                found.extend(number.map(|number| NodeNumber::new(u64::from_be_bytes(number))));
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => found = Err(error),
+        }
+        if found.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    found
+}
+
+pub(crate) fn put_replaced(
+    edit: &mut dyn Edit,
+    number: NodeNumber,
+    record: &ReplacedRecord,
+) -> Result<(), TableError> {
+    edit.put(&replaced_key(number), &encode("replaced", record)?)
+}
+
+pub(crate) fn delete_replaced(edit: &mut dyn Edit, number: NodeNumber) -> Result<(), TableError> {
+    edit.delete(&replaced_key(number)).map(drop)
 }
 
 pub(crate) fn nodes(view: &dyn View) -> Result<Vec<NodeRecord>, TableError> {

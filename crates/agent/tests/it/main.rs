@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test fails where it stands")]
 
 mod cluster;
+mod damage;
 mod join;
 mod renewal;
 mod world;

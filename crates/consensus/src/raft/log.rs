@@ -72,7 +72,8 @@ impl Log {
         self.grown.store(0, Ordering::Relaxed);
     }
 
-    fn purged(&self) -> io::Result<Option<Position>> {
+    /// The last position that was purged, or was going to be.
+    pub(crate) fn purged(&self) -> io::Result<Option<Position>> {
         self.stream.load(PURGED).map(|bytes| decode("purged position", &bytes)).transpose()
     }
 

@@ -1,12 +1,16 @@
 //! The tables on disk or in memory: one redb table of bytes.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
+    StorageError, TableDefinition,
+};
 
 use crate::machine::Change;
 use crate::tables::{Edit, MemoryFile, Span, TableError, View, Visit};
@@ -51,14 +55,31 @@ fn store<E: Display>(doing: &'static str) -> impl FnOnce(E) -> TableError {
     move |error| TableError::Store { doing, reason: error.to_string() }
 }
 
+/// Why the file was not opened: what the disk did to it is told from all else.
+fn unopened(error: DatabaseError) -> TableError {
+    let damaged = |reason: String| TableError::Damaged { what: "tables", reason };
+    let foreign = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(reason)) => damaged(reason),
+        DatabaseError::Storage(StorageError::Io(cause)) if foreign(cause.kind()) => {
+            damaged(cause.to_string())
+        }
+        other => store("open tables")(other),
+    }
+}
+
 impl Tables {
-    /// Opens or makes the file. `cache_bytes` bounds the pages kept in memory.
+    /// Opens or makes the file, and reads all of it: the checksum of every page is looked at.
+    /// `cache_bytes` bounds the pages kept in memory.
     ///
     /// # Errors
-    /// It cannot be opened, is no such file, or another process uses it.
+    /// [`TableError::Damaged`] when the disk changed it or it is no such file; else it cannot be
+    /// opened, or another process uses it.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, TableError> {
-        let database = Database::builder().set_cache_size(cache_bytes).create(path);
-        let tables = Self::with(database.map_err(store("open tables"))?, Medium::Disk)?;
+        let mut builder = Database::builder();
+        // A page that is damaged would be believed, or end the process, when it is read.
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
+        let tables = Self::with(builder.create(path).map_err(unopened)?, Medium::Disk)?;
         Ok(Self { file: Some(path.into()), ..tables })
     }
 

@@ -1,7 +1,7 @@
 //! Backups and lost majorities.
 
 use futures::StreamExt as _;
-use regrow_consensus::{Consistency, Replica as _, offline};
+use regrow_consensus::{Consistency, Replica as _, Storage, Tables, offline};
 
 use crate::cluster::{Cluster, add, value};
 
@@ -71,4 +71,20 @@ async fn there_is_nothing_to_recover_in_an_empty_folder() {
     let (_journal, storage) = Cluster::new().storage(3);
     let error = offline::recover(&storage, 1, 3, "node-3").await.expect_err("empty");
     assert!(error.to_string().contains("join or restore"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_that_end_before_the_log_begins_are_a_gap() {
+    let cluster = Cluster::of(1).await;
+    add(&cluster.any(), "a", 1).await;
+    let chunks: Vec<_> = cluster.any().image().await.expect("image").collect().await;
+    let image: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.expect("chunk")).collect();
+    let mut next = Cluster::new();
+    let (_journal, storage) = next.storage(9);
+    assert_eq!(offline::gap(&storage).expect("a look"), None, "nothing is whole");
+    offline::fill(&storage, 1, &mut image.as_slice()).await.expect("fill");
+    assert_eq!(offline::gap(&storage).expect("a look"), None, "it fits");
+    let lost = Storage { tables: Tables::memory().expect("tables"), ..storage };
+    let gap = offline::gap(&lost).expect("a look").expect("a gap");
+    assert!(gap.contains("the tables are empty, and the log begins behind entry"), "{gap}");
 }

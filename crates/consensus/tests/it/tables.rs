@@ -85,3 +85,45 @@ fn what_was_flushed_is_there_after_reopening_and_a_file_has_one_user() {
     let again = Tables::open(&path, 1 << 20).expect("open");
     assert_eq!(again.view().expect("view").get(b"a").expect("get").as_deref(), Some(&b"1"[..]));
 }
+
+#[test]
+fn a_file_that_the_disk_changed_is_refused_or_shows_what_was_written() {
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("tables");
+    let tables = Tables::open(&path, 1 << 20).expect("open");
+    let value = [b'v'; 500];
+    let write = |number: u32| {
+        let done = tables.write(Flush::Now, |batch| batch.put(&number.to_be_bytes(), &value));
+        done.expect("write");
+    };
+    (0..100).for_each(write);
+    drop(tables);
+    let whole = std::fs::read(&path).expect("file");
+    let place = dir.path().join("changed");
+    let mut refused = 0;
+    // A step that is no divisor of a page: every part of one is met.
+    for at in (0..whole.len()).step_by(4096 * 7 + 311) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        std::fs::write(&place, changed).expect("write");
+        match Tables::open(&place, 1 << 20) {
+            Err(TableError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("byte {at}: {other}"),
+            Ok(tables) => {
+                // The last commits may be gone, as after a power cut: the log has them.
+                let rows = tables.view().expect("view").list(&Span::all(), 200).expect("rows");
+                let whole = (0_u32..)
+                    .zip(&rows)
+                    .all(|(number, (key, found))| *key == number.to_be_bytes() && *found == value);
+                assert!(whole && rows.len() >= 99, "byte {at}: {} rows", rows.len());
+            }
+        }
+    }
+    assert!(refused > 0, "no byte of {} mattered", whole.len());
+    for end in [0, 100, 4096, whole.len() / 2] {
+        std::fs::write(&place, &whole[..end]).expect("write");
+        let opened = Tables::open(&place, 1 << 20);
+        let empty = end == 0 && opened.is_ok();
+        assert!(empty || matches!(opened, Err(TableError::Damaged { .. })), "cut at {end}");
+    }
+}

@@ -159,7 +159,7 @@ async fn a_replica_stops_at_a_command_of_a_newer_program_and_refuses_what_is_non
     let good = Command::Remove { number: number(9) }.encode()?;
     let mut version = good.clone();
     version[0] += 1;
-    let kind = vec![good[0], 12, 0, 0];
+    let kind = vec![good[0], 13, 0, 0];
     for newer in [version, kind, vec![good[0], 200, 1]] {
         let stopped = world.replica.propose(newer.clone()).await;
         let Err(ProposeError::Halted { reason }) = stopped else {
@@ -170,6 +170,58 @@ async fn a_replica_stops_at_a_command_of_a_newer_program_and_refuses_what_is_non
     for none in [good[..1].to_vec(), [good.as_slice(), &[0]].concat(), Vec::new()] {
         let reply = Reply::decode(&world.replica.propose(none.clone()).await?.reply)?;
         assert!(matches!(reply, Err(Refusal::Command(_))), "{none:?} gave {reply:?}");
+    }
+    Ok(())
+}
+
+fn replace(of: u64, key: u8) -> Command {
+    Command::Replace { number: number(of), key: [key; 32], address: "10.0.0.9:7400".into() }
+}
+
+fn given(by: u64, role: Role) -> Option<Reply> {
+    Some(Reply::Admitted { number: number(by), role })
+}
+
+#[tokio::test]
+async fn a_node_gets_another_number_once_and_keeps_the_old_one_until_it_is_heard() -> Outcome {
+    let world = World::of(&[Role::Server, Role::Worker]).await?;
+    let change = async |command: Command| world.nodes.change(&command).await;
+    change(Command::SetDraining { number: number(2), draining: true }).await?;
+    assert_eq!(change(replace(2, 7)).await.ok(), given(3, Role::Worker));
+    // The answer was lost.
+    assert_eq!(change(replace(2, 7)).await.ok(), given(3, Role::Worker));
+    let other = Refusal::Replaced { number: number(2), by: number(3) };
+    assert_eq!(refused(change(replace(2, 8)).await), Some(other));
+    assert_eq!(world.removed().await?, [false; 3]);
+    let nodes = world.nodes.list(Consistency::Stale).await?;
+    let (old, new) = (&nodes[1], &nodes[2]);
+    assert_eq!((&new.name, new.draining, new.trusts), (&old.name, true, 0));
+    assert_eq!(new.address, "10.0.0.9:7400");
+    let report = |of| Command::Report { number: number(of), address: "a:1".into(), trusts: 1 };
+    // The word of another node, or of the old number, shows nothing.
+    change(report(1)).await?;
+    change(report(2)).await?;
+    assert_eq!(world.removed().await?, [false; 3]);
+    change(report(3)).await?;
+    assert_eq!(world.removed().await?, [false, true, false]);
+    assert_eq!(refused(change(replace(2, 7)).await), Some(Refusal::Removed(number(2))));
+    assert_eq!(refused(change(replace(9, 7)).await), Some(Refusal::Unknown(number(9))));
+    // It may happen to it again, and a number is never used twice.
+    assert_eq!(change(replace(3, 9)).await.ok(), given(4, Role::Worker));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_is_damaged_before_it_was_heard_leaves_no_number_behind() -> Outcome {
+    let world = World::of(&[Role::Server, Role::Server]).await?;
+    assert_eq!(world.nodes.change(&replace(2, 7)).await.ok(), given(3, Role::Server));
+    assert_eq!(world.nodes.change(&replace(3, 8)).await.ok(), given(4, Role::Server));
+    let report = Command::Report { number: number(4), address: "a:1".into(), trusts: 1 };
+    world.nodes.change(&report).await?;
+    assert_eq!(world.removed().await?, [false, true, true, false]);
+    let view = world.replica.read(Consistency::Stale).await?;
+    for of in [2, 3] {
+        assert_eq!(record::replaced(view.view(), number(of))?, None);
     }
     Ok(())
 }
