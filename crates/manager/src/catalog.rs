@@ -4,8 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regrow_codec::{Any, decode};
 use regrow_ids::PluginName;
-use regrow_plugin::spi::Spec;
+use regrow_plugin::spi::{Spec, World};
 use serde::{Deserialize, Serialize};
+
+use crate::store::Claim;
+
+/// Worlds and the plugins that show them.
+pub(crate) type Worlds = BTreeMap<World, PluginName>;
+
+/// Worlds of a group that are remembered. Each machine whose local instances a group had counts as one.
+const MAX_WORLDS: usize = 64;
 
 /// Kind of specs that are groups.
 pub const GROUP_KIND: &str = "group";
@@ -46,6 +54,10 @@ pub struct Record {
     pub handler: PluginName,
     /// The spec.
     pub spec: Spec,
+    /// Where instances of a group may be, and the plugin that shows them. Only kept by stores that keep
+    /// owners; the original skips it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub worlds: BTreeMap<World, PluginName>,
 }
 
 impl Record {
@@ -150,9 +162,36 @@ impl Catalog {
         }
     }
 
-    /// Puts a record; what it replaces can be restored.
+    /// The groups that are owned, each in all its worlds.
+    pub(crate) fn claims(&self) -> BTreeSet<Claim> {
+        let groups = self.records.iter().filter(|(key, _)| key.is_group());
+        let claim = |(key, record): (&Key, &Record)| -> Vec<Claim> {
+            let group = || key.name.clone();
+            let worlds = record.worlds.keys().cloned();
+            worlds.map(|world| Claim { group: group(), world }).collect()
+        };
+        groups.flat_map(claim).collect()
+    }
+
+    /// Notes worlds of a record. Those of before stay: instances may still be there.
+    pub(crate) fn add_worlds(&mut self, key: &Key, worlds: &Worlds) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.worlds = with_worlds(std::mem::take(&mut record.worlds), worlds);
+        }
+    }
+
+    /// Takes a world of a record away, in which nothing is left.
+    pub(crate) fn remove_world(&mut self, key: &Key, world: &World) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.worlds.remove(world);
+        }
+    }
+
+    /// Puts a record; what it replaces can be restored, and the worlds of that stay.
     pub(crate) fn replace(&mut self, key: &Key, record: Record) -> Earlier {
         let was_ending = self.is_ending(key);
+        let worlds = self.get(key).map(|earlier| earlier.worlds.clone()).unwrap_or_default();
+        let record = Record { worlds: with_worlds(worlds, &record.worlds), ..record };
         Earlier { record: self.put(key.clone(), record), was_ending }
     }
 
@@ -181,6 +220,17 @@ impl Catalog {
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.records.keys()
     }
+}
+
+/// Earlier worlds with those of now. When there are too many, earlier ones are forgotten.
+fn with_worlds(mut worlds: Worlds, now: &Worlds) -> Worlds {
+    let room = MAX_WORLDS.saturating_sub(now.len());
+    worlds.retain(|world, _| !now.contains_key(world));
+    while worlds.len() > room {
+        worlds.pop_first();
+    }
+    worlds.extend(now.clone());
+    worlds
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The little that the manager knows of the properties of a group: its allocation, and that its
-//! controller rolled it back. Pure.
+//! The little that the manager knows of the properties of a group: its allocation, the plugin that shows
+//! its members, and that its controller rolled it back. Pure.
 
 use regrow_codec::Any;
+use regrow_ids::PluginName;
 use regrow_plugin::spi::RolledBack;
 use serde_json::{Map, Value};
 
@@ -17,6 +18,13 @@ pub(crate) fn has_logical_ids(properties: &Any) -> bool {
         .and_then(|allocation| field(allocation, "LogicalIDs"))
         .and_then(Value::as_array)
         .is_some_and(|ids| !ids.is_empty())
+}
+
+/// The plugin whose instances are the members of a group, where one is named.
+pub(crate) fn instance_plugin(properties: &Any) -> Option<PluginName> {
+    let properties = properties.to_value();
+    let plugin = field(field(&properties, "Instance")?, "Plugin")?.as_str()?;
+    (!plugin.is_empty()).then(|| PluginName::new(plugin))
 }
 
 /// The properties with another size; `None` when they are not a map.

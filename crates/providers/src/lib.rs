@@ -31,6 +31,7 @@ mod row;
 pub mod selector;
 pub mod settings;
 pub mod simulator;
+mod world;
 
 pub use disk::DiskError;
 pub use hints::Happened;

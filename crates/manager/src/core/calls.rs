@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use regrow_ids::{Fence, PluginName};
-use regrow_plugin::spi::{Controller, Group, Result, Updatable};
+use regrow_plugin::spi::{Controller, Group, Instance, Result, Updatable};
 use regrow_plugin::{InForce, Mandate, PluginError};
 
 use super::Core;
@@ -31,6 +31,11 @@ impl Core {
     /// Finds a controller.
     pub(crate) async fn find_controller(&self, plugin: &PluginName) -> Result<Arc<dyn Controller>> {
         found(plugin, self.lookup.controller(plugin)).await
+    }
+
+    /// Finds an instance plugin.
+    pub(crate) async fn find_instance(&self, plugin: &PluginName) -> Result<Arc<dyn Instance>> {
+        found(plugin, self.lookup.instance(plugin)).await
     }
 
     /// Finds a metadata plugin.

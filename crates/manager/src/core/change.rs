@@ -38,6 +38,7 @@ impl Core {
         record: &Record,
     ) -> Result<Committed, ManagerError> {
         self.ask(fence, key, record, Ask::Pretend(Operation::Enforce)).await?;
+        let record = &self.in_its_worlds(key, record.clone()).await?;
         let put = self.shelf.put(fence, || self.still(fence), key, record).await;
         let earlier = put.map_err(|fault| self.if_stored(fault, [key]))?;
         match self.ask(fence, key, record, Ask::Enforce).await {

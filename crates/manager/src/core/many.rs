@@ -37,6 +37,7 @@ impl Core {
         let check = |key, record| self.ask(fence, key, record, Ask::Pretend(Operation::Enforce));
         let failed = each(records, check).await;
         several("enforce:", records.len(), "nothing is stored or changed", &failed)?;
+        let records = &self.all_in_their_worlds(records).await?;
         let mut earlier = BTreeMap::new();
         let store = |catalog: &mut Catalog| {
             for (key, record) in records {

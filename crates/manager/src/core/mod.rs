@@ -6,6 +6,7 @@ mod effects;
 mod ending;
 mod locks;
 mod many;
+mod owning;
 mod rollbacks;
 mod settle;
 mod shelf;
@@ -149,14 +150,14 @@ impl Core {
         let mut spec = spec.clone();
         spec.kind = GROUP_KIND.to_owned();
         spec.metadata.name = id.to_owned();
-        Ok((Key::group(id), Record { handler: self.group.clone(), spec }))
+        Ok((Key::group(id), Record { handler: self.group.clone(), spec, ..Record::default() }))
     }
 
     /// Key and record of a spec for a controller.
     pub(crate) fn controller_record(&self, handler: &PluginName, spec: &Spec) -> (Key, Record) {
         let name = self.local_name(&spec.metadata.name).to_owned();
         let key = Key { kind: spec.kind.clone(), name };
-        (key, Record { handler: handler.clone(), spec: spec.clone() })
+        (key, Record { handler: handler.clone(), spec: spec.clone(), ..Record::default() })
     }
 
     /// A name without the name of this manager.

@@ -163,7 +163,11 @@ impl Core {
         let Some(record) = known.get(key).filter(|_| !known.is_ending(key)) else {
             return Attempt::Done;
         };
-        match self.ask(fence, key, record, Ask::Enforce).await {
+        let asked = async {
+            self.own(fence, key, record).await?;
+            self.ask(fence, key, record, Ask::Enforce).await
+        };
+        match asked.await {
             Ok(_) => Attempt::Done,
             Err(ManagerError::NotLeader | ManagerError::LeaderUnknown) => Attempt::Over,
             Err(fault) => Attempt::Failed(fault),

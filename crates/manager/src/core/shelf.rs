@@ -6,7 +6,7 @@ use regrow_ids::Fence;
 
 use crate::ManagerError;
 use crate::catalog::{Catalog, Earlier, Key, Record};
-use crate::store::{Document, SpecStore, StoreError, Version};
+use crate::store::{Claims, Document, SpecStore, StoreError, Version};
 
 /// How often a save is tried anew because somebody else saved in between.
 const MAX_CONFLICTS: u32 = 5;
@@ -95,8 +95,9 @@ impl Shelf {
             edit(&mut after);
             may()?;
             if before != after {
-                let document = after.to_document();
-                match self.store.save(&Document::Specs, &document, &version, fence).await {
+                let (of, document) = (Document::Specs, after.to_document());
+                let claims = Claims::between(&before.claims(), &after.claims());
+                match self.store.save_owning(&of, &document, &version, fence, &claims).await {
                     Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => {
                         conflicts += 1;
                         continue;
@@ -126,6 +127,16 @@ impl Shelf {
             catalog.set_ending(&key, true);
         }
         *known = Arc::new(catalog);
+    }
+
+    /// Whether the store keeps which manager owns which group.
+    pub(crate) fn keeps_owners(&self) -> bool {
+        self.store.keeps_owners()
+    }
+
+    /// Whether these groups could be taken now.
+    pub(crate) async fn check_claims(&self, claims: &Claims) -> Result<(), StoreError> {
+        self.store.check_claims(claims).await
     }
 
     /// Stores a record, returns what it replaced.

@@ -182,7 +182,7 @@ async fn look_again(core: Arc<Core>, fence: Fence) {
             tracing::debug!(metadata = %core.metadata, %fault, "cannot look at the metadata");
         }
     };
-    tokio::join!(find_forgotten(&core, fence), vars);
+    tokio::join!(find_forgotten(&core, fence), vars, core.leave_empty_worlds(fence));
 }
 
 /// Hands over again what a group plugin no longer watches, and stores what it rolled back.

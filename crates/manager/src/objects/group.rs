@@ -35,7 +35,9 @@ impl Group for GroupObject {
         let fence = core.lead()?;
         let (key, record) = core.group_record(spec.id.as_str(), &spec_of(spec))?;
         let done = if pretend {
-            core.ask(fence, &key, &record, Ask::Pretend(Operation::Enforce)).await?
+            let done = core.ask(fence, &key, &record, Ask::Pretend(Operation::Enforce)).await?;
+            core.may_own(&key, &record).await?;
+            done
         } else {
             core.commit(key, record).await?
         };

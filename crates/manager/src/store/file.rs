@@ -25,6 +25,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Writers of several processes exclude one another by a lock on the file `.lock`. Fences are not
 /// compared: replicas that share the folder may each have a leader file of their own, and the
 /// numbers of different files say nothing about one another.
+///
+/// Nor are owners of groups kept. Managers that share the folder share its document, in which each
+/// name stands once: they are replicas, and what one commits takes the place of what the other had.
+/// Managers with folders of their own know nothing of one another: nothing keeps them from owning the
+/// same group, and who wants that refused keeps specs on a coordinator.
 #[derive(Clone, Debug)]
 pub struct FileStore {
     dir: PathBuf,

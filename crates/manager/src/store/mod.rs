@@ -6,16 +6,19 @@ mod disk;
 mod file;
 mod layout;
 mod memory;
+mod owners;
 
 use async_trait::async_trait;
 use regrow_codec::Any;
 use regrow_ids::Fence;
+use regrow_plugin::spi::World;
 
 pub use coord::CoordStore;
 pub use disk::DiskError;
 pub(crate) use disk::{read_bounded, write_atomic};
 pub use file::FileStore;
 pub use memory::MemoryStore;
+pub use owners::{Claim, Claims};
 
 /// Largest stored document in bytes: the limit of a plugin message, through which it must fit.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
@@ -97,6 +100,20 @@ pub enum StoreError {
         place: String,
         /// Fence of the writer.
         fence: Fence,
+    },
+    /// Another manager owns a group of that name in the same world.
+    #[error(
+        "own group {group:?} in {world}: manager {owner:?} owns it, and two managers would fight over \
+         its instances; give this group another name, or destroy or free it there (a manager that is \
+         gone is started anew under its name, REGROW_MANAGER_NAME)"
+    )]
+    Owned {
+        /// The group.
+        group: String,
+        /// Where its instances are.
+        world: World,
+        /// Name of the manager that owns it.
+        owner: String,
     },
     /// Another process holds the lock of the store.
     #[error("save {place}: another process has been writing for {seconds} s; see what holds it")]
@@ -181,4 +198,33 @@ pub trait SpecStore: Send + Sync {
         expected: &Version,
         fence: Fence,
     ) -> Result<Version, StoreError>;
+
+    /// True for a store that keeps which manager owns which group. In others a name is owned by whoever
+    /// has it in the document: that keeps apart what shares the document, and nothing else.
+    fn keeps_owners(&self) -> bool {
+        false
+    }
+
+    /// As [`save`](Self::save), and takes and gives up groups in the same step, where owners are kept.
+    ///
+    /// # Errors
+    /// As for `save`, and [`StoreError::Owned`] when another manager owns one; nothing changed then.
+    async fn save_owning(
+        &self,
+        document: &Document,
+        contents: &Any,
+        expected: &Version,
+        fence: Fence,
+        _: &Claims,
+    ) -> Result<Version, StoreError> {
+        self.save(document, contents, expected, fence).await
+    }
+
+    /// Whether these groups could be taken now.
+    ///
+    /// # Errors
+    /// [`StoreError::Owned`] when another manager owns one, or the store cannot be asked.
+    async fn check_claims(&self, _: &Claims) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@
 #[path = "../../../coord/tests/it/etcd_server.rs"]
 #[expect(dead_code, reason = "the backend's own tests do more with it")]
 mod etcd_server;
-mod faults;
+pub mod faults;
 mod unknown;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod fakes;
 mod files;
 mod leadership;
 mod objects;
+mod owners;
 mod proxy;
 mod rollbacks;
 mod saves;

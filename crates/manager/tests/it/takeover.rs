@@ -21,7 +21,10 @@ async fn stored_groups(ids: &[String]) -> Arc<MemoryStore> {
     let mut catalog = Catalog::default();
     for id in ids {
         let spec = spec("group", id, json!({"Allocation": {"Size": 1}}));
-        catalog.put(Key::group(id), Record { handler: "group-stateless".into(), spec });
+        catalog.put(
+            Key::group(id),
+            Record { handler: "group-stateless".into(), spec, ..Record::default() },
+        );
     }
     stored(&catalog).await
 }
@@ -146,11 +149,14 @@ async fn a_handler_that_hangs_holds_up_its_own_specs_only() {
     let mut catalog = Catalog::default();
     for id in &ids {
         let spec = spec("group", id, json!({"Allocation": {"Size": 1}}));
-        catalog.put(Key::group(id), Record { handler: "group-stateless".into(), spec });
+        catalog.put(
+            Key::group(id),
+            Record { handler: "group-stateless".into(), spec, ..Record::default() },
+        );
     }
     let volume = spec("nfs", "v", json!({}));
     let key = Key { kind: "nfs".into(), name: "v".into() };
-    catalog.put(key, Record { handler: "nfs".into(), spec: volume });
+    catalog.put(key, Record { handler: "nfs".into(), spec: volume, ..Record::default() });
     let world = World::with_groups(MemoryLeader::leading(), stored(&catalog).await, groups);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.nfs.names(), ["v"], "another handler does not wait");

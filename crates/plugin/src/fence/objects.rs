@@ -12,7 +12,7 @@ use crate::spi::{
     Allocation, Change, Controller, Description, DestroyReason, EventStream, Flavor, Group,
     GroupDescription, GroupSpec, Health, HealthCheck, Index, Instance, InstanceSpec, L4, Metadata,
     ObjectMeta, Operation, Plan, Proposal, Resource, ResourceSpec, Result, Route, Spec, SpecObject,
-    Tags, Updatable,
+    Tags, Updatable, World,
 };
 
 /// Named objects behind a gate.
@@ -106,6 +106,7 @@ fenced! {
         change label(instance: &InstanceId, labels: &Tags) -> ();
         change destroy(instance: &InstanceId, reason: DestroyReason) -> ();
         look describe_instances(tags: &Tags, properties: bool) -> Vec<Arc<Description>>;
+        look worlds() -> Vec<World>;
     } + {
         fn remembers_keys(&self) -> bool {
             self.object.remembers_keys()

@@ -5,7 +5,7 @@ use regrow_codec::Any;
 use regrow_ids::InstanceId;
 use serde::{Deserialize, Serialize};
 
-use super::{Description, EventStream, InstanceSpec, Result, Tags};
+use super::{Description, EventStream, InstanceSpec, Result, Tags, World};
 
 /// Why an instance is destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,15 @@ pub trait Instance: Send + Sync {
         tags: &Tags,
         properties: bool,
     ) -> Result<Vec<Arc<Description>>>;
+
+    /// The worlds that its lists cover, several for a plugin that stands before others. None when the
+    /// plugin does not say; over a socket no plugin says, because the protocol has no word for it.
+    ///
+    /// # Errors
+    /// A plugin behind this one cannot be asked.
+    async fn worlds(&self) -> Result<Vec<World>> {
+        Ok(Vec::new())
+    }
 
     /// True when a provision that is repeated under the same [`super::tags::STEP_KEY`], even while the
     /// first one runs, never makes a second instance. A caller that lost an answer then asks again

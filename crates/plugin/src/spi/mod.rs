@@ -14,6 +14,7 @@ mod resource;
 mod stack;
 pub mod tags;
 mod types;
+mod world;
 
 pub use controller::{Controller, Operation, Plan};
 pub use event::{Event, EventStream, Events};
@@ -28,6 +29,7 @@ pub use types::{
     Allocation, Attachment, Dependency, Description, GroupSpec, Index, InstanceSpec, ObjectMeta,
     ResourceSpec, Spec, SpecObject, Tags,
 };
+pub use world::World;
 
 use crate::PluginError;
 

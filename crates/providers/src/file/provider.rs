@@ -9,7 +9,7 @@ use regrow_codec::Any;
 use regrow_ids::InstanceId;
 use regrow_plugin::PluginError;
 use regrow_plugin::spi::{
-    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
+    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, World, tags,
 };
 use serde_json::json;
 use tokio::task::{AbortHandle, spawn_blocking};
@@ -21,7 +21,7 @@ use crate::detached::detached;
 use crate::disk::{self, DiskError, Sync};
 use crate::hints::{Happened, Hints};
 use crate::keys::KeyLocks;
-use crate::readable;
+use crate::{readable, world};
 
 /// Longest time until those who watch hear of a change that the kernel did not report.
 const LOOK_STEP: Duration = Duration::from_secs(1);
@@ -223,6 +223,10 @@ impl Instance for Files {
 
     fn remembers_keys(&self) -> bool {
         true
+    }
+
+    async fn worlds(&self) -> Result<Vec<World>> {
+        Ok(vec![world::of_folder("file", &self.core.dir)])
     }
 
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {

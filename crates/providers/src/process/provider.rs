@@ -10,7 +10,8 @@ use regrow_codec::Any;
 use regrow_ids::InstanceId;
 use regrow_plugin::PluginError;
 use regrow_plugin::spi::{
-    Description, DestroyReason, EventStream, Events, Instance, InstanceSpec, Result, Tags, tags,
+    Description, DestroyReason, EventStream, Events, Instance, InstanceSpec, Result, Tags, World,
+    tags,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -28,6 +29,7 @@ use crate::detached::detached;
 use crate::hints::{Happened, Hints};
 use crate::keys::KeyLocks;
 use crate::row::Row;
+use crate::world;
 
 /// The process provider. Dropping it leaves the instances alone; the next one goes on with them.
 pub struct Processes {
@@ -362,6 +364,10 @@ impl Instance for Processes {
 
     fn remembers_keys(&self) -> bool {
         true
+    }
+
+    async fn worlds(&self) -> Result<Vec<World>> {
+        Ok(vec![world::of_folder("process", self.core.home.path())])
     }
 
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {

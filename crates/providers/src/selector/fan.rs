@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regrow_ids::PluginName;
-use regrow_plugin::spi::{Description, Instance, Result, Tags};
+use regrow_plugin::spi::{Description, Instance, Result, Tags, World};
 use regrow_plugin::{Lookup, PluginError};
 use tokio::task::JoinSet;
 
+use super::provider::fault;
 use super::{Choices, SelectorError};
 
 /// How long a choice may take to list its instances, and to be found.
@@ -77,4 +78,24 @@ pub(super) async fn list_all(
         })
     };
     answers.into_iter().enumerate().map(fill).collect()
+}
+
+/// The worlds of all choices. One that says nothing of its world is known by its name.
+pub(super) async fn worlds_of_all(
+    lookup: &Arc<dyn Lookup>,
+    choices: &Choices,
+) -> std::result::Result<Vec<World>, SelectorError> {
+    let mut all = Vec::new();
+    for choice in choices.as_slice() {
+        let call = async { find(lookup, &choice.name).await?.worlds().await };
+        let worlds = bounded(&choice.name, "worlds", LIST_LIMIT, call).await;
+        let worlds = worlds.map_err(|source| fault("name the world of", choice, source))?;
+        if worlds.is_empty() {
+            all.push(World::of_plugin(&choice.name));
+        }
+        all.extend(worlds);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }

@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use regrow_codec::Any;
 use regrow_ids::{InstanceId, PluginName};
 use regrow_plugin::spi::{
-    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
+    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, World, tags,
 };
 use regrow_plugin::{Effect, Lookup, Mandate, PluginError};
 use serde_json::json;
@@ -391,6 +391,11 @@ impl Instance for Selector {
         properties: bool,
     ) -> Result<Vec<Arc<Description>>> {
         self.core.list(tags, properties).await.map_err(SelectorError::into_plugin_error)
+    }
+
+    async fn worlds(&self) -> Result<Vec<World>> {
+        let worlds = fan::worlds_of_all(&self.core.lookup, &self.core.choices).await;
+        worlds.map_err(SelectorError::into_plugin_error)
     }
 
     /// Needs a runtime around it; without one there is nothing to watch with.

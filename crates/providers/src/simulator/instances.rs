@@ -5,32 +5,22 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use regrow_codec::{Any, decode};
+use regrow_codec::Any;
 use regrow_ids::{GoDuration, InstanceId};
 use regrow_plugin::PluginError;
 use regrow_plugin::spi::{
-    Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
+    self, Description, DestroyReason, EventStream, Instance, InstanceSpec, Result, Tags, tags,
 };
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::faults::{CreateFate, DestroyFate, ListFate};
+use super::properties::{Properties, read_properties};
 use super::store::Store;
 use super::world::{Stats, World};
 use super::{Options, SIMULATOR_TAG, SimulatorError};
 use crate::disk::DiskError;
 use crate::hints::{Happened, Hints};
-
-/// What the simulator reads of an instance's properties; anything else is allowed and kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Properties {
-    /// Provision fails when so many instances exist. Default 0: no limit.
-    pub simulator_cap: usize,
-    /// Time until the instance is made, in addition to the option's. Default 0.
-    pub simulator_delay: GoDuration,
-}
 
 /// One of the simulator's instance objects, such as `compute`; also the handle to its faults.
 pub struct SimulatedInstances(Arc<Shared>);
@@ -374,6 +364,10 @@ impl Instance for SimulatedInstances {
         self.0.state().options.idempotent
     }
 
+    async fn worlds(&self) -> Result<Vec<spi::World>> {
+        Ok(vec![self.0.state().store.world(&format!("{}/{}", self.0.plugin, self.0.kind))])
+    }
+
     async fn label(&self, instance: &InstanceId, labels: &Tags) -> Result<()> {
         self.0.started().await;
         self.0.label(instance, labels)
@@ -443,13 +437,4 @@ impl Instance for SimulatedInstances {
             simulator_delay: GoDuration::from_secs(1),
         })
     }
-}
-
-fn read_properties(properties: &Any) -> Result<Properties> {
-    // Whatever is no object holds nothing for the simulator, as in the original.
-    if !properties.as_text().trim_start().starts_with('{') {
-        return Ok(Properties::default());
-    }
-    decode::from_slice(properties.as_text().as_bytes())
-        .map_err(|fault| PluginError::refused(format!("read simulator properties: {fault}")))
 }

@@ -27,6 +27,7 @@ mod faults;
 mod instances;
 mod l4;
 mod options;
+mod properties;
 mod store;
 mod world;
 
@@ -37,9 +38,10 @@ use regrow_plugin::spi::{Instance, L4};
 use regrow_plugin::{FixedObjects, Plugin};
 
 pub use faults::{Fault, Faults};
-pub use instances::{Properties, SimulatedInstances};
+pub use instances::SimulatedInstances;
 pub use l4::SimulatedL4;
 pub use options::{Options, StoreKind};
+pub use properties::Properties;
 pub use world::Stats;
 
 use crate::disk::DiskError;

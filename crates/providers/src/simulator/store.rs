@@ -5,11 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use regrow_codec::decode;
+use regrow_plugin::spi::World;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::SimulatorError;
 use crate::disk::{self, DiskError, Sync, TEMP_PREFIX};
+use crate::world;
 
 /// A directory with a file for each thing; nothing at all for the memory store.
 #[derive(Debug, Default)]
@@ -36,6 +38,12 @@ impl Store {
             }
         }
         Ok((Self { dir: Some(dir) }, found))
+    }
+
+    /// The world of what is stored here for this object.
+    pub(super) fn world(&self, object: &str) -> World {
+        let in_memory = || world::of_name("simulator", object);
+        self.dir.as_deref().map_or_else(in_memory, |dir| world::of_folder("simulator", dir))
     }
 
     pub(super) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), DiskError> {

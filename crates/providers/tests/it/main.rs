@@ -6,3 +6,4 @@ mod file;
 mod process;
 mod selector;
 mod simulator;
+mod worlds;

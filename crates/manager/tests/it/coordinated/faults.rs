@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use regrow_coord::{
     Capabilities, CoordError, Coordinator, Key, Lease, LeaseId, Listing, Query, Span, Txn,
     TxnReply, Watch, Write,
@@ -39,6 +41,8 @@ pub struct Faulty {
     /// The key of this replica in the election.
     own: Mutex<Option<Key>>,
     ttl: Mutex<Duration>,
+    /// Draws how long each call is under way before it is executed.
+    delays: Mutex<Option<StdRng>>,
     /// Transactions that were sent.
     pub sent: AtomicUsize,
 }
@@ -46,8 +50,13 @@ pub struct Faulty {
 impl Faulty {
     pub fn new(coordinator: Arc<dyn Coordinator>) -> Self {
         let fault = watch::Sender::new(Fault::None);
-        let (own, ttl, sent) = Default::default();
-        Self { coordinator, fault, own, ttl, sent }
+        let (own, ttl, delays, sent) = Default::default();
+        Self { coordinator, fault, own, ttl, delays, sent }
+    }
+
+    /// From now on calls overtake one another, as this seed has it.
+    pub fn delay(&self, seed: u64) {
+        *self.delays.lock().expect("lock") = Some(StdRng::seed_from_u64(seed));
     }
 
     pub fn hang(&self) {
@@ -69,6 +78,11 @@ impl Faulty {
     }
 
     async fn pass(&self) {
+        let draw = |rng: &mut StdRng| Duration::from_millis(rng.random_range(0..4));
+        let delay = self.delays.lock().expect("lock").as_mut().map(draw);
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
         let mut fault = self.fault.subscribe();
         let healed = fault.wait_for(|fault| *fault != Fault::Hang).await;
         drop(healed);
