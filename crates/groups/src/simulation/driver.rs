@@ -38,6 +38,15 @@ impl Lie {
         [Self::Error, Self::Empty, Self::Truncated, Self::Old, Self::Doubled, Self::Foreign];
 }
 
+/// How a call is never made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unmade {
+    /// It was granted and dropped before its turn, as when leadership ends.
+    Dropped,
+    /// The plugin cannot be reached.
+    Unreachable,
+}
+
 enum Due {
     /// The world changes; whether anybody hears of it is another event.
     Effect(GroupStep),
@@ -53,6 +62,8 @@ pub(super) struct Sim {
     pub(super) world: World,
     pub(super) log: MemoryIntents,
     pub(super) lies: VecDeque<Option<Lie>>,
+    /// What becomes of the next calls that would make an instance; the rest are made.
+    pub(super) unmade: VecDeque<Option<Unmade>>,
     pub(super) events: usize,
     pub(super) last_plan: Plan<GroupStep>,
     /// Every destroy step that was started, with the number of lists seen by then.
@@ -81,6 +92,7 @@ impl Sim {
             world: World::new(manners),
             log,
             lies: VecDeque::new(),
+            unmade: VecDeque::new(),
             events: 0,
             last_plan: Plan::default(),
             destroys: vec![],
@@ -343,7 +355,16 @@ impl Sim {
             if step.class() == Class::Destroy {
                 self.destroys.push((self.lists, step.clone()));
             }
-            self.call(step);
+            let create = step.class() == Class::Create;
+            match if create { self.unmade.pop_front().flatten() } else { None } {
+                None => self.call(step),
+                Some(Unmade::Dropped) => self.state.not_started(step, self.now),
+                Some(Unmade::Unreachable) => {
+                    let why = "connection refused".to_owned();
+                    let outcome = Outcome::Failed { effect: Effect::None, why };
+                    self.later(CALL_TIME, Due::Reply(step.clone(), outcome));
+                }
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod fixpoint;
 mod healing;
 mod lies;
 mod rollouts;
+mod unmade;
 mod world;
 
 use serde_json::{Value, json};

@@ -23,6 +23,9 @@ pub struct Claim {
     pub looks: u32,
     /// A direct look-up did not find it.
     pub looked_up: bool,
+    /// What was known before this call, when it repeats one under the same key: it holds again when
+    /// the call turns out never to have been made.
+    pub earlier: Option<Box<Claim>>,
 }
 
 /// What is known about a claim.

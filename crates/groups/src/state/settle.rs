@@ -66,6 +66,7 @@ impl GroupState {
             progress: Progress::Unknown { at: now },
             looks: 0,
             looked_up: false,
+            earlier: None,
         };
         self.claims.insert(intent.key, claim);
     }
@@ -108,6 +109,7 @@ impl GroupState {
                         progress: Progress::Asked,
                         looks: 0,
                         looked_up: false,
+                        earlier: self.claims.remove(&step.key).map(Box::new),
                     };
                     self.claims.insert(step.key.clone(), claim);
                 }
@@ -156,7 +158,12 @@ impl GroupState {
     pub fn not_started(&mut self, step: &GroupStep, now: Moment) {
         match &step.action {
             Action::Create { .. } => {
-                self.claims.remove(&step.key);
+                let asked = self.claims.remove(&step.key);
+                if let Some(earlier) = asked.and_then(|claim| claim.earlier) {
+                    // An earlier call of this key may have come to something: its intent stays open.
+                    self.claims.insert(step.key.clone(), *earlier);
+                    return;
+                }
             }
             Action::Adopt { description, .. } => {
                 self.labelling.remove(&description.id);
@@ -212,6 +219,7 @@ impl GroupState {
             }
             return;
         };
+        let earlier = claim.earlier.take();
         match outcome {
             Outcome::Created(id) => {
                 let took = now.since(claim.since).as_millis();
@@ -234,6 +242,8 @@ impl GroupState {
                     // repeats the key.
                     claim.progress = Progress::Due { at: now, unknown: false };
                     (claim.looks, claim.looked_up) = (0, false);
+                } else if let Some(earlier) = earlier {
+                    *claim = *earlier;
                 } else {
                     self.claims.remove(&step.key);
                     self.close(step.key.clone());
