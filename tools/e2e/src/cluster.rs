@@ -1,7 +1,7 @@
 //! Agents on machines of their own, each started by one command.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -35,7 +35,18 @@ struct Member {
     /// Its state folder, as it sees it.
     state: PathBuf,
     log: PathBuf,
+    /// What it runs.
+    program: PathBuf,
     process: Option<Process>,
+}
+
+/// How a node is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The process is killed: the kernel closes its connections, and the others hear of it.
+    Process,
+    /// The machine is gone, as when its power is cut: nobody closes anything.
+    Machine,
 }
 
 /// How a cluster is made.
@@ -68,6 +79,14 @@ impl Cluster {
     /// # Errors
     /// An agent does not come up; the text holds the end of its log.
     pub async fn start(net: Net, options: ClusterOptions) -> Result<Self> {
+        Self::start_as(&binary()?, net, options).await
+    }
+
+    /// The same with a program of one's own: another build of the binary.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_as(program: &Path, net: Net, options: ClusterOptions) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
         let member = |at: usize| {
             let name = format!("n{at}");
@@ -78,6 +97,7 @@ impl Cluster {
                 log: folder.path().join(format!("{name}.log")),
                 name,
                 state,
+                program: program.to_owned(),
                 process: None,
             })
         };
@@ -150,9 +170,8 @@ impl Cluster {
             .map(str::to_owned)
             .chain(how.iter().cloned())
             .collect();
-        let program = binary()?;
-        let process =
-            Process::start(self.net.node(at), &program, &args, &environment(at), &member.log)?;
+        let (place, environment) = (self.net.node(at), environment(at));
+        let process = Process::start(place, &member.program, &args, &environment, &member.log)?;
         self.members[at].process = Some(process);
         Ok(())
     }
@@ -165,6 +184,16 @@ impl Cluster {
         self.launch(at, &[])
     }
 
+    /// Kills a node, and starts another program on what it has; it goes on with that one.
+    ///
+    /// # Errors
+    /// It does not run, or cannot be started.
+    pub fn replace(&mut self, at: usize, program: &Path) -> Result<()> {
+        self.crash(at)?;
+        self.members[at].program = program.to_owned();
+        self.restart(at)
+    }
+
     /// Kills a node as a crash would.
     ///
     /// # Errors
@@ -173,6 +202,28 @@ impl Cluster {
         self.process(at)?.crash()?;
         self.members[at].process = None;
         Ok(())
+    }
+
+    /// Takes a node away.
+    ///
+    /// # Errors
+    /// It does not run, or the kernel refuses.
+    pub fn lose(&mut self, at: usize, loss: Loss) -> Result<()> {
+        if loss == Loss::Machine {
+            self.net.unplug(at)?;
+        }
+        self.crash(at)
+    }
+
+    /// Brings a node back that was taken away; it goes on with what it has.
+    ///
+    /// # Errors
+    /// It cannot be started, or the kernel refuses.
+    pub fn bring_back(&mut self, at: usize, loss: Loss) -> Result<()> {
+        if loss == Loss::Machine {
+            self.net.plug(at)?;
+        }
+        self.restart(at)
     }
 
     /// Kills all nodes at once.

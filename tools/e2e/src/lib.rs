@@ -18,7 +18,7 @@ mod probe;
 mod stack;
 mod table;
 
-pub use cluster::{Cluster, ClusterOptions, MANAGER_PORT};
+pub use cluster::{Cluster, ClusterOptions, Loss, MANAGER_PORT};
 pub use cost::Cost;
 pub use http::{Answer, Http, NoAnswer};
 pub use load::{Done, Load};

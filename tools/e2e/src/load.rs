@@ -74,6 +74,8 @@ pub struct Done {
     pub acknowledged: usize,
     /// Keys written once of whose write nobody knows.
     pub unknown: usize,
+    /// Longest time that a client was kept waiting for an answer, or for the word that there is none.
+    pub longest: Duration,
     /// Answered operations a second, the times without a leader included.
     pub per_second: f64,
 }
@@ -163,6 +165,7 @@ impl Load {
             answered,
             acknowledged: record.once.acknowledged.len(),
             unknown: record.once.unknown.len(),
+            longest: longest(&record.history),
             per_second: answered as f64 / took.as_secs_f64(),
         })
     }
@@ -179,6 +182,13 @@ fn verdict(history: &History<RegisterOp>, seed: u64, about: &str) -> Result<()> 
     let folder = tempfile::Builder::new().prefix("regrow-e2e-").tempdir()?.keep();
     failure.save(&folder).context("keep the history")?;
     bail!("{}; the history is in {}", failure.summary(), folder.display())
+}
+
+fn longest(history: &History<RegisterOp>) -> Duration {
+    let at = |position: usize| history.events().get(position).map_or(0, |event| event.t);
+    let operations = history.operations();
+    let waits = operations.iter().filter_map(|one| Some(at(one.end?) - at(one.call)));
+    Duration::from_micros(waits.max().unwrap_or_default())
 }
 
 /// Every key that was written once, as a node tells in a consistent read.
@@ -421,6 +431,7 @@ mod tests {
             answered: 4_000,
             acknowledged: 100,
             unknown: 0,
+            longest: Duration::ZERO,
             per_second,
         };
         assert!(with(200.0).not_void().is_ok());

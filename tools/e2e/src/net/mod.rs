@@ -22,9 +22,9 @@ const PROGRAMS: &[&str] = &["ip", "unshare", "nsenter", "setpriv", "mount"];
 
 /// Machines on a switch.
 pub struct Net {
-    /// Holds the switch; dropped after the nodes.
     nodes: Vec<Place>,
-    _switch: Place,
+    /// Dropped after the nodes.
+    switch: Place,
 }
 
 impl Net {
@@ -37,7 +37,7 @@ impl Net {
         switch.run("ip", ["link", "add", "name", "switch0", "type", "bridge"])?;
         switch.run("ip", ["link", "set", "dev", "switch0", "up"])?;
         let places = (0..nodes).map(|at| node(&switch, at)).collect::<Result<_>>()?;
-        Ok(Self { nodes: places, _switch: switch })
+        Ok(Self { nodes: places, switch })
     }
 
     /// The same, or nothing where this machine lacks the means; then the promise is named that stays
@@ -95,7 +95,24 @@ impl Net {
         (0..self.len()).filter(|other| *other != at).try_for_each(|other| self.cut(at, other))
     }
 
-    /// Everybody reaches everybody again.
+    /// Pulls a machine's cable out: to the others it is gone without a word, as when its power is cut.
+    /// [`plug`](Self::plug) puts it back.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unplug(&self, at: usize) -> Result<()> {
+        self.switch.run("ip", ["link", "set", "dev", &port(at), "down"])
+    }
+
+    /// Puts a cable back.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn plug(&self, at: usize) -> Result<()> {
+        self.switch.run("ip", ["link", "set", "dev", &port(at), "up"])
+    }
+
+    /// Everybody reaches everybody again who was cut off.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -112,9 +129,14 @@ pub fn address(at: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, last)
 }
 
+/// Where a machine's cable ends at the switch.
+fn port(at: usize) -> String {
+    format!("port{at}")
+}
+
 fn node(switch: &Place, at: u8) -> Result<Place> {
     let place = Place::new()?;
-    let port = format!("port{at}");
+    let port = port(usize::from(at));
     let holder = place.holder().to_string();
     let pair = ["link", "add", "name", &port, "type", "veth"];
     let peer = ["peer", "name", "eth0", "netns", &holder];

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::{Attempt, Cluster, Http};
+use e2e::{Attempt, Cluster, Http, Loss};
 use hyper::Method;
 
 use crate::etcd::EtcdCluster;
@@ -77,17 +77,19 @@ impl System {
         }
     }
 
-    pub fn crash(&mut self, at: usize) -> anyhow::Result<()> {
+    /// Takes a node away.
+    pub fn lose(&mut self, at: usize, loss: Loss) -> anyhow::Result<()> {
         match self {
-            Self::Regrow(cluster) => cluster.crash(at),
-            Self::Etcd(cluster) => cluster.crash(at),
+            Self::Regrow(cluster) => cluster.lose(at, loss),
+            Self::Etcd(cluster) => cluster.lose(at, loss),
         }
     }
 
-    pub fn restart(&mut self, at: usize) -> anyhow::Result<()> {
+    /// Brings a node back that was taken away.
+    pub fn bring_back(&mut self, at: usize, loss: Loss) -> anyhow::Result<()> {
         match self {
-            Self::Regrow(cluster) => cluster.restart(at),
-            Self::Etcd(cluster) => cluster.restart(at),
+            Self::Regrow(cluster) => cluster.bring_back(at, loss),
+            Self::Etcd(cluster) => cluster.bring_back(at, loss),
         }
     }
 

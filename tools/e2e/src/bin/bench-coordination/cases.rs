@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use e2e::net::{Net, has_program};
-use e2e::{Attempt, Cluster, ClusterOptions, Cost, Http, recovery, share};
+use e2e::{Attempt, Cluster, ClusterOptions, Cost, Http, Loss, recovery, share};
 
 use crate::api::System;
 use crate::etcd::EtcdCluster;
@@ -22,12 +22,15 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Time in which a cluster serves again at the latest.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// Names of the cases, for a run of one of them.
+pub const CASES: &[&str] = &["idle", "speed", "watches", "leader", "much"];
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Amounts {
     /// Seconds of load, a system and case.
     pub seconds: u64,
-    /// Kills of the leader.
+    /// Losses of the leader, of each kind.
     pub kills: usize,
     /// Blocking queries on one key.
     pub watchers: usize,
@@ -43,8 +46,9 @@ impl Default for Amounts {
     }
 }
 
-/// Runs everything, one case after the other.
-pub async fn run_all(amounts: Amounts, report: &mut Report) -> Result<()> {
+/// Runs everything, or one case, one after the other.
+pub async fn run(amounts: Amounts, only: Option<&str>, report: &mut Report) -> Result<()> {
+    let wanted = |case| only.is_none_or(|only| only == case);
     if !has_program("etcd") {
         bail!("etcd is missing (Debian package etcd-server); run `cargo xtask setup`");
     }
@@ -57,12 +61,23 @@ pub async fn run_all(amounts: Amounts, report: &mut Report) -> Result<()> {
     let cluster = Cluster::start(net, ClusterOptions { flags, ..ClusterOptions::new() }).await?;
     let mut ours = System::Regrow(cluster);
     let mut etcd = System::Etcd(EtcdCluster::start(Net::new(3)?).await?);
-    idle(&mut ours, &mut etcd, report).await?;
-    speed(&ours, &etcd, amounts, report).await?;
-    watches(&ours, amounts, report).await?;
-    kills(&mut ours, &mut etcd, amounts, report).await?;
+    if wanted("idle") {
+        idle(&mut ours, &mut etcd, report).await?;
+    }
+    if wanted("speed") {
+        speed(&ours, &etcd, amounts, report).await?;
+    }
+    if wanted("watches") {
+        watches(&ours, amounts, report).await?;
+    }
+    if wanted("leader") {
+        losses(&mut ours, &mut etcd, amounts, report, Loss::Process).await?;
+        losses(&mut ours, &mut etcd, amounts, report, Loss::Machine).await?;
+    }
     drop(etcd);
-    many(&mut ours, amounts, report).await?;
+    if wanted("much") {
+        many(&mut ours, amounts, report).await?;
+    }
     report.load[1] = load();
     Ok(())
 }
@@ -202,13 +217,13 @@ async fn watches(ours: &System, amounts: Amounts, report: &mut Report) -> Result
     Ok(())
 }
 
-/// Time from a kill of the leader until writes are acknowledged through both others.
-async fn gaps(system: &mut System, kills: usize) -> Result<Vec<Duration>> {
+/// Times from each loss of the leader until writes are acknowledged through both others.
+async fn gaps(system: &mut System, times: usize, loss: Loss) -> Result<Vec<Duration>> {
     let mut gaps = Vec::new();
-    for _ in 0..kills {
+    for _ in 0..times {
         let leader = system.leader().await?;
         let since = Instant::now();
-        system.crash(leader)?;
+        system.lose(leader, loss)?;
         let attempt = system.put("probe");
         let [one, other] = [(leader + 1) % 3, (leader + 2) % 3];
         let served = tokio::try_join!(
@@ -216,23 +231,29 @@ async fn gaps(system: &mut System, kills: usize) -> Result<Vec<Duration>> {
             recovery(since, WITHIN, || system.http(other), &attempt)
         )?;
         gaps.push(served.0.max(served.1));
-        system.restart(leader)?;
+        system.bring_back(leader, loss)?;
         system.serving(leader).await?;
     }
     Ok(gaps)
 }
 
-async fn kills(
+async fn losses(
     ours: &mut System,
     etcd: &mut System,
     amounts: Amounts,
     report: &mut Report,
+    loss: Loss,
 ) -> Result<()> {
-    let (one, peer) = (gaps(ours, amounts.kills).await?, gaps(etcd, amounts.kills).await?);
+    let times = amounts.kills;
+    let (one, peer) = (gaps(ours, times, loss).await?, gaps(etcd, times, loss).await?);
+    let lost = match loss {
+        Loss::Process => "leader killed",
+        Loss::Machine => "leader's machine gone without a word",
+    };
     for (part, name, goal) in [(0.5, "p50", "≤ 2 s"), (0.99, "p99", "≤ 4 s")] {
         let time = |gaps: &[Duration]| share(gaps, part).unwrap_or_default().as_secs_f64();
         report.add(Row {
-            what: format!("leader killed {} times: writes through both others, {name}", one.len()),
+            what: format!("{lost}, {times} times: writes through both others, {name}"),
             ours: format!("{:.2} s", time(&one)),
             etcd: format!("{:.2} s", time(&peer)),
             goal,

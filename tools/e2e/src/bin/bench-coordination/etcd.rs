@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use e2e::Http;
 use e2e::net::{Net, Process, address};
+use e2e::{Http, Loss};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ impl EtcdCluster {
         self.folder.path().join(format!("m{at}"))
     }
 
-    pub fn restart(&mut self, at: usize) -> Result<()> {
+    fn restart(&mut self, at: usize) -> Result<()> {
         let peer = |at: usize| format!("http://{}:2380", address(at));
         let all = (0..self.members.len()).map(|at| format!("m{at}={}", peer(at)));
         let all = all.collect::<Vec<_>>().join(",");
@@ -80,10 +80,20 @@ impl EtcdCluster {
         Ok(())
     }
 
-    pub fn crash(&mut self, at: usize) -> Result<()> {
+    pub fn lose(&mut self, at: usize, loss: Loss) -> Result<()> {
+        if loss == Loss::Machine {
+            self.net.unplug(at)?;
+        }
         self.members[at].as_mut().context("the member does not run")?.crash()?;
         self.members[at] = None;
         Ok(())
+    }
+
+    pub fn bring_back(&mut self, at: usize, loss: Loss) -> Result<()> {
+        if loss == Loss::Machine {
+            self.net.plug(at)?;
+        }
+        self.restart(at)
     }
 
     pub fn pid(&self, at: usize) -> Result<u32> {

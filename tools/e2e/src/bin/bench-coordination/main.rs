@@ -21,12 +21,12 @@ mod watches;
 
 use anyhow::{Context, Result, bail};
 
-use cases::Amounts;
+use cases::{Amounts, CASES};
 use report::Report;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (mut json, mut amounts) = (None, Amounts::default());
+    let (mut json, mut only, mut amounts) = (None, None, Amounts::default());
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<usize> {
             let text = arguments.next().with_context(|| format!("{argument} needs a value"))?;
@@ -34,20 +34,27 @@ fn main() -> Result<()> {
         };
         match argument.as_str() {
             "--json" => json = Some(arguments.next().context("--json needs a file")?),
+            "--only" => {
+                let case = arguments.next().context("--only needs the name of a case")?;
+                if !CASES.contains(&case.as_str()) {
+                    bail!("--only {case:?}: expected one of {}", CASES.join(", "));
+                }
+                only = Some(case);
+            }
             "--seconds" => amounts.seconds = u64::try_from(number()?)?,
             "--kills" => amounts.kills = number()?,
             "--watchers" => amounts.watchers = number()?,
             "--keys" => amounts.keys = number()?,
             "--services" => amounts.services = number()?,
             other => bail!(
-                "{other}: expected --json, --seconds, --kills, --watchers, --keys or --services"
+                "{other}: expected --json, --only, --seconds, --kills, --watchers, --keys or --services"
             ),
         }
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = Report::default();
-    runtime.block_on(cases::run_all(amounts, &mut report))?;
+    runtime.block_on(cases::run(amounts, only.as_deref(), &mut report))?;
     print!("{}", report.table());
     if let Some(path) = json {
         std::fs::write(path, report.json()?)?;
