@@ -162,7 +162,8 @@ pub enum OpenError {
         /// The file.
         file: String,
     },
-    /// Acknowledged records are damaged, and [`OnDamage::Refuse`](crate::OnDamage::Refuse) was asked for.
+    /// Acknowledged records are damaged. The owner can neither vote nor lead with what is left: it begins
+    /// anew elsewhere and is refilled by its peers.
     #[error(
         "failed to open journal: {0}; every file was left as it is: keep them as evidence and let \
          this node be refilled from its peers"

@@ -47,7 +47,9 @@ pub(crate) fn fetch(
     }
     let bytes = Bytes::from(group::chain(&image)).slice(at.at as usize % PAYLOAD..);
     match record::decode(&bytes) {
-        Ok((id, Change::Entry { index: found, bytes }, _)) if id == stream && found == index => {
+        Ok((id, Some(Change::Entry { index: found, bytes }), _))
+            if id == stream && found == index =>
+        {
             Ok(bytes)
         }
         Ok(_) => Err(damaged(stream, index, at, "another record lies here")),

@@ -42,7 +42,6 @@ mod fetch;
 mod group;
 mod journal;
 mod options;
-mod rebuild;
 mod record;
 mod recover;
 mod replay;
@@ -59,6 +58,6 @@ mod writer;
 
 pub use error::{Damage, Halt, JournalError, OpenError};
 pub use journal::{Journal, Status};
-pub use options::{Mode, OnDamage, Options, SEGMENT_MAX, SEGMENT_MIN, Sync};
+pub use options::{Mode, Options, SEGMENT_MAX, SEGMENT_MIN, Sync};
 pub use report::{Report, Torn};
 pub use stream::{Done, Slot, Stream, StreamId};

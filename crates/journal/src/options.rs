@@ -17,8 +17,6 @@ pub struct Options {
     pub mode: Mode,
     /// Whether the journal waits for the disk. Default [`Sync::Always`].
     pub sync: Sync,
-    /// What to do with damage found at open. Default [`OnDamage::Refuse`].
-    pub on_damage: OnDamage,
 }
 
 /// The smallest segment, in bytes.
@@ -34,7 +32,6 @@ impl Default for Options {
             pool: 2,
             mode: Mode::Thread,
             sync: Sync::Always,
-            on_damage: OnDamage::Refuse,
         }
     }
 }
@@ -57,15 +54,4 @@ pub enum Sync {
     /// Done means written, not flushed: a power cut may take it back. Only for state that is named
     /// as volatile to its user, such as a development catalog in memory.
     Never,
-}
-
-/// What opening does when acknowledged records are damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDamage {
-    /// Refuse to open and leave every file as it is.
-    Refuse,
-    /// Keep what precedes the damage, set the damaged files aside as evidence, and open with every
-    /// stream marked (see [`Stream::damaged`](crate::Stream::damaged)): the owner must neither vote
-    /// nor lead with a marked stream before peers have refilled it.
-    Report,
 }

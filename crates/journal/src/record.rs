@@ -11,6 +11,9 @@
 //! | 13 | slot number (kind 4); 1 to set and 0 to clear (kind 5); else 0 |
 //! | 14..16 | 0 |
 //! | 16..24 | entry: its index; truncate: first index removed; purge: last index removed; mark: first index lost |
+//!
+//! Marks are of programs of before, which repeated a clear one for each stream in each segment. They are
+//! read and not written; one that is set says that entries of the stream are lost.
 
 use bytes::Bytes;
 
@@ -31,8 +34,6 @@ pub(crate) enum Change {
     Purge { upto: u64 },
     /// Sets a slot.
     Slot { slot: u8, bytes: Bytes },
-    /// Sets or clears the mark of damage.
-    Mark { from: Option<u64> },
 }
 
 impl Change {
@@ -44,7 +45,7 @@ impl Change {
     fn content(&self) -> &[u8] {
         match self {
             Change::Entry { bytes, .. } | Change::Slot { bytes, .. } => bytes,
-            Change::Truncate { .. } | Change::Purge { .. } | Change::Mark { .. } => &[],
+            Change::Truncate { .. } | Change::Purge { .. } => &[],
         }
     }
 
@@ -55,7 +56,6 @@ impl Change {
             Change::Truncate { from } => (2, 0, from),
             Change::Purge { upto } => (3, 0, upto),
             Change::Slot { slot, .. } => (4, slot, 0),
-            Change::Mark { from } => (5, u8::from(from.is_some()), from.unwrap_or(0)),
         }
     }
 
@@ -76,9 +76,9 @@ impl Change {
     }
 }
 
-/// Reads the record at the beginning of `bytes`; also returns its size. The error says what is
-/// wrong with it.
-pub(crate) fn decode(bytes: &Bytes) -> Result<(StreamId, Change, usize), &'static str> {
+/// Reads the record at the beginning of `bytes`; also returns its size. `None` for a record that says
+/// nothing. The error says what is wrong with it.
+pub(crate) fn decode(bytes: &Bytes) -> Result<(StreamId, Option<Change>, usize), &'static str> {
     if bytes.len() < HEAD {
         return Err("a record is cut");
     }
@@ -90,13 +90,35 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<(StreamId, Change, usize), &'stati
         return Err("a record's checksum does not match");
     }
     let (slot, index, content) = (bytes[13], u64_at(bytes, 16), bytes.slice(HEAD..size));
+    let stream = StreamId(u32_at(bytes, 8));
     let change = match bytes[12] {
         1 => Change::Entry { index, bytes: content },
         2 => Change::Truncate { from: index },
         3 => Change::Purge { upto: index },
         4 => Change::Slot { slot, bytes: content },
-        5 => Change::Mark { from: (slot == 1).then_some(index) },
+        5 if slot == 0 => return Ok((stream, None, size)),
+        5 => return Err("a mark says that entries are lost"),
         _ => return Err("a record is of an unknown kind"),
     };
-    Ok((StreamId(u32_at(bytes, 8)), change, size))
+    Ok((stream, Some(change), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mark of programs of before.
+    fn mark(set: u8) -> Bytes {
+        let mut record = vec![0; HEAD];
+        record[12..14].copy_from_slice(&[5, set]);
+        let crc = crc32c::crc32c(&record[4..]);
+        record[..4].copy_from_slice(&crc.to_le_bytes());
+        record.into()
+    }
+
+    #[test]
+    fn a_clear_mark_says_nothing_and_a_set_one_is_damage() {
+        assert_eq!(decode(&mark(0)), Ok((StreamId(0), None, HEAD)));
+        assert_eq!(decode(&mark(1)), Err("a mark says that entries are lost"));
+    }
 }

@@ -8,14 +8,13 @@ use crate::blocks::Blocks;
 use crate::disk::{BLOCK, Disk, SECTOR};
 use crate::error::Damage;
 use crate::group::BLOCK_SECTORS;
-use crate::rebuild::rebuild;
 use crate::replay::{Replay, damage};
 use crate::scan;
 use crate::segment::{self, Header, HeaderError, Name, Segment, VERSION};
 use crate::shared::HALTED;
 use crate::streams::Streams;
 use crate::writer::{Position, Writer, halt};
-use crate::{OnDamage, OpenError, Options, Report, Torn};
+use crate::{OpenError, Options, Report, Torn};
 
 /// A journal that was read.
 pub(crate) struct Opened {
@@ -34,8 +33,6 @@ pub(crate) struct Files {
     pub(crate) pool: Vec<(Name, Segment)>,
     /// Numbers of all segments by name, readable or not.
     pub(crate) numbers: Vec<u32>,
-    /// Purged files with something in them that does not belong there.
-    pub(crate) strange: Vec<Name>,
     /// Files that are of no use.
     surplus: Vec<Name>,
 }
@@ -63,7 +60,6 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, mut options: Options) -> Result<Opened,
         segments: BTreeMap::new(),
         pool: Vec::new(),
         numbers,
-        strange: Vec::new(),
         surplus: unfinished.collect(),
     };
     let mut replay = Replay::default();
@@ -80,29 +76,19 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, mut options: Options) -> Result<Opened,
     if found.is_ok() {
         found = complete(&files, &replay);
     }
-    if let (Err(damage), OnDamage::Refuse) = (&found, options.on_damage) {
+    if let Err(damage) = found {
         tracing::error!(%damage, "journal refused");
-        return Err(OpenError::Damaged(damage.clone()));
+        return Err(OpenError::Damaged(damage));
     }
     for name in &files.surplus {
         disk.remove(&name.to_string()).map_err(|cause| disk_error("remove", *name, cause))?;
     }
     let Replay { streams, number, end, torn } = replay;
-    let (streams, writer) = match found {
-        Err(damage) => {
-            tracing::error!(%damage, "journal goes on without what is damaged");
-            report.damage = Some(damage);
-            rebuild(disk, options, files, streams, number)?
-        }
-        Ok(()) => {
-            if let Some((segment, first, behind)) = torn {
-                report.torn = Some(cut(&files, segment, first, behind)?);
-            }
-            report.created = files.numbers.is_empty();
-            let writer = go_on(disk, options, files, &streams, number, end)?;
-            (streams, writer)
-        }
-    };
+    if let Some((segment, first, behind)) = torn {
+        report.torn = Some(cut(&files, segment, first, behind)?);
+    }
+    report.created = files.numbers.is_empty();
+    let writer = go_on(disk, options, files, &streams, number, end)?;
     report.entries = streams.iter().map(|(_, state)| state.next() - state.first()).sum();
     Ok(Opened { streams, writer, report, options })
 }
@@ -212,7 +198,6 @@ fn pool(
             continue;
         };
         if let Some(damage) = scan::strange(&image, &header) {
-            files.strange.push(name);
             strange.get_or_insert(damage);
         } else if files.pool.len() < options.pool {
             files.pool.push((name, Segment { file, header }));

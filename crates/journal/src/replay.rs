@@ -70,7 +70,8 @@ impl Replay {
             let (stream, change, size) = record::decode(&rest).map_err(|what| {
                 damage(segment, group.first + u32::try_from(at / PAYLOAD).unwrap_or(0), what)
             })?;
-            records.push((stream, change, group::locate(segment, group.first, (at, size))));
+            let place = group::locate(segment, group.first, (at, size));
+            records.extend(change.map(|change| (stream, change, place)));
             at += size;
         }
         for (stream, change, at) in records {

@@ -1,7 +1,5 @@
 //! What opening a journal found.
 
-use crate::error::Damage;
-
 /// What opening found. Everything in it has been logged too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -14,8 +12,6 @@ pub struct Report {
     /// The unfinished end of the last write group, which was cut. Nothing in it had been
     /// acknowledged.
     pub torn: Option<Torn>,
-    /// What was damaged; only with [`OnDamage::Report`](crate::OnDamage::Report).
-    pub damage: Option<Damage>,
     /// Text of the evidence file that an earlier process left when it halted.
     pub halted_before: Option<String>,
 }

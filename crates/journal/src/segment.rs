@@ -135,8 +135,6 @@ pub(crate) enum Name {
     Free(u32),
     /// A file that is being made.
     Making(u32),
-    /// A segment that was set aside because of damage.
-    Evidence(u32),
 }
 
 impl std::fmt::Display for Name {
@@ -145,7 +143,6 @@ impl std::fmt::Display for Name {
             Name::Segment(_) => "segment",
             Name::Free(_) => "free",
             Name::Making(_) => "making",
-            Name::Evidence(_) => "evidence",
         };
         write!(f, "{word}-{:010}", self.number())
     }
@@ -155,10 +152,7 @@ impl Name {
     /// The number in it.
     pub(crate) fn number(self) -> u32 {
         match self {
-            Name::Segment(number)
-            | Name::Free(number)
-            | Name::Making(number)
-            | Name::Evidence(number) => number,
+            Name::Segment(number) | Name::Free(number) | Name::Making(number) => number,
         }
     }
 
@@ -170,7 +164,6 @@ impl Name {
             "segment" => Name::Segment(number),
             "free" => Name::Free(number),
             "making" => Name::Making(number),
-            "evidence" => Name::Evidence(number),
             _ => return None,
         };
         (parsed.to_string() == name).then_some(parsed)

@@ -21,8 +21,8 @@ pub(crate) struct Space {
 /// A flush makes at most so many bytes of records durable, a larger record apart: long flushes would
 /// make all others wait.
 const GROUP_BYTES: usize = 1024 * 1024;
-/// Fixed bytes of a stream in a checkpoint: its mark and its purge.
-const STREAM_BYTES: usize = 2 * record::HEAD;
+/// Fixed bytes of a stream in a checkpoint: its purge.
+const STREAM_BYTES: usize = record::HEAD;
 
 impl Space {
     pub(crate) fn new(segment_bytes: u32) -> Space {

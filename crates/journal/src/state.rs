@@ -132,8 +132,8 @@ impl State {
             let others = slots.filter(move |(slot, _)| id != stream || Some(*slot) != replaced);
             Space::kept(others.map(|(_, bytes)| bytes.len()))
         });
-        // One for the stream if it is new, one for the unseen ones.
-        sizes.sum::<usize>() + 2 * Space::kept(std::iter::empty())
+        // One for the stream if it is new.
+        sizes.sum::<usize>() + Space::kept(std::iter::empty())
     }
 
     /// Makes the change in memory and queues it.

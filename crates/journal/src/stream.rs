@@ -166,18 +166,6 @@ impl Stream {
         self.with(|state| state.kept.floor.checked_sub(1))
     }
 
-    /// The first index that this stream lost by damage, until [`Stream::heal`]: entries from there
-    /// on and newer values of slots may have been acknowledged and are gone. Survives reopening.
-    #[must_use]
-    pub fn damaged(&self) -> Option<u64> {
-        self.shared.state().streams.damaged(self.id)
-    }
-
-    /// Takes the mark of damage away, after peers have refilled the stream.
-    pub fn heal(&self, done: impl FnOnce(Result<(), JournalError>) + Send + 'static) {
-        self.submit(vec![Change::Mark { from: None }], done);
-    }
-
     fn submit(
         &self,
         changes: Vec<Change>,

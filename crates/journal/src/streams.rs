@@ -8,16 +8,12 @@ use crate::group::Location;
 use crate::record::{self, Change};
 use crate::{JournalError, StreamId};
 
-/// The stream that stands for all that were never seen: it carries only the mark of damage.
-pub(crate) const UNSEEN: StreamId = StreamId(u32::MAX);
-
 /// The part of a stream that every new segment repeats, so that older segments may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// The first index that is not purged.
     pub(crate) floor: u64,
     pub(crate) slots: BTreeMap<u8, Bytes>,
-    pub(crate) damaged: Option<u64>,
 }
 
 impl Kept {
@@ -28,7 +24,6 @@ impl Kept {
             Change::Slot { slot, bytes } => {
                 self.slots.insert(*slot, bytes.clone());
             }
-            Change::Mark { from } => self.damaged = *from,
             Change::Entry { .. } | Change::Truncate { .. } => {}
         }
     }
@@ -40,27 +35,21 @@ pub(crate) struct Checkpoint(BTreeMap<StreamId, Kept>);
 
 impl Checkpoint {
     pub(crate) fn apply(&mut self, stream: StreamId, change: &Change) {
-        let unseen = self.0.get(&UNSEEN).and_then(|kept| kept.damaged);
-        self.0
-            .entry(stream)
-            .or_insert_with(|| Kept { damaged: unseen, ..Kept::default() })
-            .apply(change);
+        self.0.entry(stream).or_default().apply(change);
     }
 
     /// The changes that lead from nothing to this state.
     pub(crate) fn changes(&self) -> Vec<(StreamId, Change)> {
-        let unseen = self.0.get(&UNSEEN).map(|kept| (UNSEEN, kept));
-        let others = self.0.iter().filter(|(id, _)| **id != UNSEEN).map(|(id, kept)| (*id, kept));
         let mut changes = Vec::new();
-        for (id, kept) in unseen.into_iter().chain(others) {
-            changes.push((id, Change::Mark { from: kept.damaged }));
+        for (id, kept) in &self.0 {
             if let Some(upto) = kept.floor.checked_sub(1) {
-                changes.push((id, Change::Purge { upto }));
+                changes.push((*id, Change::Purge { upto }));
             }
             let slots = kept.slots.iter();
-            changes.extend(
-                slots.map(|(slot, bytes)| (id, Change::Slot { slot: *slot, bytes: bytes.clone() })),
-            );
+            changes
+                .extend(slots.map(|(slot, bytes)| {
+                    (*id, Change::Slot { slot: *slot, bytes: bytes.clone() })
+                }));
         }
         changes
     }
@@ -93,10 +82,6 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
-    pub(crate) fn new(damaged: Option<u64>) -> StreamState {
-        StreamState { kept: Kept { damaged, ..Kept::default() }, ..StreamState::default() }
-    }
-
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
@@ -139,26 +124,13 @@ impl StreamState {
         match *change {
             Change::Truncate { from } => self.cut(from),
             Change::Purge { upto } => self.drop_before(upto + 1),
-            Change::Entry { .. } | Change::Slot { .. } | Change::Mark { .. } => 0,
+            Change::Entry { .. } | Change::Slot { .. } => 0,
         }
-    }
-
-    /// Notes that entry `index` was copied.
-    pub(crate) fn moved(&mut self, index: u64, to: Location) {
-        let (place, _) = self.source(index);
-        self.locations[place] = to;
     }
 
     /// Where entry `index` lies.
     pub(crate) fn location(&self, index: u64) -> Location {
         self.source(index).1
-    }
-
-    /// Forgets all entries: the next one is the first that is not purged.
-    pub(crate) fn forget(&mut self) {
-        self.locations.clear();
-        self.recent.clear();
-        self.first = self.kept.floor;
     }
 
     fn cut(&mut self, from: u64) -> usize {
@@ -251,20 +223,13 @@ impl Streams {
         self.0.get(&id)
     }
 
-    /// The stream; it is made if it is new, with the mark that unseen streams have.
+    /// The stream; it is made if it is new.
     pub(crate) fn get_mut(&mut self, id: StreamId) -> &mut StreamState {
-        let unseen = self.damaged(UNSEEN);
-        self.0.entry(id).or_insert_with(|| StreamState::new(unseen))
-    }
-
-    /// The mark of damage.
-    pub(crate) fn damaged(&self, id: StreamId) -> Option<u64> {
-        let state = self.0.get(&id).or_else(|| self.0.get(&UNSEEN));
-        state.and_then(|state| state.kept.damaged)
+        self.0.entry(id).or_default()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &StreamState)> {
-        self.0.iter().filter(|(id, _)| **id != UNSEEN).map(|(id, state)| (*id, state))
+        self.0.iter().map(|(id, state)| (*id, state))
     }
 
     /// The oldest segment that holds a live entry.
@@ -275,22 +240,6 @@ impl Streams {
     /// The repeated part of all streams.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint(self.0.iter().map(|(id, state)| (*id, state.kept.clone())).collect())
-    }
-
-    /// Forgets the entries of streams that lack entries in front.
-    pub(crate) fn drop_gaps(&mut self) {
-        for state in self.0.values_mut().filter(|state| state.first != state.kept.floor) {
-            state.forget();
-        }
-    }
-
-    /// Marks every stream, the unseen ones included, as damaged from its next index on.
-    pub(crate) fn mark_all(&mut self) {
-        for state in self.0.values_mut() {
-            let next = state.next();
-            state.kept.damaged = Some(state.kept.damaged.map_or(next, |from| from.min(next)));
-        }
-        self.get_mut(UNSEEN).kept.damaged = Some(0);
     }
 
     /// A stream that lacks entries in front, and the first index that it lacks.

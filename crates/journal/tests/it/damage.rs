@@ -1,22 +1,21 @@
 //! Damage (C6): every change of a byte that holds acknowledged data, or could, is noticed; the
-//! journal goes on only when asked to, and then says what it lost.
+//! journal is refused and left as it is.
 
 use std::collections::BTreeMap;
 
 use regrow_journal::disk::memory::MemoryDisk;
 use regrow_journal::disk::{Disk, SECTOR};
-use regrow_journal::{JournalError, OnDamage, OpenError, Options};
+use regrow_journal::{JournalError, OpenError, Options};
 
 use crate::model::{Model, observe, script};
 use crate::power::small;
 use crate::support::{append, entries, id, open};
 
-/// A journal of several segments, what it held after each step, and its files before each step.
+/// A journal of several segments, what it holds, and its files before each step.
 struct World {
     disk: MemoryDisk,
-    models: Vec<Model>,
+    model: Model,
     past: Vec<Files>,
-    noticed: usize,
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -34,15 +33,13 @@ fn files(disk: &MemoryDisk) -> Files {
 fn world() -> World {
     let disk = MemoryDisk::new();
     let (journal, _) = open(&disk, small()).expect("a new journal");
-    let mut model = Model::default();
-    let (mut models, mut past) = (vec![model.clone()], Vec::new());
+    let (mut model, mut past) = (Model::default(), Vec::new());
     for step in script() {
         past.push(files(&disk));
         model.step(&journal, step).wait().expect("durable");
-        models.push(model.clone());
     }
     drop(journal);
-    World { disk, models, past, noticed: 0 }
+    World { disk, model, past }
 }
 
 /// What becomes of a damaged journal.
@@ -53,42 +50,18 @@ enum Verdict {
 
 impl World {
     /// Damages a copy. Panics when acknowledged data changed and nobody noticed.
-    fn inject(&mut self, what: &str, damage: impl FnOnce(&MemoryDisk)) -> Verdict {
+    fn inject(&self, what: &str, damage: impl FnOnce(&MemoryDisk)) -> Verdict {
         let disk = self.disk.copy();
         damage(&disk);
-        let whole = self.models.last().expect("a model");
         match open(&disk, small()) {
-            Err(OpenError::Damaged(_)) => {
-                // Going on takes longer than refusing: every eighth does.
-                self.noticed += 1;
-                if self.noticed % 8 == 1 {
-                    self.goes_on_when_asked(&disk);
-                }
-                Verdict::Noticed
-            }
+            Err(OpenError::Damaged(_)) => Verdict::Noticed,
             Err(other) => panic!("{what}: {other}"),
             Ok((journal, _)) => {
                 let found = observe(&journal).expect("readable");
-                assert!(found.same(whole), "{what}: not noticed");
+                assert!(found.same(&self.model), "{what}: not noticed");
                 Verdict::Harmless
             }
         }
-    }
-
-    /// Opens a damaged journal as asked: every stream is marked, nothing is invented.
-    fn goes_on_when_asked(&self, disk: &MemoryDisk) {
-        let options = Options { on_damage: OnDamage::Report, ..small() };
-        for reopened in [false, true] {
-            let (journal, report) = open(disk, options).expect("asked to go on");
-            assert_eq!(report.damage.is_some(), !reopened, "the damage is set aside once");
-            for stream in journal.streams().into_iter().chain([id(77)]) {
-                assert!(journal.stream(stream).damaged().is_some(), "{stream} is not marked");
-            }
-            let found = observe(&journal).expect("readable");
-            assert!(found.is_drawn_from(&self.models), "an entry was invented");
-        }
-        let kept = disk.list().expect("names").iter().any(|name| name.starts_with("evidence-"));
-        assert!(kept, "no evidence");
     }
 }
 
@@ -117,7 +90,7 @@ fn write(disk: &MemoryDisk, name: &str, sector: usize, content: &[u8]) {
 /// Injects `scale` faults for each sector, of each kind; returns how many there were and how many
 /// were noticed.
 fn campaign(scale: usize) -> (usize, usize) {
-    let mut world = world();
+    let world = world();
     let now = files(&world.disk);
     let names: Vec<&String> = now.keys().collect();
     assert!(names.len() >= 4, "{names:?}");
@@ -163,20 +136,20 @@ fn campaign(scale: usize) -> (usize, usize) {
             }
         }
     }
-    misdirect(&mut world, &now, scale, &mut chance, &mut count);
+    misdirect(&world, &now, scale, &mut chance, &mut count);
     (injected, noticed)
 }
 
 /// Writes that went to another place: the right place has what it had before.
 fn misdirect(
-    world: &mut World,
+    world: &World,
     now: &Files,
     scale: usize,
     chance: &mut Chance,
     count: &mut impl FnMut(Verdict, bool, &str),
 ) {
     let names: Vec<&String> = now.keys().collect();
-    let past = std::mem::take(&mut world.past);
+    let past = &world.past;
     let steps = past.iter().zip(past.iter().skip(1).chain([now]));
     for (step, (before, after)) in steps.enumerate() {
         for (name, content) in after {
@@ -251,26 +224,6 @@ fn a_segment_that_is_gone_is_noticed() {
         let spare = names.keys().rfind(|name| name.starts_with("segment")) == Some(name);
         assert_eq!(open(&disk, small()).is_err(), !spare, "{name}");
     }
-}
-
-#[test]
-fn marks_of_damage_stay_until_healed() {
-    let world = world();
-    let names = files(&world.disk);
-    let name = names.keys().find(|name| name.starts_with("segment")).expect("a segment");
-    flip(&world.disk, name, 8 * SECTOR + 100, 3);
-    let options = Options { on_damage: OnDamage::Report, ..small() };
-    let (journal, _) = open(&world.disk, options).expect("asked to go on");
-    for stream in [id(0), id(9)] {
-        let (done, healed) = crate::support::answer();
-        journal.stream(stream).heal(done);
-        healed.wait().expect("durable");
-    }
-    drop(journal);
-    let (journal, _) = open(&world.disk, small()).expect("a whole journal");
-    assert_eq!(journal.stream(id(0)).damaged(), None);
-    assert_eq!(journal.stream(id(9)).damaged(), None);
-    assert!(journal.stream(id(8)).damaged().is_some(), "a stream that nobody healed");
 }
 
 #[test]

@@ -100,18 +100,6 @@ impl Model {
         };
         plain(self) == plain(other)
     }
-
-    /// Whether all entries of `part` were in one of `states`, at their place.
-    pub fn is_drawn_from(&self, states: &[Model]) -> bool {
-        self.streams.iter().all(|(id, state)| {
-            (state.first..).zip(&state.entries).all(|(index, entry)| {
-                states.iter().filter_map(|model| model.streams.get(id)).any(|past| {
-                    let at = index.checked_sub(past.first).and_then(|at| usize::try_from(at).ok());
-                    at.and_then(|at| past.entries.get(at)) == Some(entry)
-                })
-            })
-        })
-    }
 }
 
 /// What a journal holds.
