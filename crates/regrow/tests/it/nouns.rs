@@ -156,13 +156,13 @@ fn a_script_of_infrakit_runs_unchanged() {
         "e2e.sh",
         r#"set -e
 infrakit plugin start manager:mystack group vanilla file vars --log 5 > start.log 2>&1 &
-for i in $(seq 200); do [ "$(infrakit plugin ls -q 2> /dev/null | wc -l)" -ge 12 ] && break; sleep 0.05; done
-for i in $(seq 100); do infrakit manager leader | grep -q true && break; sleep 0.05; done
+for i in $(seq 2000); do [ "$(infrakit plugin ls -q 2> /dev/null | wc -l)" -ge 12 ] && break; sleep 0.05; done
+for i in $(seq 1000); do infrakit manager leader | grep -q true && break; sleep 0.05; done
 infrakit local mystack/groups commit-group cattle.json
-for i in $(seq 100); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 2 ] && break; sleep 0.05; done
+for i in $(seq 1000); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 2 ] && break; sleep 0.05; done
 infrakit local mystack/cattle ls -q | wc -l
 infrakit local mystack/cattle scale 4
-for i in $(seq 100); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 4 ] && break; sleep 0.05; done
+for i in $(seq 1000); do [ "$(infrakit local mystack/cattle ls -q | wc -l)" = 4 ] && break; sleep 0.05; done
 infrakit local mystack/cattle ls -q | wc -l
 infrakit local mystack/cattle free-group
 infrakit local mystack/groups commit-group cattle.json

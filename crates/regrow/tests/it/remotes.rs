@@ -1,16 +1,46 @@
 //! Managers on other machines: over their port, with TLS and a token, and behind SSH.
 
-use crate::support::{World, wait};
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::support::{Daemon, World, wait};
+
+/// Starts that are tried: between the choice of a free port and its use another process may take it.
+const TRIES: usize = 5;
+
+/// Starts a manager at a port that was free a moment ago; the port.
+fn on_a_port(world: &World, start: impl Fn(u16) -> Command) -> (Daemon, u16) {
+    for _ in 0..TRIES {
+        let free = TcpListener::bind("127.0.0.1:0").expect("port");
+        let port = free.local_addr().expect("address").port();
+        drop(free);
+        let daemon = world.spawn_command(start(port));
+        // The socket is there once the port is.
+        let serves = || world.state().join("plugins/group").exists();
+        let is_taken = || daemon.output().contains("set Mux.Listen");
+        wait("it serves or its port is taken", || serves() || is_taken());
+        if !is_taken() {
+            return (daemon, port);
+        }
+    }
+    panic!("no port stayed free in {TRIES} tries");
+}
+
+/// A manager that says where it is.
+fn advertised(world: &World) -> (Daemon, u16) {
+    on_a_port(world, |port| {
+        let mut start = world.command(&["plugin", "start", "manager", "group", "vars"]);
+        start.env("INFRAKIT_MUX_LISTEN", format!("127.0.0.1:{port}"));
+        start.env("INFRAKIT_ADVERTISE", format!("127.0.0.1:{port}"));
+        start
+    })
+}
 
 #[test]
 fn a_manager_with_tls_and_a_token_is_reached_by_who_has_both() {
     let world = World::new();
     std::fs::create_dir_all(world.path().join("infrakit")).expect("folder");
     world.write("infrakit/leader", "manager1");
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
-        listener.local_addr().expect("address").port()
-    };
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("certificate");
     let file = |name: &str, text: &str| {
         world.write(name, text);
@@ -19,13 +49,14 @@ fn a_manager_with_tls_and_a_token_is_reached_by_who_has_both() {
     let cert = file("cert.pem", &made.cert.pem());
     let key = file("key.pem", &made.signing_key.serialize_pem());
     let token = file("token", "open-sesame-open-sesame\n");
-    let rules = serde_json::json!([{"Key": "manager", "Launch": {"inproc": {
-        "Kind": "manager", "Options": {"Mux": {
-            "Listen": format!("127.0.0.1:{port}"), "Advertise": format!("localhost:{port}"),
-            "TLS": {"Cert": cert, "Key": key}, "TokenFile": token}}}}}]);
-    let rules = file("rules.json", &rules.to_string());
-    let start = ["plugin", "start", "manager", "group", "vars", "--config-url", &rules];
-    let _plugins = world.spawn_command(world.command(&start));
+    let (_plugins, port) = on_a_port(&world, |port| {
+        let rules = serde_json::json!([{"Key": "manager", "Launch": {"inproc": {
+            "Kind": "manager", "Options": {"Mux": {
+                "Listen": format!("127.0.0.1:{port}"), "Advertise": format!("localhost:{port}"),
+                "TLS": {"Cert": cert, "Key": key}, "TokenFile": token}}}}}]);
+        let rules = file("rules.json", &rules.to_string());
+        world.command(&["plugin", "start", "manager", "group", "vars", "--config-url", &rules])
+    });
     let url = format!("https://localhost:{port}");
     world.ok(&["remote", "set", "safe", &url, "--ca", &cert, "--token-file", &token]);
     world.ok(&["remote", "set", "tokenless", &url, "--ca", &cert]);
@@ -47,14 +78,7 @@ fn another_manager_is_reached_over_its_port() {
     let world = World::new();
     std::fs::create_dir_all(world.path().join("infrakit")).expect("folder");
     world.write("infrakit/leader", "manager1");
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
-        listener.local_addr().expect("address").port()
-    };
-    let mut start = world.command(&["plugin", "start", "manager", "group", "vars"]);
-    start.env("INFRAKIT_MUX_LISTEN", format!("127.0.0.1:{port}"));
-    start.env("INFRAKIT_ADVERTISE", format!("127.0.0.1:{port}"));
-    let _plugins = world.spawn_command(start);
+    let (_plugins, port) = advertised(&world);
     world.ok(&["remote", "set", "prod", &format!("http://127.0.0.1:{port}")]);
     let remote = |words: &[&str]| {
         let mut command = world.command(words);
@@ -91,20 +115,13 @@ while data := there.recv(65536):
 
 #[test]
 fn a_manager_behind_ssh_is_reached_and_no_process_stays() {
-    if std::process::Command::new("python3").arg("--version").output().is_err() {
+    if Command::new("python3").arg("--version").output().is_err() {
         eprintln!("not run, promise untested: managers behind ssh need python3");
         return;
     }
     let world = World::new();
     world.write("infrakit/leader", "manager1");
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
-        listener.local_addr().expect("address").port()
-    };
-    let mut start = world.command(&["plugin", "start", "manager", "group", "vars"]);
-    start.env("INFRAKIT_MUX_LISTEN", format!("127.0.0.1:{port}"));
-    start.env("INFRAKIT_ADVERTISE", format!("127.0.0.1:{port}"));
-    let _plugins = world.spawn_command(start);
+    let (_plugins, port) = advertised(&world);
     let program = world.write("bin/ssh", FORWARDING);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(program, mode).expect("mode");
@@ -178,7 +195,7 @@ fn a_port_follows_the_leader_file() {
         mux.says("serving plugins at ");
         mux
     };
-    let url = |mux: &crate::support::Daemon| {
+    let url = |mux: &Daemon| {
         let said = mux.output();
         let (_, rest) = said.split_once("serving plugins at ").expect("address");
         format!("http://{}", rest.lines().next().expect("line"))

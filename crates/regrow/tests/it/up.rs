@@ -2,9 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use crate::support::{World, kill, repository, wait};
+use crate::support::{PATIENCE, World, kill, repository, wait};
 
 fn quickstart() -> String {
     repository("examples/quickstart/quickstart.yaml").display().to_string()
@@ -12,7 +11,7 @@ fn quickstart() -> String {
 
 fn get(address: &str) -> String {
     let mut stream = TcpStream::connect(address.trim()).expect("connect");
-    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("ask");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answer");
@@ -25,8 +24,7 @@ fn five_servers_one_dies_and_comes_back() {
     // The next poll is far away: what heals here is the provider's word.
     let mut up = world.spawn(&["up", &quickstart(), "--poll", "1h", "--on-exit", "leave"]);
     up.says("quickstart: converged, 5 of 5 alive");
-    let before = world.instances();
-    assert_eq!(before.len(), 5);
+    wait("five processes", || world.instances().len() == 5);
     let addresses = || {
         let entries = std::fs::read_dir(world.state().join("process")).expect("instances");
         let address = |entry: std::fs::DirEntry| entry.path().join("work/address");
@@ -38,13 +36,18 @@ fn five_servers_one_dies_and_comes_back() {
         let answer = get(&address);
         assert!(answer.contains("\"group\":\"quickstart\""), "{answer}");
     }
-    kill(before[2], "KILL");
-    up.says("healed slot");
-    wait("five again", || world.instances().len() == 5);
-    let line = up.output();
-    let line = line.lines().find(|line| line.contains("healed slot")).expect("line").to_owned();
-    println!("{line}");
-    assert!(line.contains(" ms with instance ") || line.contains(" s with instance "), "{line}");
+    // Where the loss and the new member are seen at once, nobody knows how long it took: then once more.
+    let timed = (1..=5).any(|killed| {
+        kill(world.instances()[2], "KILL");
+        let healed = || up.output().lines().filter(|line| line.contains("healed slot")).count();
+        wait("it is healed", || healed() == killed);
+        wait("five again", || world.instances().len() == 5);
+        let said = up.output();
+        let line = said.lines().rfind(|line| line.contains("healed slot")).expect("line");
+        println!("{line}");
+        line.contains(" ms with instance ") || line.contains(" s with instance ")
+    });
+    assert!(timed, "{}", up.output());
     assert_eq!(up.stop(), Some(0));
     assert!(up.output().contains("left running"), "{}", up.output());
     assert_eq!(world.instances().len(), 5);
@@ -55,7 +58,7 @@ fn five_servers_one_dies_and_comes_back() {
 fn the_next_run_goes_on_with_the_same_processes() {
     let world = World::new();
     let until = |words: &[&str]| {
-        let common = ["--until", "healthy", "--timeout", "20s"];
+        let common = ["--until", "healthy", "--timeout", "150s"];
         world.ok(&[&["up"], words, &common].concat())
     };
     let said = until(&[&quickstart(), "--on-exit", "leave"]);
@@ -104,7 +107,7 @@ fn a_killed_up_leaves_nothing_in_the_way() {
     up.signal("KILL");
     up.end();
     assert!(world.state().join("plugins/group").exists(), "a stale socket is left");
-    let words = ["up", "--until", "converged", "--on-exit", "destroy", "--timeout", "20s"];
+    let words = ["up", "--until", "converged", "--on-exit", "destroy", "--timeout", "150s"];
     let said = world.ok(&words);
     assert!(said.contains("went on with 5 instances"), "{said}");
     assert_eq!(first.len(), 5);
@@ -121,10 +124,17 @@ fn what_cannot_be_reached_in_time_fails() {
          Flavor: {Plugin: vanilla}\n",
     );
     let spec = spec.display().to_string();
-    let said = world.run(&["up", &spec, "--until", "converged", "--timeout", "600ms"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("wait until all groups have converged: not so after 600ms"));
-    assert!(said.out.contains("making the member of slot 0 failed"), "{}", said.out);
+    // On a busy machine it may take a while until the first member is tried.
+    for timeout in ["600ms", "5s", "20s"] {
+        let said = world.run(&["up", &spec, "--until", "converged", "--timeout", timeout]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let fault = format!("wait until all groups have converged: not so after {timeout}");
+        assert!(said.err.contains(&fault), "{said:?}");
+        if said.out.contains("making the member of slot 0 failed") {
+            return;
+        }
+    }
+    panic!("nothing says why");
 }
 
 #[test]
@@ -145,15 +155,19 @@ fn interrupted_twice_it_ends_at_once() {
     let spec = world.write(
         "stubborn.yaml",
         "kind: group\nmetadata: {name: stubborn}\nproperties:\n  Allocation: {Size: 1}\n  \
-         Instance: {Plugin: process, Properties: {Command: [sh, -c, 'trap \"\" TERM; while :; do \
-         sleep 1; done'], StopGrace: 60s}}\n  Flavor: {Plugin: vanilla}\n",
+         Instance: {Plugin: process, Properties: {Command: [sh, -c, 'trap \"touch told\" TERM; \
+         touch up; while :; do sleep 1; done'], StopGrace: 300s}}\n  Flavor: {Plugin: vanilla}\n",
     );
     let spec = spec.display().to_string();
     let mut up = world.spawn(&["up", &spec, "--on-exit", "destroy"]);
     up.says("converged, 1 of 1 alive");
-    std::thread::sleep(Duration::from_millis(100));
+    let member_has = |file: &str| {
+        let entries = std::fs::read_dir(world.state().join("process")).expect("instances");
+        entries.flatten().any(|entry| entry.path().join("work").join(file).exists())
+    };
+    wait("the member is up", || member_has("up"));
     up.signal("INT");
-    std::thread::sleep(Duration::from_millis(300));
+    wait("the member is told to stop", || member_has("told"));
     up.signal("INT");
     assert_eq!(up.end(), Some(130));
     assert!(up.output().contains("stopped at once"), "{}", up.output());

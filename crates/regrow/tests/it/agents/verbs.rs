@@ -81,7 +81,7 @@ fn nodes_are_drained_demoted_promoted_and_removed() {
         let removed = agents.iter().find(|agent| agent.name == two).expect("it");
         !put(&world, removed, "removed")
     });
-    assert!(put(&world, &first, "kept"));
+    until("it writes", || put(&world, &first, "kept"));
     stop(agents.into_iter().chain([first]).collect());
 }
 
@@ -95,7 +95,7 @@ fn the_only_server_cannot_be_removed_or_demoted() {
         assert!(error.contains("node 1 is the only server"), "{error}");
         assert!(error.contains("promote another first"), "{error}");
     }
-    assert!(put(&world, &worker, "goes-on"));
+    until("it writes", || put(&world, &worker, "goes-on"));
     stop(vec![worker, only]);
 }
 
@@ -130,10 +130,10 @@ fn a_rotation_of_the_authority_is_begun_once_and_nodes_go_on() {
     until("the new one signs", || row(&first.status(&world), "authority") == "new-issuing");
     let newcomer = begin(&world, "n", &["--join", &first.invite(&world, &[])]);
     until("all three are alive", || {
-        let nodes = world.ok(&["node", "ls", "--state", "w"]);
+        let nodes = world.run(&["node", "ls", "--state", "w"]).out;
         nodes.lines().filter(|line| line.contains("alive")).count() == 3
     });
-    assert!(put(&world, &newcomer, "rotated"));
+    until("it writes", || put(&world, &newcomer, "rotated"));
     let error = world.fails(&["ca", "rotate", "--state", "w"]);
     assert!(error.contains("no server"), "{error}");
     stop(vec![newcomer, worker, first]);
@@ -172,7 +172,7 @@ fn after_a_planned_stop_of_the_leader_writes_go_on() {
     let mut agents = four(&world, &[]);
     let leader: usize = row(&agents[3].status(&world), "leader").parse().expect("a leader");
     let mut stopped = agents.remove(leader - 1);
-    assert!(put(&world, &agents[0], "before"));
+    until("it writes", || put(&world, &agents[0], "before"));
     let told = Instant::now();
     assert_eq!(stopped.daemon.stop(), Some(0), "{}", stopped.daemon.output());
     let ended = Instant::now();
