@@ -89,7 +89,7 @@ impl Stack {
         let mut stack =
             Self { child, home, plugins: SocketPlugins::new(directory), started: Duration::ZERO };
         let wanted = options.kinds.len();
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(90);
         // Sockets of an earlier process may still lie about: only an answer counts.
         while stack.answering().await < wanted {
             if Instant::now() > end || stack.child.try_wait()?.is_some() {

@@ -117,11 +117,14 @@ async fn a_removed_node_is_refused_at_once_and_its_number_is_not_used_again() {
     .await;
     let next = world.join("d", &agents[0], Role::Worker).await;
     assert_eq!(next.number().get(), 4);
-    let Reply::Nodes(nodes) = ask(state, &Request::Nodes).await.expect("nodes").reply else {
-        panic!("no nodes");
-    };
-    let states: Vec<_> = nodes.iter().map(|node| node.state.as_str()).collect();
-    assert_eq!(states, ["alive", "alive", "removed", "alive"]);
+    until("all others are alive", async || {
+        let Reply::Nodes(nodes) = ask(state, &Request::Nodes).await.expect("nodes").reply else {
+            panic!("no nodes");
+        };
+        let states: Vec<_> = nodes.iter().map(|node| node.state.as_str()).collect();
+        states == ["alive", "alive", "removed", "alive"]
+    })
+    .await;
     for agent in agents.into_iter().chain([next]) {
         agent.stop().await;
     }
@@ -224,9 +227,7 @@ async fn a_backup_makes_a_cluster_again_after_everything_is_lost() {
     };
     restore(&file, &options).await.expect("restore");
     assert!(restore(&file, &options).await.is_err(), "it is in use");
-    let mut start = world.options("r", Start::Resume);
-    start.listen = address;
-    let again = Agent::start(start).await.expect("start");
+    let again = world.resume("r", &address).await;
     assert_eq!((again.identity().cluster, again.number().get()), (cluster, 2));
     let nodes = again.nodes().list(Consistency::Linearizable).await.expect("nodes");
     assert_eq!(nodes.iter().map(|node| node.removed).collect::<Vec<_>>(), [true, false]);

@@ -31,7 +31,7 @@ pub async fn stored(store: &dyn SpecStore) -> Value {
 
 /// Waits until the stored values have been loaded, which a new leader does first.
 pub async fn settled(world: &World) {
-    for _ in 0..1000 {
+    for _ in 0..20_000 {
         match set(world, "probe", json!(null)).await {
             Ok(()) => return,
             Err(fault) if fault.to_string().contains("try again soon") => {}
