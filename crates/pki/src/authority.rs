@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{CertificateError, Certificates, RootDigest, cluster_of};
+use crate::credential::key_pair;
 use crate::identity::{ClusterId, NodeIdentity};
 use crate::secret::Secret;
 
@@ -56,9 +57,12 @@ pub enum AuthorityError {
     /// Key and certificate do not belong together.
     #[error("open the authority: key and certificate do not belong together")]
     Mismatch,
-    /// The key could not be made, read or used.
+    /// The key could not be made or used.
     #[error("use the key: {0}")]
     Key(#[from] rcgen::Error),
+    /// The stored text is no key. Why not is not told: the reader of the text would quote it.
+    #[error("read the authority's key: expected PKCS#8 in PEM form; restore a backup")]
+    KeyText,
 }
 
 /// The certificate authority of a cluster: its key and its self-signed certificate.
@@ -90,7 +94,7 @@ impl Authority {
         let certificates = Certificates::from_pem(certificate)?;
         let der = certificates.iter().next().unwrap_or_default().to_vec();
         let cluster = cluster_of(&der)?;
-        let key = Secret::new(KeyPair::from_pem(key.expose())?);
+        let key = key_pair(key).ok_or(AuthorityError::KeyText)?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&der)
             .map_err(|error| CertificateError::Form(error.to_string()))?;
         if parsed.public_key().raw != key.expose().subject_public_key_info() {

@@ -13,12 +13,21 @@ pub enum CredentialError {
     /// The certificate is not a node's.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// The key could not be made, read or used.
+    /// The key could not be made or used.
     #[error("use the node's key: {0}")]
     Key(#[from] rcgen::Error),
+    /// The stored text is no key. Why not is not told.
+    #[error("read the node's key: expected PKCS#8 in PEM form; restore it, or join again")]
+    KeyText,
     /// The certificate was issued for another key.
     #[error("open the node's credential: the certificate was issued for another key")]
     Mismatch,
+}
+
+/// The key in a PEM text. The reader's own error is dropped: it quotes the text, and where a dash is
+/// missing that is the key.
+pub(crate) fn key_pair(text: &Secret<String>) -> Option<Secret<KeyPair>> {
+    KeyPair::from_pem(text.expose()).ok().map(Secret::new)
 }
 
 /// A node's own key. It never leaves the node.
@@ -40,7 +49,7 @@ impl NodeKey {
     ///
     /// If the text is malformed.
     pub fn from_pem(text: &Secret<String>) -> Result<Self, CredentialError> {
-        Ok(Self(Secret::new(KeyPair::from_pem(text.expose())?)))
+        key_pair(text).map(Self).ok_or(CredentialError::KeyText)
     }
 
     /// The key as PKCS#8 in a PEM text, for the one place that stores it.

@@ -1,6 +1,6 @@
 //! The record of a node's key, certificate and roots.
 
-use regrow_pki::{Certificates, Papers, Role, Secret};
+use regrow_pki::{Authority, Certificates, Papers, Role, Secret};
 
 use crate::world::{authority, credential, now};
 
@@ -44,4 +44,19 @@ fn a_newer_damaged_or_mixed_record_is_refused_without_showing_it() {
     mixed["key"] = other["key"].clone();
     let error = read(&mixed.to_string()).err().expect("refused");
     assert!(error.contains("another key"), "{error}");
+}
+
+#[test]
+fn a_key_that_was_torn_is_not_shown() {
+    let mut record: serde_json::Value = serde_json::from_str(SAMPLE).expect("JSON");
+    let key = record["key"].as_str().expect("a key").to_owned();
+    let shown = key.lines().nth(1).expect("its first line").to_owned();
+    // Written twice, and the first time without its dashes: the reader takes all of it for a name.
+    let torn = key.replacen("KEY-----", "KEY", 1) + &key;
+    record["key"] = torn.as_str().into();
+    let error = read(&record.to_string()).err().expect("refused");
+    assert!(error.contains("read the node's key") && !error.contains(&shown), "{error}");
+    let refused = Authority::from_pem(&authority().certificate_pem(), &Secret::new(torn));
+    let error = refused.map(|_| ()).expect_err("refused").to_string();
+    assert!(error.contains("read the authority's key") && !error.contains(&shown), "{error}");
 }
