@@ -325,6 +325,11 @@ fn the_page_about_security_names_every_method_and_who_may_call_it() {
 }
 
 #[test]
+fn the_page_about_groups() {
+    try_page("groups.md", 4);
+}
+
+#[test]
 fn the_page_about_templates() {
     try_page("templates.md", 15);
 }
