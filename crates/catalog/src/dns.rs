@@ -8,18 +8,21 @@
 //!   question     what a name stands for           reader    what the catalog has of it
 //!     |                                              |
 //!   answer       from both to records  <-------------+
+//!     |
+//!   recurse      other servers, for what is not ours to know
 //! ```
 //!
-//! Everything but `serve` and `reader` is plain functions; [`answer()`] runs them over data that the
+//! Everything but `serve`, `reader` and `recurse` is plain functions; [`answer()`] runs them over data that the
 //! caller has. Only `hickory-proto`'s encoding is used, the resolution is ours.
 //!
 //! Data is read as the leader has it. DNS answers without a leader too: then with what this node
 //! has, however old, as Consul always does by default ([`DnsOptions::stale`]). Tokens are not
 //! looked at: whoever reaches the port may resolve.
 //!
-//! Not done: asking other servers. A name outside of the domain, and the reverse name of an address
-//! that the catalog does not have, are refused, so that a client with several servers asks the
-//! next; a service whose address is a host name is answered with the alias alone.
+//! A name outside of the domain, and the reverse name of an address that the catalog does not have,
+//! are refused, so that a client with several servers asks the next; a service whose address is a
+//! host name is answered with the alias alone. Unless [`DnsOptions::recursors`] names other servers:
+//! then these are asked.
 //!
 //! What differs from the original, and why: `service.consul.` and other names that only have names
 //! below them are answered empty and not as missing, for resolvers that look at each level; a cut
@@ -33,12 +36,13 @@ mod names;
 mod packet;
 mod question;
 mod reader;
+mod recurse;
 mod serve;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
@@ -71,6 +75,11 @@ pub struct DnsOptions {
     pub connections: usize,
     /// Most questions at once; further UDP ones are dropped, TCP ones wait. Default 1024.
     pub questions: usize,
+    /// Servers that are asked about names outside of the domain, one after the other until one
+    /// answers; 8 at most. Default none: such names are refused.
+    pub recursors: Vec<SocketAddr>,
+    /// Longest time for one of them. Default 2 s.
+    pub recursor_timeout: Duration,
 }
 
 impl Default for DnsOptions {
@@ -85,7 +94,19 @@ impl Default for DnsOptions {
             udp_answer_limit: 3,
             connections: 256,
             questions: 1024,
+            recursors: Vec::new(),
+            recursor_timeout: Duration::from_secs(2),
         }
+    }
+}
+
+impl DnsOptions {
+    /// Refuses servers to ask that make no sense; `own` is where DNS is to be answered.
+    ///
+    /// # Errors
+    /// There are too many, or one is the own server.
+    pub fn check_recursors(&self, own: Option<SocketAddr>) -> Result<(), DnsError> {
+        recurse::check(&self.recursors, own)
     }
 }
 
@@ -100,6 +121,19 @@ pub enum DnsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There are more servers to ask than anybody would wait for.
+    #[error("serve DNS: {given} servers to ask about other names; use {limit} at most")]
+    Recursors {
+        /// How many were given.
+        given: usize,
+        /// Most.
+        limit: usize,
+    },
+    /// A server to ask is this one.
+    #[error(
+        "serve DNS: {0} is to be asked about other names, and is this server itself; name others"
+    )]
+    OwnRecursor(SocketAddr),
 }
 
 /// What all answers share.
@@ -125,7 +159,7 @@ impl Zone {
 }
 
 /// The way a question came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// In a datagram: the answer is cut to what the client takes.
     Udp,
@@ -180,7 +214,7 @@ pub enum Data {
 }
 
 /// The answer to a packet, `None` for one that is better not answered. `look` is asked at most
-/// once. Any bytes may be given.
+/// once, and no other server. Any bytes may be given.
 pub fn answer(
     packet: &[u8],
     zone: &Zone,
@@ -194,22 +228,10 @@ pub fn answer(
         packet::Received::Asked(asked) => {
             let meant = question::meant(&asked, zone);
             let data = look(&question::want(&meant));
-            reply(&asked, &meant, &data, zone, transport, moment)
+            let sections = answer::sections(&asked, &meant, &data, zone, moment);
+            packet::send(&asked, &sections, transport, zone.options.udp_answer_limit)
         }
     }
-}
-
-/// The answer to a question once its data is there.
-fn reply(
-    asked: &packet::Asked,
-    meant: &question::Meant,
-    data: &Data,
-    zone: &Zone,
-    transport: Transport,
-    moment: Moment,
-) -> Option<Vec<u8>> {
-    let sections = answer::sections(asked, meant, data, zone, moment);
-    packet::send(asked, &sections, transport, zone.options.udp_answer_limit)
 }
 
 impl Catalog {
@@ -217,7 +239,8 @@ impl Catalog {
     /// are given up.
     ///
     /// # Errors
-    /// The domain of the options is no name.
+    /// The domain of the options is no name; there are too many servers to ask, or this one is among
+    /// them.
     pub async fn serve_dns(
         &self,
         udp: UdpSocket,
@@ -226,6 +249,7 @@ impl Catalog {
         stop: CancellationToken,
     ) -> Result<(), DnsError> {
         let zone = Zone::new(self.agent().options().datacenter.clone(), options)?;
+        zone.options.check_recursors(udp.local_addr().ok())?;
         serve::run(udp, tcp, reader::Reader::new(self.client().clone()), zone, stop).await;
         Ok(())
     }

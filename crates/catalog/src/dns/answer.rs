@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, PTR, SOA, SRV, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use rand::SeedableRng as _;
@@ -22,6 +22,8 @@ const PRIORITY: u16 = 1;
 const REFRESH: i32 = 3600;
 const RETRY: i32 = 600;
 const EXPIRE: i32 = 86400;
+/// Most records of somebody else's answer that are told on.
+const ALIASED_MAX: usize = 64;
 /// Longest text in a TXT record (RFC 1035); longer is several texts of one record.
 const TEXT_MAX: usize = 255;
 /// Meta with such a key is shown by its value alone, for texts that others define.
@@ -36,6 +38,8 @@ pub(super) fn sections(
     moment: Moment,
 ) -> Sections {
     let maker = Maker { asked, zone, moment };
+    let recursion = maker.recursion();
+    let refusal = |code| Sections { recursion, ..Sections::refusal(code) };
     let entries = match (meant, data) {
         (_, Data::Unavailable) => return refusal(ResponseCode::ServFail),
         (Meant::Foreign, _) => return refusal(ResponseCode::Refused),
@@ -53,9 +57,27 @@ pub(super) fn sections(
     maker.decided(entries)
 }
 
-/// An answer that decides nothing about the name.
-fn refusal(code: ResponseCode) -> Sections {
-    Sections { code, authoritative: false, entries: Vec::new(), authorities: Vec::new() }
+/// The alias that is all of an answer to a question for addresses, where others have to know what it
+/// stands for.
+pub(super) fn foreign_alias<'s>(
+    asked: &Asked,
+    sections: &'s Sections,
+    zone: &Zone,
+) -> Option<&'s Name> {
+    let [Entry { record, .. }] = sections.entries.as_slice() else { return None };
+    let RData::CNAME(CNAME(name)) = &record.data else { return None };
+    let of_address = [RecordType::A, RecordType::AAAA].contains(&asked.kind());
+    (of_address && !zone.domain.zone_of(name)).then_some(name)
+}
+
+/// Records of somebody else's answer that an alias leads to.
+pub(super) fn aliased(asked: &Asked, message: Message) -> impl Iterator<Item = Entry> {
+    let kinds = [RecordType::CNAME, asked.kind()];
+    let records = message.answers.into_iter();
+    records
+        .filter(move |record| kinds.contains(&record.record_type()))
+        .take(ALIASED_MAX)
+        .map(|record| Entry { record, extra: Vec::new() })
 }
 
 /// Seconds, at most what a record can say (RFC 2181).
@@ -89,7 +111,13 @@ impl Maker<'_> {
         let entries = entries.unwrap_or_default();
         let nothing = entries.is_empty();
         let authorities = self.soa().filter(|_| nothing).into_iter().collect();
-        Sections { code, authoritative: true, entries, authorities }
+        let recursion = self.recursion();
+        Sections { code, authoritative: true, recursion, entries, authorities }
+    }
+
+    /// Whether others can be asked here.
+    fn recursion(&self) -> bool {
+        !self.zone.options.recursors.is_empty()
     }
 
     /// A record under the name that was asked for, in its letters.

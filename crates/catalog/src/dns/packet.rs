@@ -41,6 +41,20 @@ impl Asked {
         &self.query.name
     }
 
+    /// Whether the client wants others to be asked.
+    pub fn wants_recursion(&self) -> bool {
+        self.metadata.recursion_desired
+    }
+
+    /// A question for the same records of another name.
+    pub fn about(&self, name: Name) -> Option<Vec<u8>> {
+        let mut message = Message::new(0, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(name, self.kind()));
+        message.edns = Some(extensions());
+        message.to_vec().ok()
+    }
+
     /// The type of the records.
     pub fn kind(&self) -> RecordType {
         self.query.query_type
@@ -59,8 +73,34 @@ pub(super) struct Sections {
     pub code: ResponseCode,
     /// Whether we decide about the name.
     pub authoritative: bool,
+    /// Whether others can be asked here.
+    pub recursion: bool,
     pub entries: Vec<Entry>,
     pub authorities: Vec<Record>,
+}
+
+impl Sections {
+    /// An answer that decides nothing about the name.
+    pub fn refusal(code: ResponseCode) -> Self {
+        Self {
+            code,
+            authoritative: false,
+            recursion: false,
+            entries: Vec::new(),
+            authorities: Vec::new(),
+        }
+    }
+
+    /// Whether the name is not ours to know.
+    pub fn is_foreign(&self) -> bool {
+        !self.authoritative && self.code == ResponseCode::Refused
+    }
+}
+
+fn extensions() -> Edns {
+    let mut edns = Edns::new();
+    edns.set_max_payload(UDP_BYTES_MAX);
+    edns
 }
 
 /// Reads a packet.
@@ -97,9 +137,7 @@ fn question(message: Message) -> Received {
         (DNSClass::IN | DNSClass::ANY, _) => return Received::Asked(asked),
         _ => ResponseCode::Refused,
     };
-    let nothing =
-        Sections { code, authoritative: false, entries: Vec::new(), authorities: Vec::new() };
-    match send(&asked, &nothing, Transport::Tcp, 0) {
+    match send(&asked, &Sections::refusal(code), Transport::Tcp, 0) {
         Some(reply) => Received::Refused(reply),
         None => Received::Drop,
     }
@@ -109,6 +147,16 @@ fn question(message: Message) -> Received {
 fn refused(id: u16, op_code: OpCode, code: ResponseCode) -> Received {
     let reply = Message::error_msg(id, op_code, code);
     reply.to_vec().map_or(Received::Drop, Received::Refused)
+}
+
+/// Most bytes over UDP to who asked.
+fn udp_bytes(asked: &Asked) -> u16 {
+    asked.takes.unwrap_or(UDP_BYTES).clamp(UDP_BYTES, UDP_BYTES_MAX)
+}
+
+/// Whether a message fits, which somebody else made.
+pub(super) fn fits(asked: &Asked, message: &[u8], transport: Transport) -> bool {
+    transport == Transport::Tcp || message.len() <= usize::from(udp_bytes(asked))
 }
 
 /// The bytes of an answer: as many records as fit, each with its addresses, and marked as cut where
@@ -121,7 +169,7 @@ pub(super) fn send(
 ) -> Option<Vec<u8>> {
     let (bytes, records) = match transport {
         Transport::Tcp => (u16::MAX, ANSWERS_MAX),
-        Transport::Udp => match asked.takes.unwrap_or(UDP_BYTES).clamp(UDP_BYTES, UDP_BYTES_MAX) {
+        Transport::Udp => match udp_bytes(asked) {
             UDP_BYTES => (UDP_BYTES, udp_answer_limit),
             bytes => (bytes, ANSWERS_MAX),
         },
@@ -160,6 +208,7 @@ impl Writer<'_> {
         let mut message =
             Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
         message.metadata.recursion_desired = asked.metadata.recursion_desired;
+        message.metadata.recursion_available = sections.recursion;
         message.metadata.authoritative = sections.authoritative;
         message.metadata.response_code = sections.code;
         message.metadata.truncation = count < sections.entries.len() || left_out;
@@ -170,11 +219,7 @@ impl Writer<'_> {
             message.additionals =
                 taken.iter().flat_map(|entry| entry.extra.iter().cloned()).collect();
         }
-        if asked.takes.is_some() {
-            let mut edns = Edns::new();
-            edns.set_max_payload(UDP_BYTES_MAX);
-            message.edns = Some(edns);
-        }
+        message.edns = asked.takes.map(|_| extensions());
         let written = message.to_vec().ok()?;
         // The encoder cuts what is beyond the largest message.
         let kept = |at| Some(usize::from(u16::from_be_bytes(*written.get(at..)?.first_chunk()?)));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt as _, stream};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use hickory_proto::op::{Message, ResponseCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,9 +14,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::packet::{self, Received, UDP_BYTES_MAX};
+use super::packet::{self, Asked, Received, Sections, UDP_BYTES_MAX};
 use super::reader::Reader;
-use super::{Moment, Transport, Zone, question, reply};
+use super::recurse::Recursor;
+use super::{Moment, Transport, Zone, answer, question};
 
 /// Pause after the system refused to hand out a packet or a connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +33,7 @@ const QUESTION_BYTES_MAX: usize = 4096;
 struct Server {
     zone: Zone,
     reader: Reader,
+    recursor: Option<Recursor>,
     questions: Arc<Semaphore>,
 }
 
@@ -45,7 +48,8 @@ pub(super) async fn run(
     let places = |wanted: usize| Arc::new(Semaphore::new(wanted.clamp(1, Semaphore::MAX_PERMITS)));
     let connections = places(zone.options.connections);
     let questions = places(zone.options.questions);
-    let server = Arc::new(Server { zone, reader, questions });
+    let recursor = Recursor::new(&zone.options);
+    let server = Arc::new(Server { zone, reader, recursor, questions });
     let tasks = TaskTracker::new();
     let serving = async {
         tokio::join!(
@@ -71,7 +75,34 @@ impl Server {
         let meant = question::meant(&asked, &self.zone);
         let want = question::want(&meant);
         let data = self.reader.look(&want, self.zone.options.stale).await;
-        reply(&asked, &meant, &data, &self.zone, transport, now())
+        let mut sections = answer::sections(&asked, &meant, &data, &self.zone, now());
+        if let Some(recursor) = self.recursor.as_ref().filter(|_| asked.wants_recursion()) {
+            if sections.is_foreign() {
+                match recursor.ask(packet, transport).await {
+                    Some(reply) if packet::fits(&asked, &reply, transport) => return Some(reply),
+                    _ => sections.code = ResponseCode::ServFail,
+                }
+            } else {
+                self.follow_alias(recursor, &asked, &mut sections, transport).await;
+            }
+        }
+        packet::send(&asked, &sections, transport, self.zone.options.udp_answer_limit)
+    }
+
+    /// Tells what an alias stands for, as far as others know.
+    async fn follow_alias(
+        &self,
+        recursor: &Recursor,
+        asked: &Asked,
+        sections: &mut Sections,
+        transport: Transport,
+    ) {
+        let name = answer::foreign_alias(asked, sections, &self.zone);
+        let Some(about) = name.and_then(|name| asked.about(name.clone())) else { return };
+        let Some(reply) = recursor.ask(&about, transport).await else { return };
+        if let Ok(message) = Message::from_vec(&reply) {
+            sections.entries.extend(answer::aliased(asked, message));
+        }
     }
 }
 
@@ -178,7 +209,7 @@ async fn connection(server: Arc<Server>, stream: TcpStream, _place: OwnedSemapho
 }
 
 /// A message with its length before it.
-fn framed(message: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn framed(message: &[u8]) -> Option<Vec<u8>> {
     let length = u16::try_from(message.len()).ok()?;
     Some([&length.to_be_bytes(), message].concat())
 }
@@ -192,8 +223,13 @@ fn questions(reader: OwnedReadHalf) -> impl Stream<Item = Vec<u8>> {
 }
 
 async fn question(reader: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+    message(reader, QUESTION_BYTES_MAX).await
+}
+
+/// A message with its length before it; `None` at the end, and for one that is longer.
+pub(super) async fn message(reader: &mut (impl AsyncRead + Unpin), most: usize) -> Option<Vec<u8>> {
     let length = usize::from(reader.read_u16().await.ok()?);
-    if length > QUESTION_BYTES_MAX {
+    if length > most {
         return None;
     }
     let mut packet = vec![0; length];

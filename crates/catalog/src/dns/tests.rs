@@ -3,5 +3,6 @@
 mod data;
 mod fuzz;
 mod limits;
+mod recurse;
 mod sockets;
 mod table;

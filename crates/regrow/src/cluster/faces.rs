@@ -70,7 +70,8 @@ impl FaceArgs {
     /// Reads the files that are named and takes the addresses.
     ///
     /// # Errors
-    /// A file is not what it should be; an address is taken or may not be listened on.
+    /// A file is not what it should be; an address is taken or may not be listened on; DNS is to ask
+    /// itself about other names.
     pub async fn bind(&self) -> Result<Faces> {
         let plain = self.settings.http()?;
         let encrypted = match (&self.https_cert, &self.https_key) {
@@ -87,7 +88,9 @@ impl FaceArgs {
             Some(address) => {
                 let sockets = both(address).await;
                 let (udp, tcp) = sockets.with_context(|| refused("DNS", address, "--dns"))?;
-                Some((udp, tcp, self.settings.dns()))
+                let options = self.settings.dns();
+                options.check_recursors(udp.local_addr().ok())?;
+                Some((udp, tcp, options))
             }
         };
         Ok(Faces { http, https, dns, checks: self.settings.checks() })

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use sha2::{Digest as _, Sha256};
 const SECRETS_BYTES: u64 = 1 << 20;
 /// Fewest characters of a token.
 const TOKEN_CHARS_MIN: usize = 16;
+/// Port of DNS servers (RFC 1035).
+const DNS_PORT: u16 = 53;
 
 /// What is allowed where no rule of a token fits.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,6 +64,15 @@ impl FromStr for ServiceTtl {
     }
 }
 
+/// Another DNS server, at the usual port where none is given.
+fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let address: Result<SocketAddr, _> = text.parse();
+    let bare = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    address.or_else(|_| bare()).map_err(|error| {
+        format!("{error}; expected ADDR or ADDR:PORT such as 10.0.0.2, 10.0.0.2:53 or [fd00::2]:53")
+    })
+}
+
 /// Flags about how the catalog answers.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Catalog")]
@@ -97,6 +109,10 @@ pub struct SettingArgs {
     /// Leave instances with a warning out of DNS answers
     #[arg(long)]
     dns_only_passing: bool,
+    /// Ask this server about names outside of the catalog's domain, which are refused otherwise; may
+    /// be repeated, and the next is asked where one has no answer
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server)]
+    dns_recursor: Vec<SocketAddr>,
 }
 
 /// The text of a file with secrets. It is not repeated in errors.
@@ -165,6 +181,7 @@ impl SettingArgs {
             node_ttl: self.dns_node_ttl.as_duration(),
             negative_ttl: self.dns_negative_ttl.as_duration(),
             service_ttl,
+            recursors: self.dns_recursor.clone(),
             ..DnsOptions::default()
         }
     }
@@ -209,6 +226,10 @@ mod tests {
             "--dns-only-passing",
             "--dns-node-ttl",
             "2s",
+            "--dns-recursor",
+            "10.0.0.2",
+            "--dns-recursor",
+            "[fd00::2]:5353",
         ]);
         let http = given.http().expect("options");
         assert_eq!((http.connections_per_address, http.session_grace_percent), (1200, 100));
@@ -220,6 +241,8 @@ mod tests {
         assert_eq!(dns.node_ttl, Duration::from_secs(2));
         assert_eq!(dns.service_ttl["db-*"], Duration::from_secs(60));
         assert_eq!(dns.service_ttl["*"], Duration::from_secs(5));
+        let recursors: Vec<String> = dns.recursors.iter().map(ToString::to_string).collect();
+        assert_eq!(recursors, ["10.0.0.2:53", "[fd00::2]:5353"]);
     }
 
     #[test]
@@ -227,6 +250,7 @@ mod tests {
         let http = read(&[]).http().expect("options");
         assert_eq!((http.connections_per_address, http.acl), (200, Acl::Off));
         assert!(!http.script_checks && http.logins.is_none() && http.tls.is_none());
+        assert!(read(&[]).dns().recursors.is_empty());
     }
 
     #[test]
@@ -243,5 +267,8 @@ mod tests {
         assert!(Line::try_parse_from(["x", "--acl-default", "read"]).is_err());
         assert!(Line::try_parse_from(["x", "--session-grace", "101"]).is_err());
         assert!(Line::try_parse_from(["x", "--dns-service-ttl", "web="]).is_err());
+        for server in ["", "example.com", "10.0.0.2:", "10.0.0.2:70000", "fd00::2:x"] {
+            assert!(Line::try_parse_from(["x", "--dns-recursor", server]).is_err(), "{server}");
+        }
     }
 }

@@ -28,18 +28,18 @@ use crate::query::Client;
 /// Longest wait for anything, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn patiently<T>(what: impl Future<Output = T>) -> T {
+pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("in time")
 }
 
-struct Served {
-    catalog: Catalog,
-    udp: SocketAddr,
-    tcp: SocketAddr,
+pub struct Served {
+    pub catalog: Catalog,
+    pub udp: SocketAddr,
+    pub tcp: SocketAddr,
     _stop: DropGuard,
 }
 
-async fn catalog() -> Catalog {
+pub async fn catalog() -> Catalog {
     let machine = Arc::new(CatalogMachine::new());
     let hub = machine.hub();
     let scope = Scope::new(7).expect("a scope");
@@ -50,7 +50,7 @@ async fn catalog() -> Catalog {
 }
 
 /// Both protocols on one port, as `dig` wants it.
-async fn ports() -> (UdpSocket, TcpListener) {
+pub async fn ports() -> (UdpSocket, TcpListener) {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = tcp.local_addr().expect("its address");
@@ -61,7 +61,7 @@ async fn ports() -> (UdpSocket, TcpListener) {
     }
 }
 
-async fn serve(options: DnsOptions) -> Served {
+pub async fn serve(options: DnsOptions) -> Served {
     let catalog = catalog().await;
     let register = |id: &str, name: &str, port, address: &str| {
         let service = Service {
@@ -89,7 +89,7 @@ async fn serve(options: DnsOptions) -> Served {
     Served { catalog, udp: addresses.0, tcp: addresses.1, _stop: stop.drop_guard() }
 }
 
-async fn ask_udp(address: SocketAddr, packet: &[u8]) -> Message {
+pub async fn ask_udp(address: SocketAddr, packet: &[u8]) -> Message {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     socket.send_to(packet, address).await.expect("sent");
     let mut buffer = [0; 8192];
@@ -97,7 +97,7 @@ async fn ask_udp(address: SocketAddr, packet: &[u8]) -> Message {
     Message::from_vec(&buffer[..length]).expect("a message")
 }
 
-async fn read(stream: &mut TcpStream) -> Message {
+pub async fn read(stream: &mut TcpStream) -> Message {
     let reading = async {
         let length = stream.read_u16().await.expect("a length");
         let mut packet = vec![0; usize::from(length)];
@@ -107,7 +107,7 @@ async fn read(stream: &mut TcpStream) -> Message {
     Message::from_vec(&patiently(reading).await).expect("a message")
 }
 
-fn framed(packet: &[u8]) -> Vec<u8> {
+pub fn framed(packet: &[u8]) -> Vec<u8> {
     [&(packet.len() as u16).to_be_bytes()[..], packet].concat()
 }
 
@@ -262,7 +262,7 @@ async fn without_a_leader_it_tells_what_this_node_has() {
 }
 
 /// What `dig` prints, `None` where there is none.
-async fn dig(served: &Served, args: &[&str]) -> Option<String> {
+pub async fn dig(served: &Served, args: &[&str]) -> Option<String> {
     let child = tokio::process::Command::new("dig")
         .args(["@127.0.0.1", "-p", &served.udp.port().to_string(), "+time=20", "+tries=3"])
         .args(args)
