@@ -144,7 +144,7 @@ impl RegisterBody {
                 service_id: check.service_id.clone(),
                 status,
                 output: status.map(|_| check.output.clone()),
-                definition: crate::model::CheckDefinition { ttl: None, ..check.definition() },
+                definition: check.listed_definition(),
             })
         };
         given.map(spec).collect()

@@ -68,6 +68,9 @@ pub(super) struct CheckBody {
         alias = "deregister_critical_service_after"
     )]
     deregister_after: Span,
+    /// How it finds out, in the form in which the catalog lists checks.
+    #[serde(rename = "Definition")]
+    listed: Option<Box<CheckBody>>,
 }
 
 fn given(span: Span) -> Option<Duration> {
@@ -86,6 +89,13 @@ impl CheckBody {
     /// Whether nothing is said: a check that nobody meant.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The same of a check that is entered in the catalog: nobody runs it, so nobody would miss its
+    /// heartbeats.
+    pub fn listed_definition(&self) -> CheckDefinition {
+        let definition = self.listed.as_deref().unwrap_or(self).definition();
+        CheckDefinition { ttl: None, ..definition }
     }
 
     /// What finds out the status.

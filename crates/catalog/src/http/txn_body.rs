@@ -10,7 +10,7 @@ use super::agent_services::ServiceBody;
 use super::check_body::CheckBody;
 use super::reply::HttpError;
 use crate::machine::{Denial, Entry, EntryVerb, KvOp, KvVerb, Refusal, TxnOp};
-use crate::model::{CheckDefinition, CheckSpec, Node, SessionIdError, Status};
+use crate::model::{CheckSpec, Node, SessionIdError, Status};
 
 const KV_VERBS: &[(&str, KvVerb)] = &[
     ("set", KvVerb::Set),
@@ -209,8 +209,7 @@ impl CheckOpBody {
             service_id: body.service_id,
             status: Some(status),
             output: Some(body.output),
-            // Nobody runs it, so nobody would miss its heartbeats.
-            definition: CheckDefinition { ttl: None, ..body.definition.definition() },
+            definition: body.definition.listed_definition(),
         };
         let entry = Entry::Check { node: body.node, check: Box::new(check) };
         Ok(TxnOp::Entry { verb, entry, index: body.modify_index })
