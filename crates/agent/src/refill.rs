@@ -132,6 +132,8 @@ impl Beginning<'_> {
             }
             Decision::Refill => {
                 tracing::error!(found, number = %identity.number, "this node's log or tables are damaged");
+                // A key that is left over from joining is the one of the old number.
+                ask::forget_key(self.folder)?;
                 Note::new(identity.number, found, self.clock.now()).write(self.folder)
             }
         }

@@ -233,14 +233,23 @@ pub(crate) fn delete_token(edit: &mut dyn Edit, id: TokenId) -> Result<bool, Tab
 
 /// The number that is given out next.
 pub(crate) fn next_number(view: &dyn View) -> Result<NodeNumber, TableError> {
-    let next = view.get(NEXT)?.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
-    Ok(NodeNumber::new(next.map_or(1, u64::from_be_bytes)))
+    let Some(bytes) = view.get(NEXT)? else { return Ok(NodeNumber::new(1)) };
+    let eight = <[u8; 8]>::try_from(bytes.as_slice());
+    let next =
+        eight.map_err(|_| no_number(format!("{} bytes where 8 are expected", bytes.len())))?;
+    Ok(NodeNumber::new(u64::from_be_bytes(next)))
+}
+
+/// Without the next number nobody can be let in: one of before would be a removed node's.
+fn no_number(reason: String) -> TableError {
+    TableError::Damaged { what: "the next node number", reason }
 }
 
 /// Gives out the next number.
 pub(crate) fn take_number(edit: &mut dyn Edit) -> Result<NodeNumber, TableError> {
     let number = next_number(&*edit)?;
-    edit.put(NEXT, &(number.get() + 1).to_be_bytes())?;
+    let next = number.get().checked_add(1).ok_or_else(|| no_number("it is the last".to_owned()))?;
+    edit.put(NEXT, &next.to_be_bytes())?;
     Ok(number)
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use regrow_consensus::{Consistency, LocalReplica, Machines, ProposeError, Replica, Scoped};
+use regrow_consensus::tables::Flush;
+use regrow_consensus::{
+    Consistency, LocalReplica, Machines, ProposeError, Replica, Scoped, Tables,
+};
 use regrow_pki::{ClusterId, JoinToken, RootDigest, secret_hash};
 
 use crate::nodes::{Nodes, NodesError, SCOPE};
@@ -222,6 +225,20 @@ async fn a_node_that_is_damaged_before_it_was_heard_leaves_no_number_behind() ->
     let view = world.replica.read(Consistency::Stale).await?;
     for of in [2, 3] {
         assert_eq!(record::replaced(view.view(), number(of))?, None);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_number_that_cannot_be_read_is_not_guessed() -> Outcome {
+    let tables = Tables::memory()?;
+    for next in [&u64::MAX.to_be_bytes()[..], &[7]] {
+        let (taken, _) = tables.write(Flush::Later, |edit| {
+            edit.put(b"next", next)?;
+            Ok(take_number(edit))
+        })?;
+        let damaged = taken.map_err(|error| error.to_string());
+        assert!(damaged.is_err_and(|error| error.starts_with("read the next node number: ")));
     }
     Ok(())
 }
