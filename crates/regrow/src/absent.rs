@@ -46,6 +46,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
 
 /// What to use for a plugin that is not here.
 const BESIDE: &str = "InfraKit's own plugin beside this program: both speak the same protocol";
+const PROVIDERS: &str = "instances come from processes, files and the simulator only here";
 const GROUPS_ONLY: &str = "the controller for groups is the only one here";
 
 /// Kinds of plugins, in the same form.
@@ -65,6 +66,23 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("gc", GROUPS_ONLY, BESIDE),
     ("swarm", "`vanilla` and `combo` are the only flavors here", BESIDE),
     ("kubernetes", "`vanilla` and `combo` are the only flavors here", BESIDE),
+    ("image", PROVIDERS, BESIDE),
+    ("aws", PROVIDERS, BESIDE),
+    ("digitalocean", PROVIDERS, BESIDE),
+    ("docker", PROVIDERS, BESIDE),
+    ("google", PROVIDERS, BESIDE),
+    ("hyperkit", PROVIDERS, BESIDE),
+    ("ibmcloud", PROVIDERS, BESIDE),
+    ("libvirt", PROVIDERS, BESIDE),
+    ("maas", PROVIDERS, BESIDE),
+    ("oneview", PROVIDERS, BESIDE),
+    ("oracle", PROVIDERS, BESIDE),
+    ("packet", PROVIDERS, BESIDE),
+    ("rackhd", PROVIDERS, BESIDE),
+    ("terraform", PROVIDERS, BESIDE),
+    ("ucs", PROVIDERS, BESIDE),
+    ("vagrant", PROVIDERS, BESIDE),
+    ("vsphere", PROVIDERS, BESIDE),
 ];
 
 /// Takes whatever InfraKit's command takes.

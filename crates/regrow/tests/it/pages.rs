@@ -347,8 +347,7 @@ fn sources(folder: &std::path::Path, text: &mut String) {
             sources(&path, text);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let source = fs::read_to_string(&path).expect("source");
-            let mut lines = source.lines();
-            for line in &mut lines {
+            for line in source.lines() {
                 text.push_str(line.trim().trim_end_matches('\\'));
             }
         }
