@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Longest wait for a connection inside a place. A listener there answers at once or never.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -191,20 +192,21 @@ impl Portal {
         self.inside(move || command.spawn().with_context(|| format!("start {command:?}")))?
     }
 
-    /// A connection to somebody whom the place reaches.
+    /// A connection to somebody whom the place reaches, by IPv4.
     ///
     /// # Errors
     /// Nobody listens there.
-    pub async fn connect(&self, to: SocketAddr) -> Result<tokio::net::TcpStream> {
+    pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream> {
         let (done, result) = tokio::sync::oneshot::channel();
-        let job = Box::new(move || {
-            let _ = done.send(TcpStream::connect_timeout(&to, CONNECT_WITHIN));
-        });
-        self.send(job)?;
-        let stream = result.await.context("hear from the place")?;
-        let stream = stream.with_context(|| format!("connect to {to}"))?;
+        // A socket belongs to the network where it was made, wherever it is used.
+        self.send(Box::new(move || {
+            let _ = done.send(TcpSocket::new_v4());
+        }))?;
+        let socket = result.await.context("hear from the place")?.context("make a socket")?;
+        let connecting = tokio::time::timeout(CONNECT_WITHIN, socket.connect(to)).await;
+        let refused = || format!("connect to {to}");
+        let stream = connecting.with_context(refused)?.with_context(refused)?;
         stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(tokio::net::TcpStream::from_std(stream)?)
+        Ok(stream)
     }
 }

@@ -2,6 +2,7 @@
 //! paused, out of space. What their clients were told is recorded and judged.
 
 mod disk;
+mod flood;
 mod forms;
 mod kills;
 mod partitions;
