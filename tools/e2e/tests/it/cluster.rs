@@ -7,6 +7,7 @@ mod forms;
 mod kills;
 mod partitions;
 mod power;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 
