@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Daemon, Said, World};
 
+mod damage;
 mod door;
 mod verbs;
 
