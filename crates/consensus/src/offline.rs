@@ -101,7 +101,9 @@ async fn alone(
     let unusable = |reason: String| GroupError::Storage { group, reason };
     let failed = |error: std::io::Error| unusable(error.to_string());
     let voted = log.read_vote().await.map_err(failed)?;
-    let term = voted.map_or(0, |vote| vote.leader_id().term()).max(last.leader_id.term) + 1;
+    let term = voted.map_or(0, |vote| vote.leader_id().term()).max(last.leader_id.term);
+    // Nobody led for as many terms: such a record was not written by a member.
+    let term = term.checked_add(1).ok_or_else(|| unusable("its term is the last".into()))?;
     let vote = Vote::from_leader_id(LeaderId::new(term, node), false);
     log.save_vote(&vote).await.map_err(failed)?;
     let members = BTreeMap::from([(node, Member { address: address.to_owned() })]);

@@ -2,6 +2,7 @@
 
 use futures::StreamExt as _;
 use regrow_consensus::{Consistency, Replica as _, Storage, Tables, offline};
+use regrow_journal::Slot;
 
 use crate::cluster::{Cluster, add, value};
 
@@ -87,4 +88,15 @@ async fn tables_that_end_before_the_log_begins_are_a_gap() {
     let lost = Storage { tables: Tables::memory().expect("tables"), ..storage };
     let gap = offline::gap(&lost).expect("a look").expect("a gap");
     assert!(gap.contains("the tables are empty, and the log begins behind entry"), "{gap}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_behind_which_there_is_none_is_refused() {
+    let (_journal, storage) = Cluster::new().storage(3);
+    let done = |result: Result<(), _>| result.expect("durable");
+    let (vote, entry) = ([&[1], &[0xff; 9][..], &[1, 3, 0]].concat(), vec![1, 7, 0]);
+    storage.log.save(Slot(1), vote.into(), done);
+    storage.log.append(vec![(0, entry.into())], done);
+    let error = offline::recover(&storage, 1, 3, "node-3").await.expect_err("no term is left");
+    assert!(error.to_string().contains("its term is the last"), "{error}");
 }
