@@ -66,7 +66,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "soak",
-        args: "[--seeds N] [--from SEED] [--minutes M] [--canary NAME]",
+        args: "[--seeds N] [--from SEED] [--minutes M] [--machine NAME] [--canary NAME]",
         about: "run many seeds of the simulated world in release, 1,000 if nothing is said",
         run: soak::run,
     },

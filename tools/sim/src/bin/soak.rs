@@ -1,7 +1,8 @@
 //! Runs many seeds of the simulated world: `cargo xtask soak` builds and starts it.
 //!
 //! Prints a line for each seed that fails, saves what a person needs to look into it, and ends with a
-//! summary. Exit code 1 when a seed failed, 64 for a wrong command line. With `--canary NAME` the world
+//! summary. `--machine keys` and `--machine catalog` run the product's machines in place of the world's
+//! own store. Exit code 1 when a seed failed, 64 for a wrong command line. With `--canary NAME` the world
 //! is given a known bug, and the first seed that finds it ends the run. `SOAK_LOG=debug` prints the
 //! product's own log.
 
@@ -12,10 +13,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sim::world::canary::Canary;
+use sim::world::kind::Kind;
 use sim::world::{Options, Outcome, Stats, run};
 
 const USAGE: &str = "usage: soak [--seeds N] [--from SEED] [--minutes M] [--seconds S] [--threads T] \
-                     [--canary NAME] [--save DIR] [--trace]";
+                     [--machine NAME] [--canary NAME] [--save DIR] [--trace]";
 const EXIT_USAGE: u8 = 64;
 
 /// What was asked for.
@@ -53,6 +55,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Ask, String> {
             "--threads" => ask.threads = number()?.clamp(1, 64),
             "--seconds" => ask.options.seconds = number()?,
             "--save" => ask.save = PathBuf::from(value),
+            "--machine" => {
+                let known = Kind::ALL.into_iter().find(|kind| kind.name() == value);
+                let names = Kind::ALL.map(Kind::name).join(", ");
+                ask.options.kind = known.ok_or(format!("machines are {names}"))?;
+            }
             "--canary" => {
                 let known = Canary::ALL.into_iter().find(|canary| canary.name() == value);
                 let names = Canary::ALL.map(Canary::name).join(", ");

@@ -138,6 +138,13 @@ impl Holder {
                     renewal.acked = Some(now);
                 }
             }
+            (Open::Renew, Outcome::Done(Told::Granted(given), _)) => {
+                if let Some((number, known)) = self.sessions.last_mut() {
+                    *number = *given;
+                    known.name = format!("lease-{given}");
+                    known.renewals.iter_mut().for_each(|renewal| renewal.acked = Some(now));
+                }
+            }
             (Open::Renew, Outcome::Done(Told::Renewed(false), _)) => self.left = 0,
             (Open::Lock, Outcome::Done(Told::Locked(fence), _)) => self.fence = *fence,
             // A fence that was refused is of no use any more.

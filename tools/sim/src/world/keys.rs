@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::{Outcome, Reply, Request, Wish, store_reply};
-use super::machine::What;
+use super::machine::{Told, What};
 use crate::history::{Event, History, Seen, What as Happened};
 use crate::models::store::{Compare, StoreOp, StoreReply};
 use crate::seed::Random;
@@ -14,6 +14,8 @@ use crate::seed::Random;
 pub struct Fates {
     /// Acknowledged, with the index.
     pub done: BTreeMap<u64, u64>,
+    /// Acknowledged, with the index, and nothing was changed.
+    pub idle: BTreeMap<u64, u64>,
     /// Certainly not executed.
     pub not: BTreeSet<u64>,
     /// Unknown, with the process that asked.
@@ -37,6 +39,10 @@ impl Record {
         self.last = self.last.max(t);
         let pushed = self.history.push(Event { process, t: self.last, what });
         debug_assert!(pushed.is_ok(), "{pushed:?}");
+    }
+
+    fn fail(&mut self, process: u64, t: u64, why: Option<String>) {
+        self.push(process, t, Happened::Fail(why));
     }
 
     fn process(&mut self) -> u64 {
@@ -68,18 +74,20 @@ pub struct KeyClient {
     /// Longest pause between two operations, in microseconds.
     think: u64,
     keys: u64,
+    /// Compares revisions only, and reads nothing where they do not hold: all that the catalog offers.
+    plain: bool,
     /// What it saw under each key.
     seen: BTreeMap<String, (Option<i64>, u64)>,
 }
 
 impl KeyClient {
     /// A client that goes on from now.
-    pub fn new(number: u64, mut random: Random, record: &mut Record) -> Self {
+    pub fn new(number: u64, plain: bool, mut random: Random, record: &mut Record) -> Self {
         let think = *random.pick(&[20_000, 60_000, 200_000]).unwrap_or(&20_000);
         let keys = random.between(1, 6);
         let process = record.process();
         let seen = BTreeMap::new();
-        Self { number, random, process, requests: 0, open: None, next: 0, think, keys, seen }
+        Self { number, random, process, requests: 0, open: None, next: 0, think, keys, plain, seen }
     }
 
     /// Whether it waits for an answer.
@@ -122,7 +130,7 @@ impl KeyClient {
             65..70 => StoreOp::Delete { key },
             _ => {
                 let (value, revision) = self.seen.get(&key).copied().unwrap_or_default();
-                let compare = if self.random.chance(50) {
+                let compare = if !self.plain && self.random.chance(50) {
                     Compare::Value(key.clone(), value)
                 } else {
                     Compare::Revision(key.clone(), revision)
@@ -130,7 +138,8 @@ impl KeyClient {
                 let other = self.key();
                 let put = |key, value| StoreOp::Put { key, value };
                 let then = vec![put(key.clone(), record.value()), put(other, record.value())];
-                StoreOp::Txn { when: vec![compare], then, otherwise: vec![StoreOp::Get { key }] }
+                let otherwise = if self.plain { Vec::new() } else { vec![StoreOp::Get { key }] };
+                StoreOp::Txn { when: vec![compare], then, otherwise }
             }
         }
     }
@@ -152,7 +161,10 @@ impl KeyClient {
         match outcome {
             Outcome::Done(told, index) => {
                 if write {
-                    record.fates.done.insert(id, index);
+                    let changed = matches!(told, Told::Store(_, true));
+                    let fates = &mut record.fates;
+                    let kept = if changed { &mut fates.done } else { &mut fates.idle };
+                    kept.insert(id, index);
                 }
                 let reply = store_reply(&told).cloned();
                 if let Some(reply) = &reply {
@@ -166,11 +178,13 @@ impl KeyClient {
                 record.push(self.process, now, Happened::Info(Some(why), Seen::nothing()));
                 self.process = record.process();
             }
+            // No node answers so.
+            Outcome::Watched(_) | Outcome::Blocked(_) => record.fail(self.process, now, None),
             Outcome::Not(why) | Outcome::Unknown(why) => {
                 if write {
                     record.fates.not.insert(id);
                 }
-                record.push(self.process, now, Happened::Fail(Some(why)));
+                record.fail(self.process, now, Some(why));
             }
         }
     }

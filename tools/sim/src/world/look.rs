@@ -7,6 +7,10 @@ use regrow_consensus::Replica as _;
 use super::World;
 use super::node::Node;
 
+/// How long a disturbance counts after its end, in microseconds: a command under way waits for an answer
+/// that was lost, and the leader looks for what expired only after it.
+const AFTERMATH: u64 = 3_000_000;
+
 impl World {
     /// Whether all members have applied the same.
     pub(super) fn is_settled(&self) -> bool {
@@ -44,6 +48,37 @@ impl World {
         let groups = self.nodes.values().filter_map(Node::group);
         let leading = groups.map(|group| group.status()).filter(|status| status.leadership.leading);
         leading.max_by_key(|status| status.leadership.term).map(|status| status.node)
+    }
+
+    /// Notes whether anything disturbs the group now.
+    pub(super) fn note_calm(&mut self) {
+        if self.is_calm() {
+            return;
+        }
+        // What disturbed it may hold something up for a moment longer.
+        let until = self.now + AFTERMATH;
+        match self.rough.last_mut() {
+            Some((_, end)) if *end >= self.now => *end = until,
+            _ => self.rough.push((self.now, until)),
+        }
+    }
+
+    /// Whether a leader leads, everybody runs on a right clock, and nothing is cut, sick or changing.
+    fn is_calm(&self) -> bool {
+        let well = |id: &u64| {
+            let node = self.nodes.get(id).filter(|node| node.runs() && node.frozen.is_none());
+            node.is_some_and(|node| node.rate == 100) && !self.nemesis.ails(*id)
+        };
+        self.net.is_calm()
+            && self.operator.plan.is_empty()
+            && self.joined.iter().all(well)
+            && self.leader().is_some()
+    }
+
+    /// How much of the time between two moments was disturbed, in microseconds.
+    pub(super) fn rough_time(&self, from: u64, to: u64) -> u64 {
+        let inside = |(begin, end): &(u64, u64)| (*end).min(to).saturating_sub((*begin).max(from));
+        self.rough.iter().map(inside).sum()
     }
 
     /// How everybody stands, for a person who looks into a bad run.

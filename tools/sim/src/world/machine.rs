@@ -65,6 +65,8 @@ pub enum Told {
     Store(StoreReply, bool),
     /// Whether the session is alive.
     Renewed(bool),
+    /// A session of this number, which the machine gave, was made.
+    Granted(u64),
     /// The fence, where the lock was free and the session alive.
     Locked(Option<u64>),
     /// Whether the fence was the newest.

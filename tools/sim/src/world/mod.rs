@@ -1,9 +1,11 @@
 //! A simulated world: members of a Raft group with disks, clocks and a network that fail, clients that
 //! record what they see, and a verdict.
 //!
-//! The product's own code runs: [`Group`](regrow_consensus::Group) on the journal and its tables. Only
-//! what is below and around it belongs to the world. Everything is drawn from one seed, one thread runs
-//! it, and no real time passes, so that a seed is a run.
+//! The product's own code runs: [`Group`](regrow_consensus::Group) on the journal and its tables, and by
+//! [`Kind`] the coordination keys with their client and their election, or the catalog, or a small store
+//! of the world's own that sees more of consensus itself. Only what is below and around it belongs to
+//! the world. Everything is drawn from one seed, one thread runs it, and no real time passes, so that a
+//! seed is a run.
 //!
 //! Time goes in windows of [`WINDOW`]: in each, one node after the other runs alone. Since no message
 //! takes less than a window, none can miss what another says in the same one.
@@ -12,15 +14,23 @@
 //! must serve again within ten election time-outs, have everything that it acknowledged, and be equal
 //! on all members.
 //!
-//! **What it does not show.** The journal runs inline, so a slow disk is a frozen node and appended
-//! entries are never still on their way to the disk while the member goes on; wall clocks matter to
-//! nobody below; and tokio decides by chance in which order several tasks wake that wait for one
+//! **What it does not show.** The journal runs inline, so a slow disk is a node that stops for moments and
+//! appended entries are never still on their way to the disk while the member goes on; wall clocks matter
+//! to nobody below; there is one version of commands only, so nobody runs another one beside it; a wait of
+//! the catalog ends when its client gives up, since its own end is drawn by chance; and tokio decides by chance in which order several tasks wake that wait for one
 //! `watch`, which this world makes irrelevant (see [`net`] and `port`) rather than repeatable.
 
 pub mod canary;
+mod candidates;
 mod clients;
+mod crowd;
+mod damage;
+pub mod fault;
 mod holders;
+mod judge_catalog;
+mod judge_keys;
 mod keys;
+pub mod kind;
 mod look;
 mod lying;
 mod machine;
@@ -28,31 +38,41 @@ pub mod nemesis;
 pub mod net;
 mod node;
 mod observer;
+mod on_catalog;
+mod on_keys;
 mod operator;
+mod orderly;
+mod outcome;
 mod port;
+mod sleepers;
 mod verdict;
+mod watched;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use regrow_consensus::Consistency;
 use regrow_consensus::group::MemberChange;
 
 use canary::Canary;
 use clients::{Request, Wish};
-use holders::Holder;
-use keys::{KeyClient, Record};
+use crowd::Crowd;
+use fault::Fault;
+use keys::Record;
+use kind::Kind;
 use machine::What;
-use nemesis::{Fault, Nemesis};
+use nemesis::Nemesis;
 use net::{Body, LEAST_DELAY, Message, Net, Place};
 use node::{Node, Setup};
-use observer::Ends;
+use observer::Shared;
 use operator::Operator;
 
 use crate::models::store::StoreOp;
 use crate::seed::{Random, SeedTree};
 
-pub use verdict::{Outcome, Stats, Violation};
+pub use outcome::{Outcome, Stats, Violation};
 
 /// How long a node runs alone, in microseconds.
 pub const WINDOW: u64 = LEAST_DELAY;
@@ -68,6 +88,8 @@ const OPERATOR: u64 = 901;
 pub struct Options {
     /// How long faults go on, in seconds of the world.
     pub seconds: u64,
+    /// The machine that the world runs. A canary brings its own.
+    pub kind: Kind,
     /// The bug that the world is given.
     pub canary: Option<Canary>,
     /// The faults that exist; drawn from the seed where this is none.
@@ -76,7 +98,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seconds: 30, canary: None, faults: None }
+        Self { seconds: 30, kind: Kind::Store, canary: None, faults: None }
     }
 }
 
@@ -107,11 +129,10 @@ pub struct World {
     damaged: BTreeSet<u64>,
     net: Net,
     nemesis: Nemesis,
-    keys: Vec<KeyClient>,
-    holders: Vec<Holder>,
+    crowd: Crowd,
     operator: Operator,
     record: Record,
-    ends: Ends,
+    shared: Shared,
     choice: Random,
     /// Which node each client's open request went to.
     asked: BTreeMap<u64, u64>,
@@ -119,6 +140,8 @@ pub struct World {
     /// The fastest clock that there was, in percent.
     fastest: u64,
     probed: Option<u64>,
+    /// Times in which something disturbed the group, from and to.
+    rough: Vec<(u64, u64)>,
     /// The newest term in which somebody led.
     term: u64,
     trace: u64,
@@ -130,25 +153,23 @@ impl World {
     fn new(seed: u64, options: &Options) -> Self {
         let tree = SeedTree::new(seed).branch("world");
         let mut random = tree.branch("setup").random();
-        let setup = Setup {
+        let kind = options.canary.map_or(options.kind, Canary::kind);
+        let mut setup = Setup {
             snapshot_every: *random.pick(&[30, 200, 2_000]).unwrap_or(&200),
             keep: *random.pick(&[0, 20, 200]).unwrap_or(&20),
             within: Duration::from_millis(random.between(2_000, 8_000)),
             segment_bytes: *random.pick(&[64 << 10, 256 << 10, 1 << 20]).unwrap_or(&(64 << 10)),
+            kind,
+            reads: Consistency::Linearizable,
+            history: usize::MAX,
             canary: options.canary,
         };
         let mut record = Record::default();
         let clients = tree.branch("clients");
         let count = random.between(2, 6);
-        let keys = (1..=count)
-            .map(|number| {
-                KeyClient::new(number, clients.member("keys", number).random(), &mut record)
-            })
-            .collect();
-        let holders = (101..=103)
-            .map(|number| Holder::new(number, clients.member("holders", number).random()))
-            .collect();
-        let nemesis = Nemesis::new(tree.branch("nemesis").random(), options.faults.as_deref());
+        let crowd = Crowd::new(kind, count, clients, &mut record);
+        let nemesis =
+            Nemesis::new(kind, tree.branch("nemesis"), options.faults.as_deref(), &mut setup);
         let mut world = Self {
             seed,
             tree,
@@ -161,16 +182,16 @@ impl World {
             damaged: BTreeSet::new(),
             net: Net::new(tree.branch("net")),
             nemesis,
-            keys,
-            holders,
+            crowd,
             operator: Operator::new(OPERATOR),
             record,
-            ends: Ends::default(),
+            shared: Shared::default(),
             choice: tree.branch("choice").random(),
             asked: BTreeMap::new(),
             closing: false,
             fastest: 100,
             probed: None,
+            rough: Vec::new(),
             term: 0,
             trace: 0,
             violations: Vec::new(),
@@ -232,7 +253,7 @@ impl World {
         while self.now < late && self.violations.is_empty() {
             self.closing = self.operator.plan.is_empty();
             self.tick();
-            let idle = self.closing && self.keys.iter().all(|client| !client.waits());
+            let idle = self.closing && self.crowd.keys.iter().all(|client| !client.waits());
             if idle && self.now.is_multiple_of(SECOND) && self.is_settled() {
                 return;
             }
@@ -252,7 +273,8 @@ impl World {
     /// A node that was never there, running.
     fn add_node(&mut self) -> u64 {
         let id = self.nodes.keys().last().map_or(1, |last| last + 1);
-        let node = Node::new(id, self.setup.clone(), self.tree.branch("nodes"), self.ends.clone());
+        let node =
+            Node::new(id, self.setup.clone(), self.tree.branch("nodes"), self.shared.clone());
         self.nodes.insert(id, node);
         self.start(id);
         id
@@ -287,15 +309,8 @@ impl World {
             self.asked.iter().filter(|(_, node)| **node == id).map(|(client, _)| *client).collect();
         for client in waiting {
             self.asked.remove(&client);
-            let (now, record) = (self.now, &mut self.record);
-            self.keys
-                .iter_mut()
-                .filter(|known| known.number == client)
-                .for_each(|known| known.lost(now, "connection broke", record));
-            self.holders
-                .iter_mut()
-                .filter(|known| known.number == client)
-                .for_each(|known| known.lost(now));
+            let now = self.now;
+            self.crowd.lost(now, client, &mut self.record);
             if client == OPERATOR {
                 self.operator.lost(now);
             }
@@ -325,6 +340,7 @@ impl World {
         }
         self.now = until;
         self.note_leader();
+        self.note_calm();
         for client in self.net.awaited(until) {
             for (_, message) in self.net.arrivals(Place::Client(client), until) {
                 if let Body::Reply(reply) = message.body {
@@ -336,14 +352,7 @@ impl World {
 
     fn let_clients_ask(&mut self) {
         let (now, closing) = (self.now, self.closing);
-        let mut requests = Vec::new();
-        for client in &mut self.keys {
-            let request = client.step(now, closing, &mut self.record);
-            requests.extend(request.map(|request| (client.number, request)));
-        }
-        for client in &mut self.holders {
-            requests.extend(client.step(now, closing).map(|request| (client.number, request)));
-        }
+        let mut requests = self.crowd.step(now, closing, &mut self.record);
         requests.extend(self.operator.step(now).map(|request| (OPERATOR, request)));
         for (client, request) in requests {
             self.ask(client, request);
@@ -392,10 +401,8 @@ impl World {
             if matches!(reply.told, clients::Outcome::Done(..)) {
                 self.probed.get_or_insert(now);
             }
-        } else if let Some(known) = self.keys.iter_mut().find(|known| known.number == client) {
-            known.hear(now, reply, &mut self.record);
-        } else if let Some(known) = self.holders.iter_mut().find(|known| known.number == client) {
-            known.hear(now, &reply);
+        } else {
+            self.crowd.hear(now, client, reply, &mut self.record);
         }
     }
 }

@@ -5,74 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use regrow_consensus::Consistency;
 use regrow_consensus::group::MemberChange;
-use regrow_journal::disk::Disk as _;
 use regrow_journal::disk::memory::Faults;
 
 use super::World;
 use super::canary::Canary;
+use super::fault::Fault;
+use super::kind::Kind;
 use super::net::Weather;
-use super::node::Frozen;
-use crate::seed::Random;
-
-/// A kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// A process ends; it is started again later.
-    Kill,
-    /// A node loses power; what it had not flushed is gone, in part or in whole.
-    Power,
-    /// All lose power at once.
-    PowerOfAll,
-    /// The power goes at one of the next operations of a disk, most often in a write or flush.
-    PowerInFlush,
-    /// A node is stopped and goes on later, its clock with it or ahead of it.
-    Freeze,
-    /// Two parts do not hear each other.
-    Halves,
-    /// Two parts share one node only.
-    Bridge,
-    /// One node is heard and does not hear, or the other way round.
-    OneWay,
-    /// The leader is alone.
-    LeaderAlone,
-    /// Messages are lost, late, doubled, spoilt.
-    Weather,
-    /// A node's clock is too fast or too slow.
-    Drift,
-    /// A write or flush fails.
-    DiskError,
-    /// A disk is full.
-    DiskFull,
-    /// A bit of a journal flips while its node is down.
-    BitFlip,
-    /// Nodes come and go.
-    Members,
-    /// Another node is told to lead.
-    Transfer,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
-        Self::Kill,
-        Self::Power,
-        Self::PowerOfAll,
-        Self::PowerInFlush,
-        Self::Freeze,
-        Self::Halves,
-        Self::Bridge,
-        Self::OneWay,
-        Self::LeaderAlone,
-        Self::Weather,
-        Self::Drift,
-        Self::DiskError,
-        Self::DiskFull,
-        Self::BitFlip,
-        Self::Members,
-        Self::Transfer,
-    ];
-}
+use super::node::{Frozen, Setup};
+use crate::seed::{Random, SeedTree};
 
 /// What ends a fault.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +24,15 @@ enum Ending {
     Join,
     Calm,
     Clock(u64),
+    Disk(u64),
+    Papers(u64),
 }
 
 /// The faults of one run.
 pub struct Nemesis {
     /// Which exist.
     pub faults: BTreeSet<Fault>,
-    random: Random,
+    pub(super) random: Random,
     next: u64,
     endings: BTreeMap<(u64, u64), Ending>,
     count: u64,
@@ -95,6 +40,14 @@ pub struct Nemesis {
     cuts: BTreeMap<u64, u64>,
     /// Nodes whose disk was given a fault since they were started last.
     pub sick: BTreeSet<u64>,
+    /// Rates of clocks that may be.
+    rates: &'static [u64],
+    /// Whether clocks may stand while their nodes are stopped.
+    stands: bool,
+    /// Nodes whose clocks change their rates, and when next.
+    strobing: BTreeMap<u64, u64>,
+    /// Nodes whose disks are slow.
+    slow: BTreeSet<u64>,
     /// A node that cannot be started any more, and waits to be replaced.
     pub lost: Option<u64>,
     /// Faults that struck.
@@ -103,14 +56,37 @@ pub struct Nemesis {
 
 const SECOND: u64 = 1_000_000;
 
+/// Rates of clocks in percent, where nobody trusts them.
+const FAR: &[u64] = &[50, 80, 110, 150, 300];
+/// Rates of clocks in percent, under which the leader's lease is worth nothing.
+const WILD: &[u64] = &[10, 25, 400];
+/// Rates of clocks in percent, where the leader's lease is trusted: a follower waits half as long again
+/// as a leader trusts its lease, so none may be half as fast again as another.
+const NEAR: &[u64] = &[85, 95, 105, 115, 125];
+
 impl Nemesis {
-    /// Draws which faults exist.
-    pub fn new(mut random: Random, only: Option<&[Fault]>) -> Self {
+    /// Draws which faults exist in a world of this kind, and whether its clients trust the leader's
+    /// lease: then clocks keep within `NEAR` and do not stand.
+    pub fn new(kind: Kind, seed: SeedTree, only: Option<&[Fault]>, setup: &mut Setup) -> Self {
+        let mut random = seed.random();
         let share = *random.pick(&[0, 20, 40, 70]).unwrap_or(&40);
-        let mut faults: BTreeSet<Fault> =
-            Fault::ALL.into_iter().filter(|_| random.chance(share)).collect();
+        let known = if kind == Kind::Store { Fault::FIRST } else { Fault::ALL.len() };
+        let faults = Fault::ALL[..known].iter().copied();
+        let mut faults: BTreeSet<Fault> = faults.filter(|_| random.chance(share)).collect();
         if let Some(only) = only {
             faults = only.iter().copied().collect();
+        }
+        let (mut rates, mut stands) = (FAR, true);
+        if kind != Kind::Store {
+            setup.history = *random.pick(&[20, 200, 10_000]).unwrap_or(&200);
+            let drifts = setup.canary == Some(Canary::LeaseReadDrift);
+            if drifts || (setup.canary.is_none() && random.chance(50)) {
+                setup.reads = Consistency::Lease;
+                (rates, stands) = if drifts { (WILD, true) } else { (NEAR, false) };
+            }
+            if drifts {
+                faults = [Fault::Drift, Fault::LeaderAlone, Fault::Freeze].into();
+            }
         }
         Self {
             faults,
@@ -120,14 +96,37 @@ impl Nemesis {
             count: 0,
             cuts: BTreeMap::new(),
             sick: BTreeSet::new(),
+            rates,
+            stands,
+            strobing: BTreeMap::new(),
+            slow: BTreeSet::new(),
             lost: None,
             struck: 0,
         }
     }
 
+    /// Whether clocks kept so close to one another that a holder's margin was enough.
+    pub fn keeps_time(&self) -> bool {
+        let clocks = [Fault::Drift, Fault::Strobe, Fault::Freeze];
+        !clocks.iter().any(|fault| self.faults.contains(fault))
+    }
+
+    /// Whether something is wrong with this node's disk or clock.
+    pub fn ails(&self, node: u64) -> bool {
+        self.sick.contains(&node)
+            || self.cuts.contains_key(&node)
+            || self.slow.contains(&node)
+            || self.strobing.contains_key(&node)
+    }
+
     fn later(&mut self, at: u64, ending: Ending) {
         self.count += 1;
         self.endings.insert((at, self.count), ending);
+    }
+
+    /// Starts a node again at some time.
+    pub(super) fn start_later(&mut self, at: u64, node: u64) {
+        self.later(at, Ending::Start(node));
     }
 
     fn span(&mut self, most: u64) -> u64 {
@@ -146,6 +145,8 @@ impl World {
             self.end_fault(ending);
         }
         self.watch_cuts();
+        self.strobe();
+        self.stutter();
         if self.now < self.nemesis.next {
             return;
         }
@@ -161,9 +162,11 @@ impl World {
     /// Ends all faults and brings everybody back who can come back.
     pub(super) fn heal(&mut self) {
         self.net.heal();
-        self.net.weather = Weather { jitter: 3_000, ..Weather::default() };
+        self.net.weather = Weather::calm();
         self.nemesis.endings.clear();
         self.nemesis.cuts.clear();
+        self.nemesis.strobing.clear();
+        self.nemesis.slow.clear();
         let now = self.now;
         for node in self.ids() {
             if let Some(node) = self.nodes.get_mut(&node) {
@@ -189,11 +192,14 @@ impl World {
                     self.replace_lost();
                 }
             }
-            Ending::Join => self.net.heal(),
+            Ending::Join => self.net.join(),
             Ending::Calm => {
-                self.net.weather = Weather { jitter: 3_000, ..Weather::default() };
+                self.net.weather = Weather::calm();
             }
+            Ending::Disk(node) => _ = self.nemesis.slow.remove(&node),
+            Ending::Papers(node) => self.net.accept(node),
             Ending::Clock(node) => {
+                self.nemesis.strobing.remove(&node);
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.rate = 100;
                 }
@@ -261,18 +267,58 @@ impl World {
             }
             Fault::Weather => self.storm(),
             Fault::Drift => {
-                let rate = *self.nemesis.random.pick(&[50, 80, 110, 150, 300]).unwrap_or(&100);
-                self.nodes.entry(node).and_modify(|node| node.rate = rate);
-                self.fastest = self.fastest.max(rate);
+                self.set_rate(node);
                 let at = self.now + self.nemesis.span(10);
                 self.nemesis.later(at, Ending::Clock(node));
             }
             Fault::DiskError | Fault::DiskFull => self.sicken(fault, node),
-            Fault::BitFlip => self.flip(node),
+            Fault::BitFlip | Fault::Misdirected => self.damage(fault, node),
             Fault::Members => self.change_members(node),
             Fault::Transfer => {
                 self.operator.plan.push_back(MemberChange::Transfer { node });
             }
+            Fault::SlowDisk => {
+                self.nemesis.slow.insert(node);
+                let at = self.now + self.nemesis.span(10);
+                self.nemesis.later(at, Ending::Disk(node));
+            }
+            Fault::Strobe => {
+                self.nemesis.strobing.insert(node, self.now);
+                let at = self.now + self.nemesis.span(6);
+                self.nemesis.later(at, Ending::Clock(node));
+            }
+            Fault::Refused => {
+                self.net.refuse_all(node);
+                let at = self.now + self.nemesis.span(8);
+                self.nemesis.later(at, Ending::Papers(node));
+            }
+        }
+    }
+
+    fn set_rate(&mut self, node: u64) {
+        let rate = *self.nemesis.random.pick(self.nemesis.rates).unwrap_or(&100);
+        self.nodes.entry(node).and_modify(|node| node.rate = rate);
+        self.fastest = self.fastest.max(rate);
+    }
+
+    fn strobe(&mut self) {
+        let due = self.nemesis.strobing.iter().filter(|(_, at)| **at <= self.now);
+        for node in due.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.set_rate(node);
+            let at = self.now + self.nemesis.random.between(10_000, 200_000);
+            self.nemesis.strobing.insert(node, at);
+        }
+    }
+
+    /// Slow disks hold up their nodes.
+    fn stutter(&mut self) {
+        for node in self.nemesis.slow.clone() {
+            if self.nemesis.random.chance(90) {
+                continue;
+            }
+            let until = self.now + self.nemesis.random.between(10_000, 400_000);
+            let frozen = Frozen { since: self.now, until, stands: false };
+            self.nodes.entry(node).and_modify(|node| node.frozen = node.frozen.or(Some(frozen)));
         }
     }
 
@@ -280,7 +326,7 @@ impl World {
         let node =
             if self.nemesis.random.chance(50) { self.leader().unwrap_or(node) } else { node };
         let (since, until) = (self.now, self.now + self.nemesis.span(6));
-        let stands = self.nemesis.random.chance(50);
+        let stands = self.nemesis.random.chance(50) && self.nemesis.stands;
         let frozen = Frozen { since, until, stands };
         self.nodes.entry(node).and_modify(|node| node.frozen = node.frozen.or(Some(frozen)));
     }
@@ -340,31 +386,6 @@ impl World {
         };
         disk.set_faults(faults);
         self.nemesis.sick.insert(node);
-    }
-
-    fn flip(&mut self, node: u64) {
-        let whole = self.nemesis.lost.is_none() && self.operator.plan.is_empty();
-        let voters = self.voters();
-        // One that is down after a flip may turn out to be lost.
-        let sound = |voter: &u64| !self.damaged.contains(voter) || self.nodes[voter].runs();
-        let others = voters.iter().all(|voter| !self.dead.contains(voter) && sound(voter));
-        if !whole || !others || voters.len() < 3 || !voters.contains(&node) {
-            return;
-        }
-        self.kill(node, false);
-        let disk = &self.nodes[&node].disk;
-        let names = disk.list().unwrap_or_default();
-        if let Some(name) = self.nemesis.random.pick(&names) {
-            let (place, bit) = (self.nemesis.random.next_u64(), self.nemesis.random.below(8));
-            disk.edit(name, |bytes| {
-                let at = (place % (bytes.len() as u64).max(1)) as usize;
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << bit;
-                }
-            });
-        }
-        self.damaged.insert(node);
-        self.nemesis.later(self.now + SECOND, Ending::Start(node));
     }
 
     /// Puts a new node in the place of the one that cannot be started.

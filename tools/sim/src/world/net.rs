@@ -17,6 +17,9 @@ use crate::seed::{Random, SeedTree};
 /// one another.
 pub const LEAST_DELAY: u64 = 5_000;
 
+/// Longest usual time above the least one in good weather, in microseconds.
+const CALM: u64 = 3_000;
+
 /// Somebody who sends and receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -105,6 +108,13 @@ pub struct Weather {
     pub spoil: u64,
 }
 
+impl Weather {
+    /// Nothing is lost, nothing late.
+    pub fn calm() -> Self {
+        Self { jitter: CALM, ..Self::default() }
+    }
+}
+
 type Key = (u64, Place, Place, u64, u64);
 
 /// All that is on the way.
@@ -113,6 +123,8 @@ pub struct Net {
     /// How messages fare now.
     pub weather: Weather,
     cut: BTreeSet<(Place, Place)>,
+    /// Nodes that refuse all others, and are refused by them.
+    refused: BTreeSet<u64>,
     /// By arrival, receiver, sender, content and count of equals.
     queue: BTreeMap<Key, Message>,
     trace: u64,
@@ -123,8 +135,16 @@ pub struct Net {
 impl Net {
     /// Nothing is on the way.
     pub fn new(seed: SeedTree) -> Self {
-        let weather = Weather { jitter: 3_000, ..Weather::default() };
-        Self { seed, weather, cut: BTreeSet::new(), queue: BTreeMap::new(), trace: 0, delivered: 0 }
+        let weather = Weather::calm();
+        Self {
+            seed,
+            weather,
+            cut: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            queue: BTreeMap::new(),
+            trace: 0,
+            delivered: 0,
+        }
     }
 
     /// Cuts the way from one to another, in this direction.
@@ -132,9 +152,37 @@ impl Net {
         self.cut.insert((Place::Node(from), Place::Node(to)));
     }
 
-    /// Joins everything.
+    /// Joins what was cut.
+    pub fn join(&mut self) {
+        self.cut.clear();
+    }
+
+    /// Joins everything, and everybody accepts everybody.
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.refused.clear();
+    }
+
+    /// Whether all messages come soon, and everybody reaches everybody.
+    pub fn is_calm(&self) -> bool {
+        let Weather { jitter, loss, late, .. } = self.weather;
+        self.cut.is_empty() && self.refused.is_empty() && (loss, late) == (0, 0) && jitter <= CALM
+    }
+
+    /// From now on a node and the others refuse one another.
+    pub fn refuse_all(&mut self, node: u64) {
+        self.refused.insert(node);
+    }
+
+    /// A node is accepted again.
+    pub fn accept(&mut self, node: u64) {
+        self.refused.remove(&node);
+    }
+
+    /// Whether one of the two ends does not let the other in.
+    fn is_refused(&self, message: &Message) -> bool {
+        let ends = [message.from, message.to];
+        ends.iter().any(|end| matches!(end, Place::Node(node) if self.refused.contains(node)))
     }
 
     /// A hash of everything that was delivered.
@@ -150,6 +198,9 @@ impl Net {
         let mut arrives = now + LEAST_DELAY + random.below(self.weather.jitter + 1);
         if !between_nodes {
             return self.put(arrives, digest, message);
+        }
+        if self.is_refused(&message) {
+            return self.turn_away(arrives, &message);
         }
         let weather = self.weather;
         if self.cut.contains(&(message.from, message.to)) || random.chance(weather.loss) {
@@ -171,6 +222,19 @@ impl Net {
             self.put(arrives + random.below(300_000), digest, message.clone());
         }
         self.put(arrives, digest, message);
+    }
+
+    /// A call that is refused at once is answered so: no connection comes to be. Answers to older calls
+    /// are lost with their connections.
+    fn turn_away(&mut self, arrives: u64, message: &Message) {
+        if !matches!(message.body, Body::Ask(..) | Body::Image(..)) {
+            return;
+        }
+        let (from, to) = (message.to, message.from);
+        let body = Body::Answer(Answer::NotReached);
+        let answer = Message { from, life: message.life, to, call: message.call, body };
+        let digest = message.digest();
+        self.put(arrives + LEAST_DELAY, digest, answer);
     }
 
     fn fate(&self, now: u64, digest: u64) -> Random {

@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
+use regrow_catalog::machine::CatalogMachine;
+use regrow_catalog::query::Client;
 use regrow_consensus::group::GroupError;
 use regrow_consensus::{
-    Group, GroupOptions, Machines, MemoryFile, Replica as _, Scope, Snapshot, Storage, Tables,
+    Consistency, Group, GroupOptions, Machine, Machines, MemoryFile, Replica as _, Scoped,
+    Snapshot, Storage, Tables,
 };
+use regrow_coord::{Bounds, Coordinator as _, KeyMachine, Quorum};
 use regrow_journal::disk::Disk;
 use regrow_journal::disk::memory::MemoryDisk;
 use regrow_journal::{Journal, Mode, Options, Slot, StreamId};
@@ -21,19 +25,20 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::canary::Canary;
-use super::clients::serve;
+use super::candidates;
+use super::clients::{Server, Spotted, serve};
+use super::kind::Kind;
 use super::lying::LyingDisk;
 use super::machine::SimMachine;
 use super::net::{Answer, Body, Message, Place};
-use super::observer::{Ends, Observer, Window};
+use super::observer::{Observer, Shared, Window};
+use super::on_catalog::OnCatalog;
+use super::on_keys::{self, OnKeys};
+use super::orderly::Orderly;
 use super::port::Port;
+use super::watched::Watched;
 use crate::seed::{Random, SeedTree};
 
-/// The machine's part of commands and tables.
-pub const SCOPE: Scope = match Scope::new(7) {
-    Some(scope) => scope,
-    None => panic!("zero is no scope"),
-};
 const STREAM: StreamId = StreamId(1);
 /// Where a member keeps its vote.
 const VOTE: Slot = Slot(1);
@@ -49,6 +54,12 @@ pub struct Setup {
     pub within: Duration,
     /// Size of the journal's segments.
     pub segment_bytes: u32,
+    /// The machine.
+    pub kind: Kind,
+    /// How new the clients' reads of the product's machines are.
+    pub reads: Consistency,
+    /// Revisions of coordination keys that are kept for watchers.
+    pub history: usize,
     /// The bug that this world has.
     pub canary: Option<Canary>,
 }
@@ -60,6 +71,7 @@ struct Life {
     group: Arc<Group>,
     journal: Journal,
     port: Arc<Port>,
+    server: Arc<Server>,
     began: Instant,
     /// How far its clock has come, in microseconds.
     clock: u64,
@@ -75,6 +87,13 @@ pub struct Frozen {
     /// Whether its clock stands meanwhile, as that of a machine that is suspended; that of a process
     /// that is stopped goes on.
     pub stands: bool,
+}
+
+/// The product's machine of a world.
+enum Product {
+    None,
+    Keys(Arc<KeyMachine>),
+    Catalog(Arc<CatalogMachine>),
 }
 
 /// A node, running or not.
@@ -122,7 +141,7 @@ pub enum StartError {
 
 impl Node {
     /// A node that was never started.
-    pub fn new(id: u64, setup: Setup, seed: SeedTree, ends: Ends) -> Self {
+    pub fn new(id: u64, setup: Setup, seed: SeedTree, shared: Shared) -> Self {
         let mut random = seed.member("node", id).random();
         let skew = random.between(0, 7_200_000).cast_signed() - 3_600_000;
         Self {
@@ -132,7 +151,7 @@ impl Node {
             rate: 100,
             disk: MemoryDisk::new(),
             file: MemoryFile::new(),
-            observer: Arc::new(Observer::new(id, skew, ends)),
+            observer: Arc::new(Observer::new(id, skew, setup.kind, shared)),
             setup,
             chance: random.next_u64(),
             random,
@@ -159,7 +178,7 @@ impl Node {
     /// Everything in its tables now.
     pub fn tables(&self) -> Option<Snapshot> {
         let life = self.life.as_ref()?;
-        life.runtime.block_on(life.group.read(regrow_consensus::Consistency::Stale)).ok()
+        life.runtime.block_on(life.group.read(Consistency::Stale)).ok()
     }
 
     /// Starts it on what its disks hold, at world time `now`.
@@ -182,8 +201,8 @@ impl Node {
         self.old_vote = journal.stream(STREAM).load(VOTE);
         let tables = Tables::in_memory_file(&self.file)?;
         let storage = Storage { log: journal.stream(STREAM), tables, spool: None };
-        let machine = SimMachine { observer: self.observer.clone(), canary: self.setup.canary };
-        let machines = Machines::new().with(SCOPE, Arc::new(machine))?;
+        let (machine, product) = self.machine();
+        let machines = Machines::new().with(self.setup.kind.scope(), machine)?;
         let port = Arc::new(Port::new(self.id, self.lives, self.setup.canary));
         let mut options = GroupOptions::new(1, self.id);
         options.snapshot_every = self.setup.snapshot_every;
@@ -197,12 +216,68 @@ impl Node {
             if bootstrap {
                 group.bootstrap(&address(self.id)).await?;
             }
-            Ok::<_, GroupError>((group, began))
+            let server = Arc::new(self.server(&group, &port, product));
+            Ok::<_, GroupError>((group, server, began))
         });
         self.chance = regrow_consensus::chance::seed(before).unwrap_or(self.chance);
-        let (group, began) = started?;
-        self.life = Some(Life { runtime, group, journal, port, began, clock: 0 });
+        let (group, server, began) = started?;
+        self.life = Some(Life { runtime, group, journal, port, server, began, clock: 0 });
         Ok(())
+    }
+
+    /// The machine of this world, and a handle to it where it is the product's.
+    fn machine(&self) -> (Arc<dyn Machine>, Product) {
+        let (observer, canary) = (self.observer.clone(), self.setup.canary);
+        let watched = |inner: Arc<dyn Machine>| -> Arc<dyn Machine> {
+            Arc::new(Watched { inner, observer: observer.clone(), canary })
+        };
+        match self.setup.kind {
+            Kind::Store => {
+                (Arc::new(SimMachine { observer: observer.clone(), canary }), Product::None)
+            }
+            Kind::Keys => {
+                let bounds = Bounds { revisions: self.setup.history, ..Bounds::default() };
+                let machine = Arc::new(KeyMachine::new(bounds));
+                (watched(machine.clone()), Product::Keys(machine))
+            }
+            Kind::Catalog => {
+                let machine = Arc::new(CatalogMachine::new());
+                (watched(machine.clone()), Product::Catalog(machine))
+            }
+        }
+    }
+
+    /// Who answers the clients of this node. On coordination keys a candidate runs beside it.
+    fn server(&self, group: &Arc<Group>, port: &Arc<Port>, product: Product) -> Server {
+        let Setup { kind, reads, within, canary, .. } = self.setup;
+        let orderly = Orderly { group: group.clone(), port: port.clone() };
+        let replica = Scoped::new(Arc::new(orderly), kind.scope());
+        match product {
+            Product::None => Server::Store,
+            Product::Keys(machine) => {
+                let quorum = Quorum::new(replica, &machine, within);
+                tokio::spawn(candidates::campaign(quorum.clone(), self.observer.clone(), canary));
+                Server::Keys(OnKeys { quorum, reads })
+            }
+            Product::Catalog(machine) => {
+                let client = Client::new(Arc::new(replica), machine.hub());
+                Server::Catalog(OnCatalog { client, reads })
+            }
+        }
+    }
+
+    /// What a watch of all coordination keys from this revision on delivers at once.
+    pub fn spot(&self, from: u64) -> Option<Spotted> {
+        let life = self.life.as_ref()?;
+        let Server::Keys(keys) = &*life.server else { return None };
+        let mut spotted = Spotted::default();
+        life.runtime.block_on(async {
+            let span = regrow_coord::Span::all();
+            let from = regrow_ids::Revision::new(from);
+            let Ok(mut watch) = keys.quorum.watch(&span, from).await else { return };
+            spotted = on_keys::spot(&mut watch, Duration::from_millis(1)).await;
+        });
+        Some(spotted)
     }
 
     /// What some bugs do to the log while the node is down.
@@ -254,9 +329,9 @@ impl Node {
     }
 
     fn end(&mut self) {
-        if let Some(Life { runtime, group, journal, port, .. }) = self.life.take() {
+        if let Some(Life { runtime, group, journal, port, server, .. }) = self.life.take() {
             drop(runtime);
-            drop((group, port));
+            drop((group, port, server));
             drop(journal);
         }
         self.frozen = None;
@@ -279,14 +354,14 @@ impl Node {
         life.port.begin(window);
         life.clock += (until - from) * rate / 100;
         let end = life.began + whole_millis(life.clock);
-        let (group, port) = (&life.group, &life.port);
+        let (group, port, server) = (&life.group, &life.port, &life.server);
         life.runtime.block_on(async {
             for (at, message) in inbox {
                 let due = local + Duration::from_micros((at.max(from) - from) * rate / 100);
-                let (group, port) = (group.clone(), port.clone());
+                let (group, port, server) = (group.clone(), port.clone(), server.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep_until(due).await;
-                    receive(&group, &port, message).await;
+                    receive(&group, &port, &server, message).await;
                 });
             }
             tokio::time::sleep_until(end).await;
@@ -323,7 +398,7 @@ fn whole_millis(micros: u64) -> Duration {
 }
 
 /// Does what a message asks.
-async fn receive(group: &Arc<Group>, port: &Arc<Port>, message: Message) {
+async fn receive(group: &Arc<Group>, port: &Arc<Port>, server: &Server, message: Message) {
     let Message { from, life, call, body, .. } = message;
     let sender = match from {
         Place::Node(node) => node,
@@ -338,7 +413,7 @@ async fn receive(group: &Arc<Group>, port: &Arc<Port>, message: Message) {
             group.answer_image(sender, head, chunks).await
         }
         Body::Request(request) => {
-            let reply = serve(group, port, request).await;
+            let reply = serve(group, port, server, request).await;
             return port.send(from, life, call, Body::Reply(reply));
         }
         Body::Reply(_) => return,

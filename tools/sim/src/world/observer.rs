@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use regrow_consensus::{At, Change};
+use regrow_consensus::{At, Change, Time};
 use tokio::time::Instant;
 
-use super::machine::ended_session;
+use super::candidates::Belief;
+use super::kind::Kind;
 
 /// A changed key and what it holds now.
 pub type Changed = (Vec<u8>, Option<Vec<u8>>);
@@ -59,17 +60,59 @@ pub struct Observer {
     pub node: u64,
     /// How far its wall clock is from the truth, in milliseconds.
     pub skew: i64,
-    ended: Arc<Mutex<BTreeMap<u64, u64>>>,
+    kind: Kind,
+    shared: Shared,
     inner: Mutex<Inner>,
 }
 
-/// When sessions were first seen to end, in microseconds of the world, over all nodes.
-pub type Ends = Arc<Mutex<BTreeMap<u64, u64>>>;
+/// When a command was applied, by the cluster's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The time that it carries.
+    pub time: Time,
+    /// Whether it is the command that lets things expire.
+    pub expiry: bool,
+}
+
+/// What all nodes saw together.
+#[derive(Clone, Debug, Default)]
+pub struct Sights {
+    /// When sessions and leases were first seen to end, in microseconds of the world.
+    pub ends: BTreeMap<u64, u64>,
+    /// When each command of the product's machines was applied.
+    pub stamps: BTreeMap<u64, Stamp>,
+    /// Commands that two nodes applied at different times.
+    pub torn: Vec<u64>,
+    /// When candidates believed that they lead.
+    pub beliefs: Vec<Belief>,
+}
+
+/// What all nodes saw together, as each of them holds it.
+pub type Shared = Arc<Mutex<Sights>>;
 
 impl Observer {
-    /// Watches `node`, and tells `ended` about sessions.
-    pub fn new(node: u64, skew: i64, ended: Ends) -> Self {
-        Self { node, skew, ended, inner: Mutex::default() }
+    /// Watches `node`, which runs a machine of this kind.
+    pub fn new(node: u64, skew: i64, kind: Kind, shared: Shared) -> Self {
+        Self { node, skew, kind, shared, inner: Mutex::default() }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Sights> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A command is applied.
+    pub fn applied(&self, at: At, expiry: bool) {
+        let stamp = Stamp { time: at.time, expiry };
+        let mut shared = self.shared();
+        if *shared.stamps.entry(at.index).or_insert(stamp) != stamp {
+            shared.torn.push(at.index);
+        }
+    }
+
+    /// The node's candidate believes that it leads under this fence.
+    pub fn believes(&self, fence: u64) {
+        let belief = Belief { at: self.now(), node: self.node, fence };
+        self.shared().beliefs.push(belief);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -105,9 +148,8 @@ impl Observer {
     /// A batch was applied.
     pub fn committed(&self, last: At, changes: &[Change]) {
         let now = self.now();
-        for session in changes.iter().filter_map(ended_session) {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.entry(session).or_insert(now);
+        for session in changes.iter().filter_map(|change| self.kind.ended(change)) {
+            self.shared().ends.entry(session).or_insert(now);
         }
         let mut inner = self.lock();
         let Some(stream) = inner.streams.last_mut() else { return };

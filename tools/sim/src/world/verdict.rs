@@ -1,143 +1,64 @@
 //! What the judges say of a run that is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::PoisonError;
 
 use regrow_consensus::tables::PrefixedOwned;
 use regrow_consensus::{Span, View};
 
 use super::World;
+use super::judge_catalog;
+use super::judge_keys;
 use super::keys::Fates;
+use super::kind::Kind;
 use super::machine;
-use super::node::SCOPE;
-use super::observer::{Changed, Delivered};
+use super::observer::{Changed, Delivered, Sights};
+use super::outcome::{Outcome, Stats, Violation};
 use crate::history::{Event, History, Seen, What};
-use crate::judges::ack::{self, AckViolation, Writes};
-use crate::judges::fence::{self, FenceViolation};
-use crate::judges::session::{self, SessionViolation};
+use crate::judges::ack::{self, Writes};
+use crate::judges::fence;
+use crate::judges::session::{self, End, Session, SessionViolation};
 use crate::judges::watch::{self, Committed, Delivery, Stream};
 use crate::linear::{self, Limits, Verdict};
 use crate::models::Store;
 use crate::models::store::StoreOp;
-use crate::report::{Failure, SaveError};
 
-/// What is wrong with a run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// After everything was healed, the group did not serve in time, or did not settle.
-    #[error("C9: {0}")]
-    NotServing(String),
-    /// A member stopped or could not be started although nothing was wrong with its disk.
-    #[error("node {node} stopped without a cause: {reason}")]
-    Halted {
-        /// The node.
-        node: u64,
-        /// What it said.
-        reason: String,
-    },
-    /// No order of the operations explains the replies.
-    #[error("C1: {0}")]
-    Order(String),
-    /// A watcher missed a change, or got one that was not there.
-    #[error("C2: a watcher of node {node}: {what}")]
-    Watch {
-        /// The node.
-        node: u64,
-        /// What it got.
-        what: String,
-    },
-    /// Somebody acted under an old fence.
-    #[error("C3: {0}")]
-    Fence(#[from] FenceViolation),
-    /// An acknowledged write is gone, or one is there that should not be.
-    #[error("C4: {0}")]
-    Acknowledged(#[from] AckViolation<u64>),
-    /// A request was executed although its client was told that it was not, or at another index, or
-    /// twice.
-    #[error("C4: request {request} {what}")]
-    Executed {
-        /// The request.
-        request: u64,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Members have other tables than the first.
-    #[error("tables of node {node} differ from those of node {first} at key {key:?}")]
-    Tables {
-        /// The node.
-        node: u64,
-        /// The node that it was compared with.
-        first: u64,
-        /// The first key that differs, as text.
-        key: String,
-    },
-    /// A session ended too early.
-    #[error("C10: {0}")]
-    Session(#[from] SessionViolation),
+/// How often a leader looks for what expired, and time for the command, in microseconds.
+const TICK: u64 = 200_000;
+
+/// The changes that were committed, by index.
+type Changes = BTreeMap<u64, Vec<Changed>>;
+
+/// What is known of a request that was executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ledger {
+    /// The index or revision at which it was.
+    pub at: u64,
+    /// Whether it changed something.
+    pub changed: bool,
+    /// Whether it was more than once.
+    pub twice: bool,
 }
 
-impl Violation {
-    /// Whether it says that this node stopped.
-    pub(super) fn is_halt_of(&self, id: u64) -> bool {
-        matches!(self, Self::Halted { node, .. } if *node == id)
+/// The requests that were executed, from the machine's tables.
+fn ledger(
+    kind: Kind,
+    view: &dyn View,
+) -> Result<BTreeMap<u64, Ledger>, regrow_consensus::TableError> {
+    let mut found = BTreeMap::new();
+    if kind == Kind::Store {
+        let twice: BTreeSet<u64> = machine::doubled(view)?.into_iter().collect();
+        for id in machine::executed(view)? {
+            if let Some((at, changed)) = machine::ledger(view, id)? {
+                found.insert(id, Ledger { at, changed, twice: twice.contains(&id) });
+            }
+        }
+        return Ok(found);
     }
-}
-
-/// How much a run was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Operations of clients of the store.
-    pub operations: u64,
-    /// Of these, acknowledged writes.
-    pub acknowledged: u64,
-    /// Messages that were delivered.
-    pub messages: u64,
-    /// Faults that struck.
-    pub faults: u64,
-    /// How often nodes were started.
-    pub starts: u64,
-    /// Time of the world, in microseconds.
-    pub time: u64,
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// The first things that are wrong; empty for a good run.
-    pub violations: Vec<Violation>,
-    /// How much it was.
-    pub stats: Stats,
-    /// A hash of every delivery, fault and reply: equal for equal runs.
-    pub trace: u64,
-    /// The faults with their times.
-    pub notes: Vec<String>,
-    history: History<StoreOp>,
-    verdict: Verdict,
-    options: BTreeMap<String, String>,
-}
-
-impl Outcome {
-    /// Writes what a person needs to look into a bad run into `folder`.
-    ///
-    /// # Errors
-    /// A file could not be written.
-    pub fn save(&self, folder: &Path) -> Result<(), SaveError> {
-        let failure = Failure {
-            seed: self.seed,
-            options: &self.options,
-            model: "store",
-            history: &self.history,
-            verdict: &self.verdict,
-        };
-        failure.save(folder)?;
-        let path = folder.join("world.txt");
-        let wrong: Vec<String> = self.violations.iter().map(ToString::to_string).collect();
-        let text = [wrong, self.notes.clone()].concat().join("\n") + "\n";
-        std::fs::write(&path, text).map_err(|source| SaveError::Io { path, source })
-    }
+    let read = if kind == Kind::Keys { judge_keys::ledger } else { judge_catalog::ledger };
+    let rows = view.list(&Span::prefix(b"kdid/"), usize::MAX)?;
+    found.extend(rows.iter().filter_map(|(key, value)| read(key, value)));
+    Ok(found)
 }
 
 /// Everything in a node's tables.
@@ -165,7 +86,14 @@ impl World {
             history = self.judge_ledger(history);
             self.judge_sessions();
         }
-        self.judge_watches();
+        let sights = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let changes = self.judge_watches();
+        self.violations.extend(sights.torn.first().map(|index| Violation::Torn(*index)));
+        match self.setup.kind {
+            Kind::Store => {}
+            Kind::Keys => self.judge_keys(&changes, &sights, settled),
+            Kind::Catalog => self.judge_catalog(&changes, &sights),
+        }
         let steps = if settled { Limits::default().steps } else { 200_000 };
         let verdict = linear::check(&Store, &history, Limits { steps, ..Limits::default() });
         match &verdict {
@@ -224,70 +152,128 @@ impl World {
         else {
             return history;
         };
-        let view = PrefixedOwned::new(view_of(snapshot), &[SCOPE.byte()]);
-        match self.judge_executed(&view) {
-            Ok(violations) => self.violations.extend(violations),
-            Err(error) => self.violations.push(Violation::NotServing(error.to_string())),
+        let kind = self.setup.kind;
+        let view = PrefixedOwned::new(view_of(snapshot), &[kind.scope().byte()]);
+        let ledger = match ledger(kind, &view) {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                self.violations.push(Violation::NotServing(error.to_string()));
+                return history;
+            }
+        };
+        let violations = self.judge_executed(&ledger);
+        self.violations.extend(violations);
+        if kind == Kind::Store {
+            let acts = machine::acts(&view).unwrap_or_default();
+            self.violations.extend(fence::check(&acts).err().map(Violation::from));
         }
-        let found = |id: u64| machine::ledger(&view, id).ok().flatten();
         let revisions = self.record.fates.unknown.iter().filter_map(|(id, process)| {
-            let (index, changed) = found(*id)?;
-            changed.then_some((*process, index))
+            let found = ledger.get(id).filter(|found| found.changed)?;
+            Some((*process, found.at))
         });
         with_revisions(&history, &revisions.collect())
     }
 
-    fn judge_executed(
-        &self,
-        view: &dyn View,
-    ) -> Result<Vec<Violation>, regrow_consensus::TableError> {
-        let Fates { done, not, unknown } = &self.record.fates;
+    fn judge_executed(&self, ledger: &BTreeMap<u64, Ledger>) -> Vec<Violation> {
+        let Fates { done, idle, not, unknown } = &self.record.fates;
         let mut violations = Vec::new();
-        let own: BTreeSet<u64> = self.keys.iter().map(|client| client.number).collect();
-        let executed: Vec<u64> = machine::executed(view)?
-            .into_iter()
-            .filter(|request| own.contains(&(request >> 40)))
-            .collect();
+        let own: BTreeSet<u64> = self.crowd.keys.iter().map(|client| client.number).collect();
+        let executed: Vec<u64> =
+            ledger.keys().copied().filter(|request| own.contains(&(request >> 40))).collect();
         let wrong = |request: u64, what| Violation::Executed { request, what };
         violations.extend(
             executed.iter().filter(|id| not.contains(id)).map(|id| {
                 wrong(*id, "was executed after its client was told that it never will be")
             }),
         );
-        violations
-            .extend(machine::doubled(view)?.into_iter().map(|id| wrong(id, "was executed twice")));
-        for (id, index) in done {
-            if machine::ledger(view, *id)?.is_some_and(|(at, _)| at != *index) {
+        let twice = ledger.iter().filter(|(_, found)| found.twice);
+        violations.extend(twice.map(|(id, _)| wrong(*id, "was executed twice")));
+        for (id, index) in done.iter().chain(idle) {
+            if ledger.get(id).is_some_and(|found| found.at != *index) {
                 violations
                     .push(wrong(*id, "was executed at another index than its client was told"));
             }
         }
         let writes = Writes {
             acknowledged: done.keys().copied().collect(),
-            unknown: unknown.keys().chain(not).copied().collect(),
+            unknown: unknown.keys().chain(not).chain(idle.keys()).copied().collect(),
         };
         violations.extend(ack::check(&writes, &executed).err().map(Violation::from));
-        violations.extend(fence::check(&machine::acts(view)?).err().map(Violation::from));
-        Ok(violations)
+        violations
     }
 
-    fn judge_sessions(&mut self) {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for holder in &self.holders {
-            for mut session in holder.sessions(|number| ends.get(&number).copied(), self.now) {
-                // A clock that is too fast ends them by its own measure; and the time of the world is
-                // known to a window.
-                session.ttl = (session.ttl * 100 / self.fastest).saturating_sub(super::WINDOW);
-                // How late depends on how long nobody led.
-                let late = self.now;
-                self.violations
-                    .extend(session::check(&session, 200, late).err().map(Violation::from));
+    /// Watchers, leases, locks and elections of the coordination keys.
+    fn judge_keys(&mut self, changes: &Changes, sights: &Sights, settled: bool) {
+        let replay = match judge_keys::Replay::run(changes, sights) {
+            Ok(replay) => replay,
+            Err(violation) => return self.violations.push(violation.into()),
+        };
+        self.violations.extend(fence::check(&replay.acts).err().map(Violation::from));
+        if self.nemesis.keeps_time() {
+            let beliefs = judge_keys::beliefs(&sights.beliefs, 2 * super::WINDOW);
+            self.violations.extend(beliefs.err().map(Violation::from));
+        }
+        let last = replay.log.last().map_or(0, |committed| committed.revision);
+        let nodes: Vec<u64> = self.members();
+        for (at, watcher) in self.crowd.watchers.iter_mut().enumerate() {
+            let node = nodes.get(at % nodes.len().max(1)).and_then(|id| self.nodes.get(id));
+            if let Some(node) = node.filter(|_| settled) {
+                watcher.catch_up(last, node);
+            }
+            let checks = watcher.streams.iter().map(|stream| {
+                watch::check(&replay.log, |_| true, stream).map_err(|error| error.to_string())
+            });
+            if let Some(what) = checks.filter_map(Result::err).next() {
+                self.violations.push(Violation::Watch { node: watcher.number, what });
             }
         }
     }
 
+    /// Sessions, locks and sleepers of the catalog.
+    fn judge_catalog(&mut self, changes: &Changes, sights: &Sights) {
+        match judge_catalog::Replay::run(changes, sights) {
+            Ok(replay) => {
+                self.violations.extend(fence::check(&replay.acts).err().map(Violation::from));
+            }
+            Err(violation) => self.violations.push(violation.into()),
+        }
+        let mut known = BTreeMap::new();
+        for sleeper in &self.crowd.sleepers {
+            self.violations.extend(sleeper.judge(&mut known).map(Violation::from));
+        }
+    }
+
+    fn judge_sessions(&mut self) {
+        let ends = self.shared.lock().unwrap_or_else(PoisonError::into_inner).ends.clone();
+        for holder in &self.crowd.holders {
+            for session in holder.sessions(|number| ends.get(&number).copied(), self.now) {
+                // A clock that is too fast ends them by its own measure; and the time of the world is
+                // known to a window.
+                let shortest = (session.ttl * 100 / self.fastest).saturating_sub(super::WINDOW);
+                let short = Session { ttl: shortest, ..session.clone() };
+                let early = session::check(&short, 200, self.now);
+                self.violations.extend(early.err().map(Violation::from));
+                self.violations.extend(self.judge_late(session).err().map(Violation::from));
+            }
+        }
+    }
+
+    /// A session ends at most a fifth of its time late, where nothing disturbs the group.
+    fn judge_late(&self, session: Session) -> Result<(), SessionViolation> {
+        let heard = session.renewals.iter().rev().find_map(|renewal| renewal.acked);
+        // One without an answer may have come at any time.
+        let all = session.renewals.last().is_some_and(|last| last.acked.is_some());
+        let (Some(heard), End::Expired(seen) | End::StillThere(seen), true) =
+            (heard, session.end, all)
+        else {
+            return Ok(());
+        };
+        let grace = TICK + self.rough_time(heard, seen);
+        session::check(&Session { end: End::StillThere(seen), ..session }, 120, grace)
+    }
+
     /// All nodes told their watchers the same, each change once and in order.
-    fn judge_watches(&mut self) {
+    fn judge_watches(&mut self) -> Changes {
         let mut log: BTreeMap<u64, (u64, Vec<Changed>)> = BTreeMap::new();
         let mut found = Vec::new();
         for node in self.nodes.values() {
@@ -301,10 +287,13 @@ impl World {
                 }
             }
         }
-        let log: Vec<Committed<Changed>> = log
-            .into_iter()
-            .map(|(revision, (_, changes))| Committed { revision, changes })
-            .collect();
+        let changes: Changes =
+            log.into_iter().map(|(index, (_, changes))| (index, changes)).collect();
+        let committed = |(index, changes): (&u64, &Vec<_>)| Committed {
+            revision: *index,
+            changes: changes.clone(),
+        };
+        let log: Vec<Committed<Changed>> = changes.iter().map(committed).collect();
         for node in self.nodes.values() {
             for delivered in node.observer.streams() {
                 let stream = stream(&delivered);
@@ -314,6 +303,7 @@ impl World {
             }
         }
         self.violations.extend(found.into_iter().take(3));
+        changes
     }
 }
 

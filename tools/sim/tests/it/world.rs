@@ -1,10 +1,11 @@
-//! The gate: 200 seeds of the simulated world, the same seed twice in two processes, and bugs that the
-//! world must find.
+//! The gate: 200 seeds of the simulated world with a store of its own, some with the machines of the
+//! product, the same seed twice in two processes, and bugs that the worlds must find.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use sim::world::canary::Canary;
+use sim::world::kind::Kind;
 use sim::world::{Options, run};
 
 /// Seeds in one test, so that tests run side by side.
@@ -13,20 +14,26 @@ const SHARE: u64 = 5;
 /// Seconds of faults: what a busy machine does in a debug build. `cargo xtask soak` runs longer ones.
 const SECONDS: u64 = 4;
 
-/// Runs one share of the gate. A seed that fails is printed and saved; it becomes a test of its own.
-fn share(number: u64) {
-    let options = Options { seconds: SECONDS, ..Options::default() };
+/// Runs some seeds. One that fails is printed and saved; it becomes a test of its own.
+fn seeds(kind: Kind, from: u64, count: u64) {
+    let options = Options { seconds: SECONDS, kind, ..Options::default() };
     let mut failed = Vec::new();
-    for seed in number * SHARE + 1..=(number + 1) * SHARE {
+    for seed in from..from + count {
         let outcome = run(seed, &options);
         if outcome.violations.is_empty() {
             continue;
         }
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("seed-{seed}"));
+        let name = format!("{}-{seed}", kind.name());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         outcome.save(&folder).expect("save what was seen");
         failed.push((seed, outcome.violations, folder));
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Runs one share of the gate.
+fn share(number: u64) {
+    seeds(Kind::Store, number * SHARE + 1, SHARE);
 }
 
 macro_rules! gate {
@@ -81,6 +88,26 @@ gate! {
     seeds_196_to_200 39
 }
 
+#[test]
+fn coordination_keys_1_to_5() {
+    seeds(Kind::Keys, 1, SHARE);
+}
+
+#[test]
+fn coordination_keys_6_to_10() {
+    seeds(Kind::Keys, 6, SHARE);
+}
+
+#[test]
+fn the_catalog_1_to_5() {
+    seeds(Kind::Catalog, 1, SHARE);
+}
+
+#[test]
+fn the_catalog_6_to_10() {
+    seeds(Kind::Catalog, 6, SHARE);
+}
+
 /// A leader that had restarted led on in its old term, although its tables were older than what it had
 /// acknowledged: reads missed that, and members came to differ. With that restored, this seed fails.
 #[test]
@@ -89,12 +116,12 @@ fn a_leader_that_restarts_shows_no_old_reads() {
     assert_eq!(outcome.violations, []);
 }
 
-#[test]
-fn a_seed_is_a_run() {
+/// Runs seeds 3 to 5 twice, each time in a process of its own.
+fn repeats(kind: Kind) {
     let trace = || {
         let ran = Command::new(env!("CARGO_BIN_EXE_soak"))
             .args(["--trace", "--seeds", "3", "--from", "3", "--seconds", "4", "--threads", "1"])
-            .args(["--save", env!("CARGO_TARGET_TMPDIR")])
+            .args(["--machine", kind.name(), "--save", env!("CARGO_TARGET_TMPDIR")])
             .output()
             .expect("run");
         let text = String::from_utf8(ran.stdout).expect("text");
@@ -103,6 +130,21 @@ fn a_seed_is_a_run() {
     let first = trace();
     assert_eq!(first.len(), 3);
     assert_eq!(first, trace());
+}
+
+#[test]
+fn a_seed_is_a_run() {
+    repeats(Kind::Store);
+}
+
+#[test]
+fn a_seed_is_a_run_with_coordination_keys() {
+    repeats(Kind::Keys);
+}
+
+#[test]
+fn a_seed_is_a_run_with_the_catalog() {
+    repeats(Kind::Catalog);
 }
 
 /// The first of `most` seeds that finds the bug.
@@ -130,4 +172,29 @@ fn a_command_left_out_is_found() {
 #[test]
 fn sessions_by_wall_clocks_are_found() {
     find(Canary::WallClockLease, 1, 20);
+}
+
+#[test]
+fn leases_that_end_early_are_found() {
+    find(Canary::EarlyLease, 1, 10);
+}
+
+#[test]
+fn watchers_that_miss_a_change_are_found() {
+    find(Canary::LostChange, 1, 10);
+}
+
+#[test]
+fn leaders_that_act_after_their_time_are_found() {
+    find(Canary::UnguardedAct, 5, 20);
+}
+
+#[test]
+fn sleepers_that_nobody_wakes_are_found() {
+    find(Canary::LostWake, 1, 30);
+}
+
+#[test]
+fn indexes_that_go_back_are_found() {
+    find(Canary::StaleBlocking, 1, 20);
 }
