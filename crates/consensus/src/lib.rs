@@ -17,6 +17,7 @@
 //! Start reading at [`machine`], then [`replica`].
 
 pub mod chance;
+pub mod forms;
 pub mod group;
 pub mod machine;
 pub mod offline;

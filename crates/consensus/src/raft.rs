@@ -24,11 +24,14 @@ use crate::machine::Time;
 pub(crate) use image::{ImageReader, Spool, read_image};
 pub(crate) use log::Log;
 pub(crate) use message::{
-    decode_append, decode_head, decode_transfer, decode_vote, encode_append_reply,
-    encode_snapshot_reply, encode_transfer_reply, encode_vote_reply,
+    decode_append, decode_append_reply, decode_head, decode_transfer, decode_transfer_reply,
+    decode_vote, decode_vote_reply, encode_append, encode_append_reply, encode_head,
+    encode_snapshot_reply, encode_transfer, encode_transfer_reply, encode_vote, encode_vote_reply,
 };
 pub(crate) use network::{Addresses, Network};
-pub(crate) use record::{Member, decode, encode, next_in_term};
+pub(crate) use record::{
+    Member, VoteRecord, decode, decode_entry, encode, encode_entry, next_in_term,
+};
 pub(crate) use store::{Applied, Image, Store};
 
 /// A command as the log carries it.

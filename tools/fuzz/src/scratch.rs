@@ -67,3 +67,14 @@ pub fn two(data: &[u8]) -> (&[u8], &[u8]) {
     let (first, rest) = data.split_at(end);
     (first, rest.get(1..).unwrap_or_default())
 }
+
+/// The pieces of an input: each a byte of length and so many bytes, the last one maybe cut off.
+pub fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first()?;
+        let piece;
+        (piece, rest) = behind.split_at(behind.len().min(usize::from(*length)));
+        Some(piece)
+    })
+}

@@ -47,6 +47,27 @@ macro_rules! for_all_targets {
             catalog::catalog_commands, 4000, "commands and replies of the catalog's machine";
             catalog::acl_rules, 3000, "rules of tokens, as blocks and as JSON";
             catalog::dns_questions, 3000, "questions over DNS";
+            catalog_http::catalog_requests, 40, "requests of the Consul interface, with their bodies";
+            catalog_http::registrations, 30, "the file of what a node registered";
+            machines::catalog_logs, 600, "commands of the catalog, applied one by one";
+            machines::catalog_rows, 300, "rows of the catalog";
+            machines::key_commands, 3000, "commands of the coordination keys, applied one by one";
+            machines::key_rows, 1000, "rows of the coordination keys";
+            machines::node_commands, 3000, "commands of the nodes, applied one by one";
+            machines::node_rows, 800, "rows of the nodes";
+            consensus::member_messages, 4000, "votes, entries and what members say to each other";
+            consensus::images, 60, "images of the tables, and taking them over";
+            consensus::logs, 30, "the log of a member that goes on alone";
+            journal::segments, 300, "segment files of the journal";
+            wire::frames, 4000, "frames between nodes: heads, hellos, faults";
+            pki::join_tokens, 4000, "join tokens";
+            pki::identities, 4000, "whom a certificate may name";
+            pki::certificates, 2000, "certificates and requests for them";
+            pki::papers, 300, "key, certificate and roots of a node";
+            pki::authorities, 300, "the authority's record";
+            agent::node_folders, 300, "node.json, papers.json and the servers' key in their folder";
+            agent::sealed_records, 2000, "what only servers may open";
+            agent::backups, 60, "backups, taken over";
         }
     };
 }

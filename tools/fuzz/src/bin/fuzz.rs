@@ -12,6 +12,7 @@ static CHOSEN: OnceLock<&'static Target> = OnceLock::new();
 libfuzzer_sys::fuzz_target!(
     init: {
         let _ = CHOSEN.set(choose());
+        fuzz::memory::bound();
     },
     |data: &[u8]| {
         if let Some(target) = CHOSEN.get() {

@@ -1,6 +1,7 @@
 //! The stored samples, and what small changes make of them, through every target (P1).
 #![expect(clippy::expect_used, reason = "a test that lacks its samples has to stop")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ const SEED_VARIABLE: &str = "REGROW_SEED";
 const SEED: u64 = 20_240;
 /// Far above what one input takes on a busy machine.
 const HANG: Duration = Duration::from_secs(30);
+/// Crates that read nothing that others wrote.
+const READ_NOTHING: [&str; 1] = ["base2histogram"];
 /// All samples together, in bytes.
 const MAX_CORPUS_BYTES: usize = 200_000;
 
@@ -48,6 +51,7 @@ fn run(target: &Target, what: &str, input: &[u8]) {
 
 fn replay(name: &str) {
     let target = fuzz::find(name).expect("a target");
+    fuzz::memory::bound();
     let samples = samples(target);
     assert!(!samples.is_empty(), "no sample of {name}; put one into tools/fuzz/corpus/{name}");
     for (path, bytes) in &samples {
@@ -98,7 +102,7 @@ fn the_same_seed_makes_the_same_inputs() {
     };
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
-    let different: std::collections::BTreeSet<_> = draw(1).into_iter().collect();
+    let different: BTreeSet<_> = draw(1).into_iter().collect();
     assert!(different.len() > 100, "{} different ones", different.len());
 }
 
@@ -108,4 +112,50 @@ fn names_are_found_and_unique() {
         assert_eq!(fuzz::find(target.name).map(|found| found.about), Some(target.about));
     }
     assert!(fuzz::find("nothing").is_none());
+}
+
+/// The rows of the table in the header of the library: paths and targets.
+fn rows() -> impl Iterator<Item = (Vec<&'static str>, Vec<&'static str>)> {
+    let header = include_str!("../../src/lib.rs").lines().filter_map(|line| {
+        let row = line.strip_prefix("//! | `")?.strip_suffix('|')?;
+        row.split_once('|')
+    });
+    let names = |cell: &'static str| cell.split(['`', ',', ' ']).filter(|name| !name.is_empty());
+    header.map(move |(paths, targets)| {
+        let none = targets.trim_start().starts_with('–');
+        (names(paths).collect(), names(targets).filter(|_| !none).collect())
+    })
+}
+
+#[test]
+fn the_table_of_decoders_is_true() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates");
+    let (mut listed, mut covered) = (BTreeSet::new(), BTreeSet::new());
+    for (paths, targets) in rows() {
+        for path in paths {
+            assert!(crates.join(path).exists(), "the table names {path}, which is not there");
+            listed.insert(path.split('/').next().unwrap_or_default());
+        }
+        for name in targets {
+            let target = fuzz::find(name).unwrap_or_else(|| panic!("no target {name}"));
+            assert!(!samples(target).is_empty(), "no sample of {name}");
+            covered.insert(name);
+        }
+    }
+    for target in TARGETS {
+        assert!(covered.contains(target.name), "{} is not in the table", target.name);
+    }
+    for entry in std::fs::read_dir(&crates).expect("list the crates") {
+        let name = entry.expect("list the crates").file_name();
+        let name = name.to_string_lossy();
+        let reads_nothing = READ_NOTHING.contains(&name.as_ref());
+        assert!(reads_nothing || listed.contains(name.as_ref()), "no row for the crate {name}");
+    }
+}
+
+#[test]
+fn a_length_of_4_gib_is_not_believed() {
+    fuzz::memory::bound();
+    assert!(Vec::<u8>::new().try_reserve_exact(64 << 20).is_ok());
+    assert!(Vec::<u8>::new().try_reserve_exact(4 << 30).is_err());
 }
