@@ -78,6 +78,7 @@ mod value;
 mod yaml;
 
 pub use error::{CallError, FetchError, TemplateError};
+pub use fetch::cache::forget_copies;
 pub use fetch::{Fetcher, Headers, UrlFetcher};
 pub use functions::{Args, Function, FunctionBody, FunctionHelp, FunctionSet, builtin_help};
 pub use metadata::MetadataLookup;

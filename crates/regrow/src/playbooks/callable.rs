@@ -22,6 +22,7 @@ use regrow_template::{
 
 use super::flags::{self, Flags};
 use super::line;
+use super::pages::Pages;
 
 /// Type of what `cond` hands on in place of a missing value that nobody is to be asked for.
 const UNASKED: &str = "unasked";
@@ -48,15 +49,16 @@ pub struct Callable {
     flags: Flags,
     /// Name of the backend, or why there is none.
     backend: Result<String, String>,
+    pages: Pages,
     metadata: Arc<dyn MetadataLookup>,
 }
 
 impl Callable {
     /// Collects the flags of a text.
-    pub fn new(url: &str, text: String, metadata: Arc<dyn MetadataLookup>) -> Self {
+    pub fn new(url: &str, text: String, pages: Pages, metadata: Arc<dyn MetadataLookup>) -> Self {
         let flags = Flags::default();
         let backend = Ok(String::new());
-        let mut this = Self { url: url.to_owned(), text, flags, backend, metadata };
+        let mut this = Self { url: url.to_owned(), text, flags, backend, pages, metadata };
         // Whatever comes behind a fault of this pass has no flags; the last pass says what it is.
         let rendered = this.script(Manners::default()).map(|rendered| rendered.vars);
         let vars = rendered.unwrap_or_else(|fault| {
@@ -98,7 +100,7 @@ impl Callable {
 
     fn template(&self, (left, right): (&str, &str), manners: Manners) -> Template {
         let delimiters = (left.to_owned(), right.to_owned());
-        let options = Options { delimiters, multi_pass: false, ..Options::default() };
+        let options = Options { delimiters, ..self.pages.options() };
         Template::from_text(&self.text, &base(&self.url), &options)
             .metadata(Arc::clone(&self.metadata))
             .functions("playbook", self.functions(manners))

@@ -7,19 +7,20 @@ mod backends;
 mod callable;
 mod flags;
 mod line;
+mod pages;
 mod perform;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
+use regrow_template::forget_copies;
 use serde::{Deserialize, Serialize};
 
 use crate::documents::{Loader, RenderArgs};
 use crate::lists::{ListFile, place};
 use crate::output::{OutputArgs, print, table};
-use crate::places::replace_file;
 
 /// Names the folder with fetched copies.
 const CACHE_VARIABLE: &str = "INFRAKIT_PLAYBOOKS_CACHE";
@@ -31,11 +32,12 @@ struct Playbook {
     /// URL of its index.
     #[serde(alias = "URL")]
     url: String,
-    /// Folder with a copy, if one is kept.
+    /// Folder with copies of its documents, if they are kept.
     #[serde(alias = "Cache", skip_serializing_if = "String::is_empty")]
     cache: String,
 }
 
+use pages::Pages;
 pub use perform::UseArgs;
 
 /// The list.
@@ -51,7 +53,7 @@ pub enum PlaybookCommand {
     Ls(LsArgs),
     /// Remove playbooks
     Rm(NamesArgs),
-    /// Fetch the kept copies anew
+    /// Read playbooks anew, and with them the copies that are kept
     Update(NamesArgs),
 }
 
@@ -62,7 +64,7 @@ pub struct AddArgs {
     name: String,
     /// URL of its index
     url: String,
-    /// Keep a copy
+    /// Keep copies of its documents, and use those
     #[arg(long)]
     cache: bool,
 }
@@ -91,7 +93,13 @@ impl PlaybookCommand {
         match self {
             Self::Ls(args) => args.run(),
             Self::Add(args) => args.run(),
-            Self::Rm(args) => LIST.remove(&args.names),
+            Self::Rm(args) => {
+                let mut playbooks = LIST.load()?;
+                LIST.remove(&args.names)?;
+                let removed = args.names.iter().filter_map(|name| playbooks.remove(name));
+                let mut copies = removed.map(|book| book.cache).filter(|cache| !cache.is_empty());
+                copies.try_for_each(|cache| Ok(forget_copies(Path::new(&cache))?))
+            }
             Self::Update(args) => {
                 let playbooks = LIST.load()?;
                 for name in &args.names {
@@ -99,10 +107,9 @@ impl PlaybookCommand {
                     let playbook = found.ok_or_else(|| {
                         anyhow!("update playbook {name:?}: it is not in the list")
                     })?;
-                    let text = index(&playbook.url)?;
-                    if !playbook.cache.is_empty() {
-                        replace_file(&PathBuf::from(&playbook.cache).join("index.yml"), &text)?;
-                    }
+                    // Copies of a playbook that cannot be read now are better than none.
+                    check_index(&playbook.url)?;
+                    playbook.renew()?;
                     print(&format!("updated {name}\n"))?;
                 }
                 Ok(())
@@ -135,20 +142,31 @@ impl AddArgs {
             bail!("add playbook {:?}: it is in the list; remove it first", self.name);
         }
         // What cannot be read now would only fail later.
-        let text = index(&self.url)?;
+        check_index(&self.url)?;
         let mut playbook = Playbook { url: self.url.clone(), cache: String::new() };
         if self.cache {
             let folder = place(CACHE_VARIABLE, "playbook-cache").join(&self.name);
-            replace_file(&folder.join("index.yml"), &text)?;
             playbook.cache = folder.display().to_string();
+            playbook.renew()?;
         }
         playbooks.insert(self.name.clone(), playbook);
         LIST.store(&playbooks)
     }
 }
 
-/// The index of a playbook: a map from operations to URLs.
-fn index(url: &str) -> Result<String> {
+impl Playbook {
+    /// Makes the copies anew, if copies are kept.
+    fn renew(&self) -> Result<()> {
+        if self.cache.is_empty() {
+            return Ok(());
+        }
+        forget_copies(Path::new(&self.cache))?;
+        Pages::of(self).read_all(&self.url)
+    }
+}
+
+/// Refuses what is no index of a playbook, a map from operations to URLs.
+fn check_index(url: &str) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().context("start the runtime")?;
     let text = runtime.block_on(Loader::new(RenderArgs::default()).text(url))?;
@@ -156,7 +174,7 @@ fn index(url: &str) -> Result<String> {
     let read: Result<BTreeMap<String, serde_json::Value>, _> =
         serde_saphyr::from_str_with_options(&text, options);
     match read {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(()),
         Err(fault) => bail!("read index {url}: {fault}; expected a map from operations to URLs"),
     }
 }

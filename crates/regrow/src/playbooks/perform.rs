@@ -1,24 +1,18 @@
 //! `use NAME OPERATION …`: finds the callable, reads its flags, runs it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Arg, ArgAction, Args, Command};
-use regrow_template::{Options, Template};
-use serde_json::Value;
 
 use super::LIST;
 use super::backends::{self, Job};
-use super::callable::{Callable, Manners, base};
-use super::line::DELIMITERS;
+use super::callable::{Callable, Manners};
+use super::pages::{MAX_INDEXES, Pages, resolve};
 use crate::finder::Finder;
 use crate::kinds::similar;
 use crate::metadata::PluginMetadata;
 use crate::output::print;
-
-/// Indexes that lead to one another are followed so far.
-const MAX_INDEXES: usize = 16;
 
 /// Words that ask for help.
 const HELP: [&str; 2] = ["-h", "--help"];
@@ -47,11 +41,12 @@ impl UseArgs {
         };
         let metadata = Arc::new(PluginMetadata::new(finder.clone()));
         let (index, name, words) = (playbook.url.clone(), self.name.clone(), self.words.clone());
+        let pages = Pages::of(playbook);
         let callable = {
             let metadata = Arc::clone(&metadata);
             let found = tokio::task::spawn_blocking(move || {
-                find(&index, &name, &words).map(|(found, rest)| {
-                    found.map(|(url, text)| (Callable::new(&url, text, metadata), rest))
+                find(&pages, &index, &name, &words).map(|(found, rest)| {
+                    found.map(|(url, text)| (Callable::new(&url, text, pages, metadata), rest))
                 })
             });
             found.await.map_err(|fault| anyhow!("use playbook {}: {fault}", self.name))??
@@ -88,12 +83,12 @@ fn help<'a>(playbooks: impl Iterator<Item = &'a String>) -> String {
 type Found = (Option<(String, String)>, Vec<String>);
 
 /// Follows the words through the indexes to a callable; prints what there is when they end early.
-fn find(index: &str, name: &str, words: &[String]) -> Result<Found> {
+fn find(pages: &Pages, index: &str, name: &str, words: &[String]) -> Result<Found> {
     let mut url = index.to_owned();
     let mut words = words;
     for _ in 0..MAX_INDEXES {
-        let text = fetch(&url)?;
-        let Some(operations) = as_index(&url, &text) else {
+        let text = pages.text(&url)?;
+        let Some(operations) = pages.as_index(&url, &text) else {
             return Ok((Some((url, text)), words.to_vec()));
         };
         let names = || operations.keys().map(String::as_str);
@@ -104,7 +99,7 @@ fn find(index: &str, name: &str, words: &[String]) -> Result<Found> {
             }
             _ => {
                 let all: String = names().map(|name| format!("  {name}\n")).collect();
-                print(&format!("{}operations of {name}:\n{all}", readme(&url)))?;
+                print(&format!("{}operations of {name}:\n{all}", pages.readme(&url)))?;
                 return Ok((None, Vec::new()));
             }
         };
@@ -119,55 +114,6 @@ fn find(index: &str, name: &str, words: &[String]) -> Result<Found> {
         url = resolve(&url, target);
     }
     bail!("use playbook {name}: more than {MAX_INDEXES} indexes lead to one another")
-}
-
-/// The help of an index, from the README.md beside it; nothing if there is none.
-fn readme(index: &str) -> String {
-    let url = resolve(index, "README.md");
-    match fetch(&url) {
-        // It is a template, but one that was not meant so is shown as it is.
-        Ok(text) => format!("{}\n\n", rendered(&url, &text).unwrap_or(text).trim()),
-        Err(fault) => {
-            tracing::debug!(%fault, "read the help of a playbook");
-            String::new()
-        }
-    }
-}
-
-/// Relative to the index.
-fn resolve(index: &str, target: &str) -> String {
-    if target.contains("://") || target.starts_with('/') {
-        return target.to_owned();
-    }
-    let base = index.rsplit_once('/').map_or("", |(base, _)| base);
-    let target = target.trim_start_matches("./");
-    if base.is_empty() { target.to_owned() } else { format!("{base}/{target}") }
-}
-
-fn fetch(url: &str) -> Result<String> {
-    if !url.contains("://") {
-        return std::fs::read_to_string(url).map_err(|error| anyhow!("read {url}: {error}"));
-    }
-    let template = Template::from_url(url, &Options::default());
-    Ok(template.map_err(|fault| anyhow!("{}", fault.report()))?.text().to_owned())
-}
-
-/// An index is a map from words to words, whatever its file is called. It is a template as all
-/// documents are; what names a backend is no index and is not rendered as one.
-fn as_index(url: &str, text: &str) -> Option<BTreeMap<String, String>> {
-    if text.contains(DELIMITERS.0) {
-        return None;
-    }
-    let tree: Value = serde_saphyr::from_str(&rendered(url, text).ok()?).ok()?;
-    let words = tree.as_object()?.iter();
-    words.map(|(name, url)| Some((name.clone(), url.as_str()?.to_owned()))).collect()
-}
-
-/// A text of a playbook that takes no flags, rendered.
-fn rendered(url: &str, text: &str) -> Result<String> {
-    let options = Options { multi_pass: false, ..Options::default() };
-    let rendered = Template::from_text(text, &base(url), &options).render(&Value::Null);
-    Ok(rendered.map_err(|fault| anyhow!("{}", fault.report()))?.text)
 }
 
 async fn run(callable: Callable, words: &[String], title: &str, finder: &Finder) -> Result<()> {
@@ -218,31 +164,4 @@ async fn run(callable: Callable, words: &[String], title: &str, finder: &Finder)
     }
     let (given, declared) = (&matches, &declared);
     backend.run(&Job { words, given, declared, script: &script, finder }).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{as_index, resolve};
-
-    #[test]
-    fn operations_are_relative_to_their_index() {
-        for (index, target, url) in [
-            ("http://h/a/index.yml", "x.ikt", "http://h/a/x.ikt"),
-            ("/p/index.yml", "./sub/index.yml", "/p/sub/index.yml"),
-            ("index.yml", "x.ikt", "x.ikt"),
-            ("/p/index.yml", "https://h/x", "https://h/x"),
-        ] {
-            assert_eq!(resolve(index, target), url);
-        }
-    }
-
-    #[test]
-    fn an_index_is_a_map_of_words() {
-        assert!(as_index("i.yml", "a: b.ikt\n").is_some());
-        assert!(as_index("i.ikb", "# about\na : b.ikt\n").is_some());
-        assert!(as_index("i.ikt", "{{/* about */}}\na: {{ `b` }}\n").is_some());
-        assert!(as_index("i.yml", "a: 1\n").is_none());
-        assert!(as_index("i.yml", "a: {{ nothing }}\n").is_none());
-        assert!(as_index("a", "{{/* =% sh %= */}}\na: b\n").is_none());
-    }
 }

@@ -50,6 +50,43 @@ fn indexes_are_templates_of_any_name_with_a_help_beside_them() {
 }
 
 #[test]
+fn copies_are_used_until_they_are_made_anew() {
+    let world = World::new();
+    let index = world.write("pb/index.yml", "say: say.ikt\nmore: more/index.yml\n");
+    world.write("pb/more/index.yml", "shout: shout.ikt\n");
+    world.write("pb/more/README.md", "Louder.\n");
+    world.write("pb/more/shout.ikt", "{{/* =% print %= */}}HELLO\n");
+    let part = world.write("pb/part.txt", "first");
+    world.write("pb/say.ikt", "{{/* =% print %= */}}{{ fetch `part.txt` }}\n");
+    let url = format!("file://{}", index.display());
+    world.ok(&["playbook", "add", "book", &url, "--cache"]);
+    assert_eq!(world.ok(&["use", "book", "say"]), "first\n");
+    // The part was not known before it was used; all else was.
+    let (home, away) = (world.path().join("pb"), world.path().join("away"));
+    std::fs::rename(&home, &away).expect("away");
+    let all = |said: &str| {
+        assert_eq!(world.ok(&["use", "book", "say"]), said);
+        assert_eq!(world.ok(&["use", "book", "more", "shout"]), "HELLO\n");
+        assert!(world.ok(&["use", "book", "more"]).starts_with("Louder.\n"));
+    };
+    all("first\n");
+    let fault = world.fails(&["playbook", "update", "book"]);
+    assert!(fault.contains("index.yml"), "{fault}");
+    all("first\n");
+    std::fs::rename(&away, &home).expect("back");
+    std::fs::write(&part, "second").expect("write");
+    all("first\n");
+    assert_eq!(world.ok(&["playbook", "update", "book"]), "updated book\n");
+    all("second\n");
+    // A copy goes with its playbook, and what others put beside it stays.
+    let listed = world.ok(&["playbook", "ls", "-q"]);
+    let copies = std::path::PathBuf::from(listed.split_whitespace().last().expect("a folder"));
+    std::fs::write(copies.join("notes"), "mine").expect("write");
+    world.ok(&["playbook", "rm", "book"]);
+    assert_eq!(std::fs::read_dir(&copies).expect("list").count(), 1);
+}
+
+#[test]
 fn a_part_that_cannot_be_had_is_left_out_with_a_warning() {
     let world = book(&[
         (

@@ -1,7 +1,7 @@
 //! `fetch`, `raw`, `include` and `source`.
 
 use super::Args;
-use crate::error::{CallError, FetchError, TemplateError};
+use crate::error::{CallError, TemplateError};
 use crate::fetch::{Headers, cache, document_text};
 use crate::scope::{Frame, Scope};
 use crate::value::{Value, deep_copy, to_json};
@@ -82,18 +82,8 @@ fn cached(scope: &Scope<'_>, url: &str, headers: &Headers) -> Result<Arc<str>> {
         return Ok(text.clone());
     }
     let failed = |source| CallError::Fetch { url: url.to_owned(), source };
-    let directory = scope.options().cache_dir.as_deref().filter(|_| !url.starts_with("str://"));
-    let text = match directory {
-        Some(directory) => match cache::read(directory, url).map_err(failed)? {
-            Some(text) => text.into(),
-            None => {
-                let text = load(scope, url, headers)?;
-                cache::write(directory, url, &text).map_err(failed)?;
-                text
-            }
-        },
-        None => load(scope, url, headers)?,
-    };
+    let directory = scope.options().cache_dir.as_deref();
+    let text = cache::kept(directory, url, failed, || load(scope, url, headers))?;
     scope.session.fetched.borrow_mut().insert(key, text.clone());
     Ok(text)
 }
@@ -163,19 +153,10 @@ pub(crate) fn load_first(
     options: &crate::Options,
     url: &str,
 ) -> std::result::Result<Arc<str>, TemplateError> {
-    let load = || -> std::result::Result<Arc<str>, FetchError> {
-        let directory = options.cache_dir.as_deref().filter(|_| !url.starts_with("str://"));
-        if let Some(directory) = directory {
-            if let Some(text) = cache::read(directory, url)? {
-                return Ok(text.into());
-            }
-            let text = document_text(options, url, &Headers::new())?;
-            cache::write(directory, url, &text)?;
-            return Ok(text);
-        }
+    let fetched = cache::kept(options.cache_dir.as_deref(), url, std::convert::identity, || {
         document_text(options, url, &Headers::new())
-    };
-    load().map_err(|source| TemplateError::Load { url: url.to_owned(), source })
+    });
+    fetched.map_err(|source| TemplateError::Load { url: url.to_owned(), source })
 }
 
 /// Variables as JSON, those that are too large left out.
