@@ -48,7 +48,8 @@ pub enum PluginError {
     /// Another leader was here already; the call was not made.
     #[error(
         "call {object} under fence {fence}: a leader with fence {newest} was here already; another \
-         replica leads now"
+         replica leads now (if none does, because fences were begun anew: remove the plugin's .fences \
+         file and restart it)"
     )]
     Stale {
         /// The object.

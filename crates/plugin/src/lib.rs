@@ -31,7 +31,7 @@ pub mod wire;
 pub use client::{Client, Timeouts};
 pub use discovery::{Directory, Endpoint, RemotePlugins, SocketPlugins};
 pub use error::{Effect, PluginError};
-pub use fence::{InForce, Mandate};
+pub use fence::{InForce, KeptFencesError, Mandate};
 pub use lookup::{Lookup, Registry};
 pub use objects::{
     DEFAULT_OBJECT, FixedObjects, FunctionInfo, Functions, Objects, Plugin, Vendor, keyed, typed,

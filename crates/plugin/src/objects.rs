@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use regrow_ids::PluginName;
 
-use crate::fence::{FencedObjects, Gate};
+use crate::fence::{FencedObjects, Gate, KeptFencesError};
 use crate::spi::{
     Controller, Events, Flavor, Group, Instance, Interface, L4, Metadata, Resource, Stack,
     Updatable,
@@ -298,6 +299,16 @@ impl Plugin {
     /// The template functions that the plugin offers.
     pub fn functions(&self) -> Functions {
         self.functions.as_ref().map(|list| list()).unwrap_or_default()
+    }
+
+    /// Keeps the highest fence of its callers in this file, so that a restart lets no earlier leader in
+    /// again. The file is written before the first call under a new fence reaches an object; a fence
+    /// that cannot be written lets nothing in. One process at a time uses the file.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn keep_fences(&self, file: impl Into<PathBuf>) -> Result<(), KeptFencesError> {
+        self.gate.keep_in(file.into())
     }
 
     /// Name of the socket.

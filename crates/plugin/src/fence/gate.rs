@@ -1,7 +1,8 @@
 //! The gate before the objects of a plugin: the highest fence that it has seen, and what runs.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regrow_ids::Fence;
@@ -9,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::Mandate;
+use super::kept::{self, Fences, KeptFencesError};
 use crate::PluginError;
 use crate::spi::Result;
 
@@ -20,19 +22,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Lineages that are remembered. A plugin has one or two callers with fences.
 const MAX_LINEAGES: usize = 64;
 
-/// Refuses what comes too late. In memory: a plugin that was restarted has forgotten what it saw,
-/// and takes the next mandate as the newest.
+/// Refuses what comes too late. A gate with a file has on disk what it saw before anything rests on it,
+/// and refuses the same after a restart; one without takes the first mandate then as the newest.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     /// The marks by lineage, the one that was used last at the end.
     marks: Mutex<Vec<Mark>>,
     ended: Notify,
+    /// Where the marks are kept, if they are.
+    file: OnceLock<PathBuf>,
+    /// Held while the file is written, also when the caller has gone meanwhile.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
 struct Mark {
     lineage: u64,
     newest: Fence,
+    /// The newest that is on disk.
+    kept: Fence,
     /// Changes that run, by their fence.
     running: BTreeMap<Fence, usize>,
     /// The newest fence whose callers have waited long enough.
@@ -46,20 +54,37 @@ pub(crate) struct Entered<'g> {
 }
 
 impl Gate {
-    /// Lets a look in. One under a lower fence than was seen passes too: it harms nobody.
-    pub(super) async fn look(&self) {
-        if let Some(mandate) = Mandate::current() {
-            let end = Instant::now() + PATIENCE;
-            while self.raise(mandate) {
-                self.wait(mandate, end).await;
-            }
+    /// Keeps the marks in a file from now on, and knows what stands there. The second file of a gate
+    /// is not used.
+    pub(crate) fn keep_in(&self, path: PathBuf) -> std::result::Result<(), KeptFencesError> {
+        let fences = kept::read(&path)?;
+        let mut marks = self.lock();
+        for (lineage, fence) in fences {
+            let mark = mark(&mut marks, Mandate { fence, lineage });
+            (mark.newest, mark.kept) = (mark.newest.max(fence), fence);
         }
+        self.file.get_or_init(|| path);
+        Ok(())
+    }
+
+    /// Lets a look in. One under a lower fence than was seen passes too: it harms nobody.
+    pub(super) async fn look(&self) -> Result<()> {
+        let Some(mandate) = Mandate::current() else { return Ok(()) };
+        let end = Instant::now() + PATIENCE;
+        self.raise(mandate);
+        self.keep(mandate).await?;
+        while self.raise(mandate) {
+            self.wait(mandate, end).await;
+        }
+        Ok(())
     }
 
     /// Lets a change in, or refuses it.
     pub(super) async fn change(&self, object: &str) -> Result<Option<Entered<'_>>> {
         let Some(mandate) = Mandate::current() else { return Ok(None) };
         let end = Instant::now() + PATIENCE;
+        self.raise(mandate);
+        self.keep(mandate).await?;
         loop {
             let waits = self.raise(mandate);
             {
@@ -90,6 +115,41 @@ impl Gate {
         mark.waited < mandate.fence && mark.running.keys().any(|fence| *fence < mandate.fence)
     }
 
+    /// Sees to it that a fence that was seen is on disk. Costs a write when the fence has grown, and
+    /// nothing otherwise.
+    async fn keep(&self, mandate: Mandate) -> Result<()> {
+        let Some(path) = self.file.get().filter(|_| !self.is_kept(mandate)) else { return Ok(()) };
+        let alone = Arc::clone(&self.writing).lock_owned().await;
+        if self.is_kept(mandate) {
+            return Ok(());
+        }
+        let fences: Fences = self.lock().iter().map(|mark| (mark.lineage, mark.newest)).collect();
+        let (to, written) = (path.clone(), fences.clone());
+        let writing = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            kept::write(&to, &written)
+        });
+        let written = writing.await.unwrap_or_else(|fault| Err(std::io::Error::other(fault)));
+        written.map_err(|fault| {
+            let (fence, path) = (mandate.fence, path.display());
+            PluginError::NotMade(format!(
+                "keep fence {fence} in {path}: {fault}; nothing was done, because an earlier leader \
+                 could not be told apart after a restart: make room, or let the plugin write there"
+            ))
+        })?;
+        let mut marks = self.lock();
+        for (lineage, fence) in fences {
+            if let Some(mark) = marks.iter_mut().find(|mark| mark.lineage == lineage) {
+                mark.kept = mark.kept.max(fence);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_kept(&self, mandate: Mandate) -> bool {
+        mark(&mut self.lock(), mandate).kept >= mandate.fence
+    }
+
     /// Waits until a change ends, or the patience does.
     async fn wait(&self, mandate: Mandate, end: Instant) {
         let ended = self.ended.notified();
@@ -114,6 +174,7 @@ fn mark(marks: &mut Vec<Mark>, mandate: Mandate) -> &mut Mark {
     let found = at.map(|at| marks.remove(at)).unwrap_or_else(|| Mark {
         lineage: mandate.lineage,
         newest: Fence::default(),
+        kept: Fence::default(),
         running: BTreeMap::new(),
         waited: Fence::default(),
     });
@@ -171,9 +232,9 @@ mod tests {
         );
         change(&gate, None).await.expect("no mandate");
         change(&gate, under(1, 2)).await.expect("another lineage");
-        Mandate::scope(under(9, 1), gate.look()).await;
+        Mandate::scope(under(9, 1), gate.look()).await.expect("a look");
         change(&gate, under(8, 1)).await.expect_err("somebody has looked since");
-        Mandate::scope(under(3, 1), gate.look()).await;
+        Mandate::scope(under(3, 1), gate.look()).await.expect("a look");
         change(&gate, under(9, 1)).await.expect("a late look lowers nothing");
     }
 
@@ -215,6 +276,63 @@ mod tests {
         let fault = waiting.await.expect("ended").expect_err("it leads no more");
         assert_eq!(fault.effect(), Effect::None);
         assert!(fault.to_string().contains("ended meanwhile"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_was_restarted_refuses_what_it_refused_before() {
+        let dir = tempfile::tempdir().expect("dir");
+        let started = || {
+            let gate = Gate::default();
+            gate.keep_in(dir.path().join("fences")).expect("read");
+            gate
+        };
+        let gate = started();
+        change(&gate, under(5, 1)).await.expect("first");
+        change(&gate, under(3, 2)).await.expect("another lineage");
+        Mandate::scope(under(7, 1), gate.look()).await.expect("a look");
+        for _ in 0..2 {
+            let gate = started();
+            change(&gate, under(6, 1)).await.expect_err("another leader has looked since");
+            change(&gate, under(2, 2)).await.expect_err("lower");
+            change(&gate, under(7, 1)).await.expect("newest");
+            change(&gate, None).await.expect("no mandate");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_is_written_when_a_fence_grows_and_only_then() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("fences");
+        let gate = Gate::default();
+        gate.keep_in(path.clone()).expect("read");
+        change(&gate, None).await.expect("no mandate");
+        assert!(!path.exists());
+        change(&gate, under(5, 1)).await.expect("first");
+        std::fs::remove_file(&path).expect("written");
+        for fence in [5, 4, 5] {
+            let _ = change(&gate, under(fence, 1)).await;
+            Mandate::scope(under(fence, 1), gate.look()).await.expect("a look");
+        }
+        assert!(!path.exists(), "nothing new was seen");
+        Mandate::scope(under(6, 1), gate.look()).await.expect("a look");
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_lets_nothing_in() {
+        let dir = tempfile::tempdir().expect("dir");
+        let folder = dir.path().join("gone");
+        let gate = Gate::default();
+        gate.keep_in(folder.join("fences")).expect("not there yet");
+        let fault = change(&gate, under(5, 1)).await.expect_err("no folder");
+        assert_eq!(fault.effect(), Effect::None);
+        assert!(fault.to_string().contains("keep fence 5 in"), "{fault}");
+        Mandate::scope(under(5, 1), gate.look()).await.expect_err("nor a look, which is believed");
+        change(&gate, under(4, 1)).await.expect_err("still");
+        change(&gate, None).await.expect("people have no fence");
+        std::fs::create_dir(&folder).expect("made");
+        change(&gate, under(5, 1)).await.expect("kept now");
+        change(&gate, under(4, 1)).await.expect_err("lower");
     }
 
     #[tokio::test]

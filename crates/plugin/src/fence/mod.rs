@@ -9,9 +9,11 @@
 //! Who is called need not know of this: a [`Plugin`](crate::Plugin) puts its objects behind a gate,
 //! which refuses, before the object hears of it, what changes something under a lower fence than the
 //! plugin has seen. Looking raises the mark too, so that a leader that has looked knows that nothing
-//! of an earlier one comes after. Calls without a mandate pass: people and foreign callers have none.
+//! of an earlier one comes after. What was seen outlives the plugin where it is given a file
+//! ([`Plugin::keep_fences`](crate::Plugin::keep_fences)). Calls without a mandate pass: people and foreign callers have none.
 
 mod gate;
+mod kept;
 mod objects;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use regrow_ids::Fence;
 
 pub(crate) use gate::Gate;
+pub use kept::KeptFencesError;
 pub(crate) use objects::FencedObjects;
 
 /// The header that carries a mandate over a socket: `FENCE;lineage=NUMBER`, both decimal. The second

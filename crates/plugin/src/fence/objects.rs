@@ -40,8 +40,7 @@ impl<T: ?Sized> Fenced<T> {
     }
 
     async fn look(&self) -> Result<()> {
-        self.gate.look().await;
-        Ok(())
+        self.gate.look().await
     }
 }
 
