@@ -1,7 +1,7 @@
 use regrow_plugin::PluginError;
 
 use crate::catalog::Key;
-use crate::leader::LeaderError;
+use crate::leader::{Leader, LeaderError};
 use crate::store::StoreError;
 
 /// What can go wrong in a call to the manager. The short texts are InfraKit's: its clients know them.
@@ -10,6 +10,10 @@ pub enum ManagerError {
     /// Another replica leads, or none.
     #[error("not a leader")]
     NotLeader,
+    /// Another replica leads, and it is known which. A changing call goes to the leader: a replica has
+    /// no way to call it in the name of the caller, as InfraKit's has none.
+    #[error("not a leader; {0}")]
+    LedElsewhere(Box<Leader>),
     /// The source of leadership cannot tell; the reason is in the log and under `status`.
     #[error("cannot determine leader")]
     LeaderUnknown,

@@ -77,16 +77,21 @@ impl CommitArgs {
 }
 
 /// What is known when no leader says where it answers, as in agents: they open no port for clients.
+/// Which replica leads is known then all the same, and in agents the machine that it runs on.
 async fn nowhere(target: &Target) -> String {
     let open = "no leader has announced a port for remote clients";
     let status = PluginName::with_subtype(target.name().lookup(), "status");
     let known = async { target.finder().tree(&status).await?.get("leadership").await };
     let Ok(Some(known)) = known.await else { return format!("- ({open})") };
     let known = known.to_value();
-    let (state, fence) = (known["state"].as_str().unwrap_or("unknown"), &known["fence"]);
-    match fence.as_u64() {
-        Some(fence) => format!("- ({open}; this manager is {state}, fence {fence})"),
-        None => format!("- ({open}; this manager is {state})"),
+    let state = known["state"].as_str().unwrap_or("unknown");
+    let fence = known["fence"].as_u64().map_or_else(String::new, |at| format!(", fence {at}"));
+    let why = format!("{open}; this manager is {state}{fence}");
+    let leader = &known["leader"];
+    match (leader["machine"].as_str(), leader["id"].as_str()) {
+        (Some(machine), Some(id)) => format!("machine {machine}, replica {id} ({why})"),
+        (None, Some(id)) => format!("replica {id} ({why})"),
+        _ => format!("- ({why})"),
     }
 }
 

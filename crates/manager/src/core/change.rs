@@ -23,7 +23,7 @@ impl Core {
         key: Key,
         record: Record,
     ) -> Result<Committed, ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             core.commit_held(fence, &key, &record).await
@@ -101,7 +101,7 @@ impl Core {
         id: &GroupId,
         size: u32,
     ) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let key = Key::group(id.as_str());
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
@@ -140,7 +140,7 @@ impl Core {
         id: &GroupId,
         instances: &[InstanceId],
     ) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let key = Key::group(id.as_str());
         let (id, instances) = (id.clone(), instances.to_vec());
         self.whole(|core| async move {

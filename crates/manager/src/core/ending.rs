@@ -21,7 +21,7 @@ use crate::store::StoreError;
 impl Core {
     /// Stops watching a group, keeps its instances, forgets its spec.
     pub(crate) async fn free_group(self: &Arc<Self>, id: &GroupId) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let key = Key::group(id.as_str());
         let id = id.clone();
         self.whole(|core| async move {
@@ -67,7 +67,7 @@ impl Core {
         key: Key,
         record: Record,
     ) -> Result<Committed, ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         self.whole(|core| async move {
             let _held = core.locks.hold(&key).await;
             let was_ending = core.begin_end(fence, &key).await?;
@@ -202,7 +202,7 @@ impl Core {
         handler: &PluginName,
         of: Option<&ObjectMeta>,
     ) -> Result<Vec<SpecObject>, ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let (handler, of) = (handler.clone(), of.cloned());
         self.whole(|core| async move {
             // A commit that is under way would put back what is freed meanwhile. In the order of the

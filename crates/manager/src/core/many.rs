@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, Key, Record};
 impl Core {
     /// Makes all the specs true and remembers them, or none.
     pub(crate) async fn enforce(self: &Arc<Self>, specs: &[Spec]) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let records = self.route_all("enforce:", specs)?;
         self.whole(|core| async move {
             // In the order of the keys, so that two such calls cannot hold each other up.
@@ -78,7 +78,7 @@ impl Core {
 
     /// Destroys what the specs describe and forgets them.
     pub(crate) async fn terminate(self: &Arc<Self>, specs: &[Spec]) -> Result<(), ManagerError> {
-        self.lead()?;
+        self.lead_or_say().await?;
         let records = self.route_all("terminate:", specs)?;
         // What is stored knows its handler; the spec of the call need not.
         let known = self.shelf.known();
@@ -157,7 +157,15 @@ fn several(
     outcome: &'static str,
     failed: &[(&Key, ManagerError)],
 ) -> Result<(), ManagerError> {
-    if let [(_, only @ (ManagerError::NotLeader | ManagerError::LeaderUnknown))] = failed {
+    if let [
+        (
+            _,
+            only @ (ManagerError::NotLeader
+            | ManagerError::LedElsewhere(_)
+            | ManagerError::LeaderUnknown),
+        ),
+    ] = failed
+    {
         return Err(only.clone());
     }
     if failed.is_empty() {

@@ -38,6 +38,9 @@ use vars::VarsState;
 /// Calls of one kind that are in flight at once towards one plugin.
 pub(crate) const PARALLEL_CALLS: usize = 16;
 
+/// How long the source of leadership may take to say who leads, for the sake of a better error.
+const WHO_LEADS: Duration = Duration::from_secs(2);
+
 /// What a manager is made of.
 pub(crate) struct Parts {
     pub(crate) name: String,
@@ -100,6 +103,19 @@ impl Core {
             Leadership::Leading { fence } => Ok(fence),
             Leadership::Following => Err(ManagerError::NotLeader),
             Leadership::Unknown(_) => Err(ManagerError::LeaderUnknown),
+        }
+    }
+
+    /// The fence of this leader; on another replica the error says who leads, if that is known. Asked
+    /// once, where a call comes in.
+    pub(crate) async fn lead_or_say(&self) -> Result<Fence, ManagerError> {
+        let known = self.lead();
+        if !matches!(known, Err(ManagerError::NotLeader)) {
+            return known;
+        }
+        match tokio::time::timeout(WHO_LEADS, self.source.leader()).await {
+            Ok(Ok(Some(leader))) => Err(ManagerError::LedElsewhere(Box::new(leader))),
+            _ => known,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use regrow_ids::{Fence, PluginName};
+use regrow_plugin::PluginError;
 use regrow_reconcile::Backoff;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ use crate::catalog::Key;
 
 /// The longest pause between two attempts.
 const MOST_BACKOFF: Duration = Duration::from_secs(300);
+
+/// What is not there (a plugin that is about to start) is asked for as often as after so many failures.
+const SOON_FAILURES: u32 = 3;
 
 /// A stored spec that its handler did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -118,18 +122,18 @@ impl Core {
     ) -> Key {
         let mut failures = 0;
         loop {
-            match self.attempt(fence, &over, &key).await {
+            let fault = match self.attempt(fence, &over, &key).await {
                 Attempt::Done => {
                     self.settling.settled(&key);
                     return key;
                 }
                 Attempt::Over => return key,
-                Attempt::Failed(fault) => {
-                    failures += 1;
-                    self.settling.failed(&key, failures, &fault);
-                }
-            }
-            if !self.pause(failures, &over).await || !self.settling.is_failing(&key) {
+                Attempt::Failed(fault) => fault,
+            };
+            failures += 1;
+            self.settling.failed(&key, failures, &fault);
+            let waits = if is_not_there(&fault) { failures.min(SOON_FAILURES) } else { failures };
+            if !self.pause(waits, &over).await || !self.settling.is_failing(&key) {
                 return key;
             }
         }
@@ -173,6 +177,11 @@ impl Core {
             Err(fault) => Attempt::Failed(fault),
         }
     }
+}
+
+fn is_not_there(fault: &ManagerError) -> bool {
+    let ManagerError::Plugin(fault) = fault else { return false };
+    matches!(fault, PluginError::NotFound(_) | PluginError::Unreachable { .. })
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Core {
         proposed: &Any,
         cas: &str,
     ) -> Result<(), ManagerError> {
-        let fence = self.lead()?;
+        let fence = self.lead_or_say().await?;
         let (proposed, cas) = (proposed.clone(), cas.to_owned());
         self.whole(|core| async move {
             let _alone = core.vars.changing.lock().await;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{LeaderError, LeaderSource, Leadership, parse_location, print_location};
+use super::{Leader, LeaderError, LeaderSource, Leadership, parse_location, print_location};
 
 /// Version of what the leader says of itself.
 const FORMAT: u32 = 1;
@@ -28,6 +28,8 @@ pub struct CoordLeaderSettings {
     pub name: String,
     /// Id of this replica, for people. Need not be unique. `manager1`.
     pub id: String,
+    /// The machine that it runs on, for people. None.
+    pub machine: Option<String>,
     /// So long after a leader fell silent the next one leads. `10s`.
     pub ttl: Duration,
 }
@@ -35,7 +37,7 @@ pub struct CoordLeaderSettings {
 impl Default for CoordLeaderSettings {
     fn default() -> Self {
         let ttl = Duration::from_secs(10);
-        Self { name: "manager".into(), id: "manager1".into(), ttl }
+        Self { name: "manager".into(), id: "manager1".into(), machine: None, ttl }
     }
 }
 
@@ -46,6 +48,8 @@ struct Said {
     format: u32,
     #[serde(rename = "ID")]
     id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     location: Option<String>,
 }
@@ -147,9 +151,9 @@ impl Shared {
     }
 
     async fn run(self: Arc<Self>) {
-        let CoordLeaderSettings { id, ttl, .. } = &self.settings;
+        let ttl = &self.settings.ttl;
         loop {
-            match self.election.campaign(said(id, None), *ttl).await {
+            match self.election.campaign(said(&self.settings, None), *ttl).await {
                 Ok(leading) => self.lead(Arc::new(leading)).await,
                 Err(error) => {
                     tracing::error!(%error, place = self.place, "this replica cannot stand");
@@ -173,10 +177,11 @@ impl Shared {
     }
 }
 
-fn said(id: &str, location: Option<&LeaderLocation>) -> Vec<u8> {
+fn said(settings: &CoordLeaderSettings, location: Option<&LeaderLocation>) -> Vec<u8> {
+    let (id, machine) = (settings.id.clone(), settings.machine.clone());
     let location = location.map(print_location);
     // A map of texts and a number always has a JSON form.
-    serde_json::to_vec(&Said { format: FORMAT, id: id.to_owned(), location }).unwrap_or_default()
+    serde_json::to_vec(&Said { format: FORMAT, id, machine, location }).unwrap_or_default()
 }
 
 /// The random number under a key, drawn by whoever comes first.
@@ -243,8 +248,12 @@ impl LeaderSource for CoordLeader {
     }
 
     async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError> {
+        Ok(self.leader().await?.and_then(|leader| leader.location))
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, LeaderError> {
         let outside = |reason: String| {
-            let doing = format!("read the location of the leader from {}", self.shared.place);
+            let doing = format!("read who leads from {}", self.shared.place);
             LeaderError::Outside { doing, reason }
         };
         let leader = self.shared.election.leader(regrow_coord::Consistency::Linearizable).await;
@@ -256,8 +265,10 @@ impl LeaderSource for CoordLeader {
         if said.format != FORMAT {
             return Err(outside(format!("format {} is not {FORMAT}; upgrade", said.format)));
         }
+        let Said { id, machine, location, .. } = said;
         let parse = |text: String| parse_location(&text, &self.shared.place);
-        said.location.map(parse).transpose()
+        let location = location.map(parse).transpose()?;
+        Ok(Some(Leader { id, machine, location }))
     }
 
     async fn set_location(&self, location: &LeaderLocation) -> Result<(), LeaderError> {
@@ -267,7 +278,7 @@ impl LeaderSource for CoordLeader {
         };
         let leading = self.shared.leading();
         let leading = leading.ok_or_else(|| outside("this replica does not lead".to_owned()))?;
-        let value = said(&self.shared.settings.id, Some(location));
+        let value = said(&self.shared.settings, Some(location));
         leading.proclaim(value).await.map_err(|fault| outside(fault.to_string()))
     }
 }

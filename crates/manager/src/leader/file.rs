@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::watching::Watching;
-use super::{LeaderError, LeaderSource, Leadership, parse_location, print_location};
+use super::{Leader, LeaderError, LeaderSource, Leadership, parse_location, print_location};
 use crate::store::{DiskError, read_bounded, write_atomic};
 
 /// Largest leader, location or fence file. They hold a name, a URL, a number.
@@ -49,6 +49,7 @@ pub struct FileLeader {
     leadership: watch::Receiver<Leadership>,
     lineage: u64,
     path: PathBuf,
+    id: String,
     _watching: DropGuard,
 }
 
@@ -59,7 +60,8 @@ impl FileLeader {
     /// The file is not there or cannot be read, or the id is empty.
     pub async fn start(settings: FileLeaderSettings) -> Result<Self, LeaderError> {
         let FileLeaderSettings { leader_file: path, id, poll_interval } = settings;
-        if id.trim().is_empty() {
+        let id = id.trim().to_owned();
+        if id.is_empty() {
             return Err(LeaderError::NoId);
         }
         if let Err(fault) = tokio::fs::metadata(&path).await {
@@ -67,7 +69,7 @@ impl FileLeader {
             return Err(LeaderError::NoLeaderFile { path, reason });
         }
         let mut watcher = Watcher {
-            file: LeaderFile { path: path.clone(), id: id.trim().to_owned() },
+            file: LeaderFile { path: path.clone(), id: id.clone() },
             reading: None,
             told: watch::Sender::new(Leadership::Following),
         };
@@ -79,7 +81,7 @@ impl FileLeader {
         watcher.look().await;
         tokio::spawn(stop.clone().run_until_cancelled_owned(watcher.run(watching, poll_interval)));
         let lineage = lineage(&path).await;
-        Ok(Self { leadership, lineage, path, _watching: stop.drop_guard() })
+        Ok(Self { leadership, lineage, path, id, _watching: stop.drop_guard() })
     }
 
     fn location_file(&self) -> PathBuf {
@@ -105,6 +107,17 @@ impl LeaderSource for FileLeader {
             return Ok(None);
         }
         parse_location(text.trim(), &place).map(Some)
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, LeaderError> {
+        let path = self.path.clone();
+        let named = off_thread(move || read_text(&path)).await?.unwrap_or_default();
+        let id = named.trim().to_owned();
+        // Ours: this replica is about to lead.
+        if id.is_empty() || id == self.id {
+            return Ok(None);
+        }
+        Ok(Some(Leader { id, machine: None, location: self.location().await? }))
     }
 
     async fn set_location(&self, location: &LeaderLocation) -> Result<(), LeaderError> {

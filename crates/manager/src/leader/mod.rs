@@ -101,6 +101,33 @@ pub enum LeaderError {
     },
 }
 
+/// The replica that leads, for people who asked another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leader {
+    /// Its id (`INFRAKIT_ID`), which need not be unique.
+    pub id: String,
+    /// The machine that it runs on, where its settings say so: the address of its agent.
+    pub machine: Option<String>,
+    /// Where it answers remote clients, if it does.
+    pub location: Option<LeaderLocation>,
+}
+
+impl std::fmt::Display for Leader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "replica {:?} leads", self.id)?;
+        if let Some(machine) = &self.machine {
+            write!(f, " on machine {machine}")?;
+        }
+        match &self.location {
+            None => f.write_str("; repeat the command on its machine"),
+            Some(location) => {
+                let at = print_location(location);
+                write!(f, " and answers at {at}; repeat the command there (`regrow remote add`)")
+            }
+        }
+    }
+}
+
 /// Tells whether this replica leads, and keeps the address of the one that does.
 #[async_trait]
 pub trait LeaderSource: Send + Sync {
@@ -128,6 +155,14 @@ pub trait LeaderSource: Send + Sync {
     /// # Errors
     /// The source cannot be asked, or holds something else than a URL.
     async fn location(&self) -> Result<Option<LeaderLocation>, LeaderError>;
+
+    /// Which replica leads; `None` when none does, or the source knows no replicas by name.
+    ///
+    /// # Errors
+    /// The source cannot be asked, or holds something that cannot be read.
+    async fn leader(&self) -> Result<Option<Leader>, LeaderError> {
+        Ok(None)
+    }
 
     /// Says where the leader answers. Called by the leader only.
     ///

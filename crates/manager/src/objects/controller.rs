@@ -38,14 +38,14 @@ fn answer(done: Committed) -> Result<(SpecObject, Plan)> {
 #[async_trait]
 impl Controller for ControllerObject {
     async fn plan(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
-        let fence = self.core.lead()?;
+        let fence = self.core.lead_or_say().await?;
         check(spec)?;
         let (key, record) = self.core.controller_record(&self.handler, spec);
         answer(self.core.ask(fence, &key, &record, Ask::Pretend(operation)).await?)
     }
 
     async fn commit(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
-        self.core.lead()?;
+        self.core.lead_or_say().await?;
         check(spec)?;
         let (key, record) = self.core.controller_record(&self.handler, spec);
         answer(match operation {

@@ -32,7 +32,7 @@ fn spec_of(group: &GroupSpec) -> Spec {
 impl Group for GroupObject {
     async fn commit_group(&self, spec: &GroupSpec, pretend: bool) -> Result<String> {
         let core = &self.0;
-        let fence = core.lead()?;
+        let fence = core.lead_or_say().await?;
         let (key, record) = core.group_record(spec.id.as_str(), &spec_of(spec))?;
         let done = if pretend {
             let done = core.ask(fence, &key, &record, Ask::Pretend(Operation::Enforce)).await?;
@@ -166,7 +166,7 @@ fn unseen() -> Any {
 #[async_trait]
 impl Controller for GroupController {
     async fn plan(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
-        self.groups.0.lead()?;
+        self.groups.0.lead_or_say().await?;
         let id = self.id_of(spec)?;
         let details = match operation {
             Operation::Enforce => {
@@ -182,7 +182,7 @@ impl Controller for GroupController {
     }
 
     async fn commit(&self, operation: Operation, spec: &Spec) -> Result<(SpecObject, Plan)> {
-        self.groups.0.lead()?;
+        self.groups.0.lead_or_say().await?;
         let id = self.id_of(spec)?;
         match operation {
             Operation::Enforce => {
@@ -205,7 +205,7 @@ impl Controller for GroupController {
     }
 
     async fn free(&self, of: Option<&ObjectMeta>) -> Result<Vec<SpecObject>> {
-        self.groups.0.lead()?;
+        self.groups.0.lead_or_say().await?;
         let groups = self.fitting(of).await?;
         let frees = futures::stream::iter(groups).map(|group| async move {
             let object = self.object(group.clone()).await;

@@ -12,8 +12,8 @@ use crate::leader::{Leadership, print_location};
 
 /// What the manager knows about itself: a tree to read.
 ///
-/// `leader` and `configs` are the original's; `leadership` (`state`, `fence`, `why`, `location`) and
-/// `failing` (stored specs that their plugins reject, with the error) are ours.
+/// `leader` and `configs` are the original's; `leadership` (`state`, `fence`, `why`, `location`, and
+/// where it is known the `leader` with its `id` and its `machine`) and `failing` (stored specs that their plugins reject, with the error) are ours.
 pub(super) struct StatusObject(pub(super) Arc<Core>);
 
 impl StatusObject {
@@ -31,6 +31,9 @@ impl StatusObject {
             Err(fault) => json!({"error": fault.to_string()}),
         };
         about.insert("location".into(), location);
+        if let Ok(Some(leader)) = core.source.leader().await {
+            about.insert("leader".into(), json!({"id": leader.id, "machine": leader.machine}));
+        }
         let (catalog, _) = core.shelf.read().await.map_err(ManagerError::from)?;
         let failing = core
             .settling

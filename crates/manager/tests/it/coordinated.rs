@@ -17,11 +17,13 @@ use regrow_ids::{Fence, StepKey};
 use regrow_manager::intents::CoordIntents;
 use regrow_manager::leader::{CoordLeader, CoordLeaderSettings, LeaderSource, Leadership};
 use regrow_manager::store::{CoordStore, Document, SpecStore, StoreError, Version};
+use regrow_manager::{Environment, Manager, Options};
+use regrow_plugin::Registry;
 use regrow_plugin::spi::LeaderLocation;
 use regrow_reconcile::intents::{Intent, IntentError, IntentLog, StepClass};
 use serde_json::json;
 
-use crate::fakes::until;
+use crate::fakes::{group, until};
 use faults::Faulty;
 
 fn memory() -> Arc<dyn Coordinator> {
@@ -42,7 +44,8 @@ const LONG: Duration = Duration::from_secs(10);
 async fn replica(coordinator: &Arc<dyn Coordinator>, id: &str, ttl: Duration) -> Replica {
     let faulty = Arc::new(Faulty::new(Arc::clone(coordinator)));
     let own: Arc<dyn Coordinator> = faulty.clone();
-    let settings = CoordLeaderSettings { name: "m".into(), id: id.into(), ttl };
+    let machine = (id == "one").then(|| "10.0.0.1:7400".to_owned());
+    let settings = CoordLeaderSettings { name: "m".into(), id: id.into(), machine, ttl };
     let leader = CoordLeader::start(Arc::clone(&own), settings).await.expect("leader");
     let tenure = leader.tenure();
     let store = CoordStore::new(Arc::clone(&own), "m", Some(tenure.clone())).expect("store");
@@ -159,9 +162,41 @@ async fn a_leader_steps_down_by_its_own_clock_and_the_place_goes_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_follows_says_who_leads_and_where() {
+    let coordinator = memory();
+    let one = replica(&coordinator, "one", SHORT).await;
+    one.leads().await;
+    let two = replica(&coordinator, "two", SHORT).await;
+    let with = Environment {
+        leader: Arc::new(two.leader),
+        store: Arc::new(two.store),
+        lookup: Arc::new(Registry::default()),
+    };
+    let manager = Manager::start("mystack", &Options::default(), with);
+    let plugin = manager.plugin();
+    let groups = plugin.groups().and_then(|groups| groups.get("groups")).expect("groups");
+    let refused = async || {
+        let commit = groups.commit_group(&group("q", 1), false).await.expect_err("follows");
+        let destroy = groups.destroy_group(&"q".into()).await.expect_err("follows");
+        assert_eq!(commit, destroy);
+        commit.to_string()
+    };
+    let leads = "not a leader; replica \"one\" leads on machine 10.0.0.1:7400";
+    assert_eq!(refused().await, format!("{leads}; repeat the command on its machine"));
+    let at = LeaderLocation { scheme: "http".into(), host: "one:1".into(), path: String::new() };
+    one.leader.set_location(&at).await.expect("leads");
+    let next = "and answers at http://one:1; repeat the command there (`regrow remote add`)";
+    assert_eq!(refused().await, format!("{leads} {next}"));
+    let status = plugin.updatables().and_then(|trees| trees.get("status")).expect("status");
+    let shown = status.get("leadership/leader").await.expect("read").expect("there");
+    assert_eq!(shown.to_value(), json!({"id": "one", "machine": "10.0.0.1:7400"}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_work_is_said_at_the_start() {
     let with = async |name: &str, ttl| {
-        let settings = CoordLeaderSettings { name: name.into(), id: "x".into(), ttl };
+        let settings =
+            CoordLeaderSettings { name: name.into(), id: "x".into(), machine: None, ttl };
         let started = CoordLeader::start(memory(), settings).await;
         started.err().map(|fault| fault.to_string()).unwrap_or_default()
     };

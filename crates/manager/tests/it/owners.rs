@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::rngs::StdRng;
@@ -144,11 +145,11 @@ async fn a_group_that_moves_owns_both_worlds_until_the_old_one_is_empty() {
     let member = Description { id: "i".into(), tags, ..Description::default() };
     old.listed.lock().expect("lock").push(Arc::new(member));
     commit(&one, "web", "b").await.expect("ours");
-    tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
     commit(&two, "web", "a").await.expect_err("something is left there");
     commit(&two, "web", "b").await.expect_err("it is there now");
     old.listed.lock().expect("lock").clear();
-    tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
     commit(&two, "web", "b").await.expect_err("it is there still");
     commit(&two, "web", "a").await.expect("nothing is left there");
 }
@@ -205,10 +206,24 @@ async fn what_another_took_meanwhile_is_not_brought_into_force() {
     one.leader.follow();
     let next = on_machine(&coordinator, "one", "n");
     let status = next.updatable("mystack/status").await;
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(next.groups.ids(), Vec::<String>::new());
     let shown = status.get("").await.expect("read").expect("there").as_text().to_owned();
     assert!(shown.contains("manager \\\"two\\\" owns it"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_comes_late_is_noticed_soon() {
+    let coordinator = coordinator();
+    let one = manager(&coordinator, "one");
+    commit(&one, "web", "a").await.expect("free");
+    one.leader.follow();
+    let next = World::new(MemoryLeader::leading(), store(&coordinator, "one"));
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(next.groups.ids(), Vec::<String>::new(), "where it is to be is not known");
+    let (next, _) = instances(next, "a", &["a on n"]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(next.groups.ids(), ["web"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -246,8 +246,8 @@ async fn begin(options: AgentOptions, parts: Parts) -> Result<Begun> {
 fn host(places: &Places, agent: &Agent, quorum: Quorum) -> Result<Host> {
     let folder = agent.folder().file(PLUGINS);
     make_private(&folder).with_context(|| format!("make folder {}", folder.display()))?;
-    let node = agent.identity().name.clone();
-    Ok(Host::new(places.plugins()?, folder).in_cluster(InCluster { quorum, node }))
+    let (node, address) = (agent.identity().name.clone(), agent.address());
+    Ok(Host::new(places.plugins()?, folder).in_cluster(InCluster { quorum, node, address }))
 }
 
 /// Starts the plugins and keeps them; ends only where one does not start.

@@ -19,6 +19,7 @@ use super::intents::LeadersIntents;
 use super::managers::Managing;
 use crate::finder::Finder;
 use crate::metadata::PluginMetadata;
+use crate::places::make_private;
 
 /// How long calls in flight may take when the process stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub struct InCluster {
     pub quorum: Quorum,
     /// The name of the node.
     pub node: String,
+    /// Where other nodes reach it, `HOST:PORT`.
+    pub address: String,
 }
 
 /// A plugin that was started.
@@ -159,9 +162,12 @@ impl Host {
         self.serve(plugin).await.with_context(about)
     }
 
-    /// Serves a plugin and adds it to those of this process.
+    /// Serves a plugin and adds it to those of this process. Which leader was here last it knows from
+    /// a file of the state folder.
     pub(super) async fn serve(&self, plugin: Plugin) -> Result<Started> {
         let name = plugin.name().to_owned();
+        make_private(&self.state).with_context(|| format!("make {}", self.state.display()))?;
+        plugin.keep_fences(self.state.join(format!("{name}.fences")))?;
         let running = serve(plugin.clone(), Listen::unix(self.directory.path())).await?;
         self.registry.add(plugin);
         let started = Started { name: name.clone(), listen: running.endpoint().to_string() };

@@ -52,7 +52,13 @@ pub(super) async fn leading(options: &Options, cluster: Option<&InCluster>) -> R
         Backend::File => Arc::new(FileLeader::start(options.settings.leader()).await?),
         Backend::Quorum | Backend::Etcd | Backend::Consul => {
             let coordinator = coordinator("lead by", leads, &options.coordinator, cluster)?;
-            let (leader, log) = lead_on(&coordinator, options, leads == Backend::Quorum).await?;
+            let settings = CoordLeaderSettings {
+                name: options.coordinator.name.clone(),
+                id: options.settings.id.clone(),
+                machine: cluster.map(|cluster| cluster.address.clone()),
+                ttl: options.coordinator.lease_ttl.as_duration(),
+            };
+            let (leader, log) = lead_on(&coordinator, &settings, leads == Backend::Quorum).await?;
             tenure = Some(leader.tenure());
             intents = Some(log);
             Arc::new(leader)
@@ -107,12 +113,12 @@ fn read_token(path: &Path) -> Result<String> {
 /// this one does, and a worker may become one of them later.
 async fn lead_on(
     coordinator: &Arc<dyn Coordinator>,
-    options: &Options,
+    settings: &CoordLeaderSettings,
     patient: bool,
 ) -> Result<(CoordLeader, Arc<dyn IntentLog>)> {
     let mut told = false;
     loop {
-        let fault = match try_to_lead(coordinator, options).await {
+        let fault = match try_to_lead(coordinator, settings).await {
             Ok(done) => return Ok(done),
             Err(fault) if !patient || is_for_ever(&fault) => return Err(fault),
             Err(fault) => fault,
@@ -131,15 +137,9 @@ fn is_for_ever(fault: &anyhow::Error) -> bool {
 
 async fn try_to_lead(
     coordinator: &Arc<dyn Coordinator>,
-    options: &Options,
+    settings: &CoordLeaderSettings,
 ) -> Result<(CoordLeader, Arc<dyn IntentLog>)> {
-    let name = &options.coordinator.name;
-    let settings = CoordLeaderSettings {
-        name: name.clone(),
-        id: options.settings.id.clone(),
-        ttl: options.coordinator.lease_ttl.as_duration(),
-    };
-    let leader = CoordLeader::start(Arc::clone(coordinator), settings).await?;
-    let log = CoordIntents::start(Arc::clone(coordinator), name, leader.tenure()).await?;
+    let leader = CoordLeader::start(Arc::clone(coordinator), settings.clone()).await?;
+    let log = CoordIntents::start(Arc::clone(coordinator), &settings.name, leader.tenure()).await?;
     Ok((leader, Arc::new(log)))
 }
