@@ -222,7 +222,10 @@ fn fuzz(places: &Places, binary: &Path, name: &str, seconds: u64) -> Result<Run>
     let findings = places.home.join("findings");
     let before = files_of(&findings, name)?;
     let start = Instant::now();
-    let status = Command::new(binary)
+    // The engine's own `main` begins without what Rust's does: a peer that hung up must not end it.
+    let status = Command::new("sh")
+        .args(["-c", "trap '' PIPE; exec \"$0\" \"$@\""])
+        .arg(binary)
         .current_dir(&places.scratch)
         .env("FUZZ_TARGET", name)
         .env("FUZZ_SCRATCH", &places.scratch)
