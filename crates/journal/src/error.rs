@@ -162,11 +162,10 @@ pub enum OpenError {
         /// The file.
         file: String,
     },
-    /// Acknowledged records are damaged. The owner can neither vote nor lead with what is left: it begins
-    /// anew elsewhere and is refilled by its peers.
+    /// Acknowledged records are damaged: what is left must not pass for all that was written.
     #[error(
-        "failed to open journal: {0}; every file was left as it is: keep them as evidence and let \
-         this node be refilled from its peers"
+        "failed to open journal: {0}; records that were acknowledged are lost, and every file was \
+         left as it is: keep them as evidence, and begin with a copy or with an empty folder"
     )]
     Damaged(Damage),
     /// The disk failed.

@@ -210,6 +210,7 @@ fn a_refused_journal_is_left_as_it_is() {
     let OpenError::Damaged(damage) = &error else { panic!("{error}") };
     assert_eq!(damage.offset, 9 * SECTOR as u64);
     assert!(error.to_string().contains("is damaged at byte 4608"), "{error}");
+    assert!(error.to_string().contains("begin with a copy or with an empty folder"), "{error}");
     assert!(files(&world.disk) == before, "a refused journal was changed");
 }
 
