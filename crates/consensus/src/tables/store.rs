@@ -1,12 +1,14 @@
 //! The tables on disk or in memory: one redb table of bytes.
 
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
 use std::ops::{Bound, ControlFlow};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
     StorageError, TableDefinition,
@@ -68,9 +70,18 @@ fn unopened(error: DatabaseError) -> TableError {
     }
 }
 
+/// The file, which only its owner reads and writes: also one that was made with another mode.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 impl Tables {
-    /// Opens or makes the file, and reads all of it: the checksum of every page is looked at.
-    /// `cache_bytes` bounds the pages kept in memory.
+    /// Opens or makes the file, gives it mode 0600, and reads all of it: the checksum of every page is
+    /// looked at. `cache_bytes` bounds the pages kept in memory.
     ///
     /// # Errors
     /// [`TableError::Damaged`] when the disk changed it or it is no such file; else it cannot be
@@ -79,7 +90,10 @@ impl Tables {
         let mut builder = Database::builder();
         // A page that is damaged would be believed, or end the process, when it is read.
         builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-        let tables = Self::with(builder.create(path).map_err(unopened)?, Medium::Disk)?;
+        let file = private(path).map_err(store("open tables"))?;
+        let file = FileBackend::new(file).map_err(unopened)?;
+        let tables =
+            Self::with(builder.create_with_backend(file).map_err(unopened)?, Medium::Disk)?;
         Ok(Self { file: Some(path.into()), ..tables })
     }
 

@@ -1,6 +1,8 @@
 //! Tables against a plain ordered map.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 
 use proptest::prelude::*;
 use regrow_consensus::tables::Flush;
@@ -84,6 +86,18 @@ fn what_was_flushed_is_there_after_reopening_and_a_file_has_one_user() {
     drop(tables);
     let again = Tables::open(&path, 1 << 20).expect("open");
     assert_eq!(again.view().expect("view").get(b"a").expect("get").as_deref(), Some(&b"1"[..]));
+}
+
+#[test]
+fn a_file_is_its_owners_alone_also_one_of_before() {
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("tables");
+    let mode = || std::fs::metadata(&path).expect("file").permissions().mode() & 0o777;
+    drop(Tables::open(&path, 1 << 20).expect("made"));
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("as before");
+    drop(Tables::open(&path, 1 << 20).expect("opened"));
+    assert_eq!(mode(), 0o600);
 }
 
 #[test]
