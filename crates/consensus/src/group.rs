@@ -102,6 +102,7 @@ pub struct Group {
     transport: Arc<dyn Transport>,
     clock: Clock,
     leadership: watch::Sender<Leadership>,
+    began: Instant,
     heard: Mutex<Option<Instant>>,
     reads: Reads,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -144,6 +145,7 @@ impl Group {
             reads: Reads::start(&engine),
             clock: Clock::default(),
             leadership: watch::Sender::default(),
+            began: Instant::now(),
             heard: Mutex::default(),
             tasks: Mutex::default(),
             options,
@@ -368,13 +370,7 @@ impl Replica for Group {
     fn status(&self) -> Status {
         let metrics = self.engine.metrics();
         let members = metrics.borrow_watched().membership_config.clone();
-        let leadership = *self.leadership.borrow();
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let last_contact = if leadership.leading {
-            Some(Duration::ZERO)
-        } else {
-            heard.map(|heard| heard.elapsed())
-        };
+        let (leadership, last_contact) = self.contact();
         Status {
             node: self.options.node,
             leadership,

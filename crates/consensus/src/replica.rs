@@ -39,11 +39,13 @@ pub struct Leadership {
 pub struct Status {
     /// This node.
     pub node: u64,
-    /// Who leads.
+    /// Who leads. Nobody, once the leader was silent for so long, or a majority silent on the leader,
+    /// that the others may have elected another.
     pub leadership: Leadership,
     /// Last command that readers of this replica can see.
     pub applied: At,
-    /// Time since the leader was last heard of; zero on the leader, `None` when never.
+    /// Time since the leader was last heard of, or, on a member that led, since a majority last
+    /// answered; zero on a leader that is confirmed, `None` when never.
     pub last_contact: Option<Duration>,
     /// Node ids of the voters.
     pub voters: Vec<u64>,
@@ -92,10 +94,10 @@ pub enum ProposeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Nobody leads, or the leader cannot reach a majority.
-    #[error("read: no leader; try again soon, or ask for a stale read")]
+    #[error("read: no leader; try again soon")]
     NoLeader,
     /// The leader did not answer in time.
-    #[error("read: {reason}; try again, or ask for a stale read")]
+    #[error("read: {reason}; try again")]
     Unavailable {
         /// What went wrong.
         reason: String,
@@ -148,7 +150,8 @@ pub trait Replica: Send + Sync + 'static {
     /// They cannot be had at that consistency.
     async fn read(&self, consistency: Consistency) -> Result<Snapshot, ReadError>;
 
-    /// Who leads now, and every change of it.
+    /// Who leads now, and every change of it. A leader that lost its majority stays here until another is
+    /// heard of; [`status`](Self::status) tells.
     fn leadership(&self) -> watch::Receiver<Leadership>;
 
     /// Index of the newest command that readers of this replica can see, and every change of it.

@@ -1,9 +1,10 @@
-//! Follows who leads, and starts the clock when this member does.
+//! Follows who leads, starts the clock when this member does, and tells whether it still holds.
 
-use std::sync::Weak;
+use std::sync::{PoisonError, Weak};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::{ReadPolicy, ServerState};
+use openraft::{Instant as _, ReadPolicy, ServerState};
 
 use crate::group::{AGAIN, Group};
 use crate::replica::Leadership;
@@ -45,6 +46,33 @@ pub(super) async fn follow(group: Weak<Group>) {
 }
 
 impl Group {
+    /// Who leads as far as that can be relied upon, and how long ago it was last known to hold.
+    pub(super) fn contact(&self) -> (Leadership, Option<Duration>) {
+        let known = *self.leadership.borrow();
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = heard.map(|heard| heard.elapsed());
+        let own = known.leader == Some(self.options.node);
+        let silent = if own { self.unconfirmed() } else { heard };
+        // Whom a member that began just now found in its log may lead still.
+        let waited = silent.or_else(|| (!own).then(|| self.began.elapsed()));
+        // The longest time for which a follower waits before it stands for election.
+        if waited.is_some_and(|waited| waited > self.options.election.1 * 2) {
+            return (Leadership { leader: None, leading: false, ..known }, silent);
+        }
+        (known, if known.leading { Some(Duration::ZERO) } else { heard })
+    }
+
+    /// How long no majority answered this leader; `None` before any did.
+    fn unconfirmed(&self) -> Option<Duration> {
+        let metrics = self.engine.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.membership_config.voter_ids().eq(std::iter::once(self.options.node)) {
+            return Some(Duration::ZERO);
+        }
+        let acked = metrics.last_quorum_acked.as_ref()?;
+        Some(acked.elapsed())
+    }
+
     fn publish(&self, leadership: Leadership) {
         self.leadership.send_if_modified(|known| {
             let differs = *known != leadership;

@@ -20,6 +20,9 @@ async fn one_voter_is_a_group() {
     let status = group.status();
     assert!(status.leadership.leading, "{status:?}");
     assert_eq!(status.voters, [1]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = group.status();
+    assert!(status.leadership.leading, "nobody else need confirm it: {status:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,6 +68,9 @@ async fn a_minority_neither_writes_nor_reads_linearizably_and_catches_up() {
     assert!(matches!(lost, ProposeError::Unknown { .. } | ProposeError::NoLeader), "{lost}");
     assert!(alone.read(Consistency::Linearizable).await.is_err(), "it cannot know");
     assert_eq!(value(&alone, "a", Consistency::Stale).await, Some(1));
+    let status = alone.status();
+    assert_eq!((status.leadership.leader, status.leadership.leading), (None, false), "{status:?}");
+    assert!(status.last_contact > Some(Duration::from_secs(2)), "{status:?}");
     let next = cluster.leader().await;
     assert_ne!(next, leader);
     assert_eq!(add(&cluster.group(next), "a", 1).await, 2);
@@ -80,8 +86,11 @@ async fn a_member_that_was_cut_off_does_not_depose_the_leader() {
     let term = cluster.group(leader).status().leadership.term;
     cluster.net.isolate(other, true);
     tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = cluster.group(other).status();
+    assert_eq!(status.leadership.leader, None, "it hears nobody: {status:?}");
     cluster.net.isolate(other, false);
     tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(cluster.group(other).status().leadership.leader, Some(leader));
     let status = cluster.group(leader).status();
     assert!(status.leadership.leading, "{status:?}");
     assert_eq!(status.leadership.term, term);
