@@ -96,6 +96,19 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+/// How many checks came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The plugin does it right.
+    pub passed: usize,
+    /// Failed, of weight [`Level::Must`].
+    pub failed: usize,
+    /// Failed, of weight [`Level::Should`].
+    pub warnings: usize,
+    /// The question does not arise.
+    pub not_applicable: usize,
+}
+
 /// Name, title and weight of every check, in order.
 pub fn catalogue() -> impl Iterator<Item = (&'static str, &'static str, Level)> {
     ROWS.iter().flat_map(|rows| rows.iter()).map(|row| (row.id, row.title, row.level))
@@ -149,13 +162,19 @@ impl Report {
         self.checks.iter().find(|check| check.id == id).map(|check| &check.outcome)
     }
 
-    /// How many checks passed, failed, and did not apply.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        self.checks.iter().fold((0, 0, 0), |(passed, failed, other), check| match check.outcome {
-            Outcome::Pass => (passed + 1, failed, other),
-            Outcome::Fail(_) => (passed, failed + 1, other),
-            Outcome::NotApplicable(_) => (passed, failed, other + 1),
-        })
+    /// How many checks came to what.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for check in &self.checks {
+            let count = match (&check.outcome, check.level) {
+                (Outcome::Pass, _) => &mut counts.passed,
+                (Outcome::Fail(_), Level::Must) => &mut counts.failed,
+                (Outcome::Fail(_), Level::Should) => &mut counts.warnings,
+                (Outcome::NotApplicable(_), _) => &mut counts.not_applicable,
+            };
+            *count += 1;
+        }
+        counts
     }
 }
 
@@ -174,8 +193,13 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        let (passed, failed, other) = self.counts();
-        write!(f, "{}: {passed} passed, {failed} failed, {other} not applicable", self.endpoint)
+        let Counts { passed, failed, warnings, not_applicable } = self.counts();
+        let s = if warnings == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{}: {passed} passed, {failed} failed, {warnings} warning{s}, {not_applicable} not applicable",
+            self.endpoint
+        )
     }
 }
 

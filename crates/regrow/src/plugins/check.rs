@@ -65,8 +65,7 @@ impl CheckArgs {
         let report = conformance::run(endpoint, options).await;
         self.output.print(&report, || format!("{report}\n"))?;
         if !report.passed() {
-            let (_, failed, _) = report.counts();
-            bail!("check plugin {plugin}: {failed} checks failed");
+            bail!("check plugin {plugin}: {} checks failed", report.counts().failed);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use regrow_codec::Any;
-use regrow_plugin::conformance::{Options, Outcome, Report, catalogue, run};
+use regrow_plugin::conformance::{Check, Counts, Level, Options, Outcome, Report, catalogue, run};
 use regrow_plugin::{Endpoint, Listen, serve};
 use serde_json::json;
 
@@ -45,10 +45,10 @@ async fn a_good_plugin_passes_every_check() {
     let report = run(running.endpoint().clone(), Options { connections: 1_000, ..options() }).await;
     assert_all_pass(&report, &[]);
     assert!(report.passed());
-    let (passed, failed, other) = report.counts();
+    let Counts { passed, .. } = report.counts();
     println!("{passed} checks passed");
     assert!(passed >= 60, "{passed}");
-    assert_eq!((failed, other), (0, 0));
+    assert_eq!(report.counts(), Counts { passed, ..Counts::default() });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,6 +131,10 @@ async fn nobody_there_fails_quickly() {
     assert!(matches!(report.outcome("transport.connect"), Some(Outcome::Fail(_))));
     assert!(matches!(report.outcome("handshake.hello"), Some(Outcome::Fail(_))));
     assert!(matches!(report.outcome("instance.list"), Some(Outcome::NotApplicable(_))));
+    let musts = |check: &&Check| check.level == Level::Must;
+    let Counts { failed, warnings, .. } = report.counts();
+    assert_eq!(failed, report.failures().filter(musts).count());
+    assert_eq!(failed + warnings, report.failures().count());
 }
 
 #[tokio::test]
@@ -149,4 +153,6 @@ async fn an_open_socket_is_a_warning() {
     let report = run(running.endpoint().clone(), Options { only, ..options() }).await;
     assert!(matches!(report.outcome("transport.private"), Some(Outcome::Fail(_))), "{report}");
     assert!(report.passed(), "it is a warning");
+    let text = report.to_string();
+    assert!(text.ends_with(": 0 passed, 0 failed, 1 warning, 0 not applicable"), "{text}");
 }
