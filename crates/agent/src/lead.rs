@@ -89,7 +89,7 @@ pub(crate) async fn run(agent: Weak<Agent>) {
             Term::default()
         });
         if let Err(error) = agent.round(term).await {
-            tracing::warn!(%error, "look after the nodes; trying again");
+            tracing::warn!(%error, "the leader's round failed; trying again");
         }
     }
 }
@@ -138,7 +138,7 @@ impl Agent {
                 Ok(()) => *failures = 0,
                 Err(error) => {
                     *failures += 1;
-                    tracing::warn!(%error, node = %number, failures, "change the members; trying again");
+                    tracing::warn!(%error, node = %number, failures, "a change failed; trying again");
                 }
             }
             // What is seen was looked at before that change.
