@@ -63,6 +63,8 @@ pub struct AgentOptions {
     pub start: Start,
     /// Its name in the cluster.
     pub name: String,
+    /// The name was asked for and is no default: a node that has another one is not started.
+    pub named: bool,
     /// Where it listens, `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
     /// Where the others reach it, `HOST:PORT`; found out where it is not given.
@@ -88,6 +90,7 @@ impl AgentOptions {
             state,
             start: Start::Resume,
             name,
+            named: false,
             listen: "0.0.0.0:7400".into(),
             advertise: None,
             wishes: Wishes::default(),

@@ -62,6 +62,18 @@ pub enum AgentError {
         /// The node's cluster.
         ours: ClusterId,
     },
+    /// The node has another name than the one asked for.
+    #[error(
+        "start the agent: the node in {path} is named {ours:?} already, and --name asks for {asked:?}; start it without --name, or choose another folder with --state"
+    )]
+    OtherName {
+        /// The folder.
+        path: PathBuf,
+        /// The node's name.
+        ours: String,
+        /// The name that was asked for.
+        asked: String,
+    },
     /// The join was refused or failed.
     #[error("join by way of {server}: {reason}")]
     Join {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use regrow_consensus::tables::Prefixed;
 use regrow_consensus::{Machine, Machines, Scope, Storage, TableError, Tables, offline};
 use regrow_journal::{Journal, OpenError, Options, StreamId};
-use regrow_pki::{Clock, Papers, Renewal, RootDigest};
+use regrow_pki::{Clock, Papers, Renewal, Role, RootDigest};
 use tokio::net::TcpListener;
 
 use crate::agent::{AgentOptions, CONTROL, Start};
@@ -15,7 +15,7 @@ use crate::error::AgentError;
 use crate::folder::{Folder, Identity};
 use crate::nodes::{self, SCOPE};
 use crate::seal::SealKey;
-use crate::{founding, join, own};
+use crate::{founding, join, others, own};
 
 /// Folder of the control group's log.
 pub(crate) const JOURNAL: &str = "journal";
@@ -46,6 +46,10 @@ pub(crate) async fn identify(
     clock: &Clock,
 ) -> Result<Identity, AgentError> {
     if let Some(identity) = folder.identity()? {
+        if options.named && options.name != identity.name {
+            let (ours, asked) = (identity.name, options.name.clone());
+            return Err(AgentError::OtherName { path: folder.path().to_owned(), ours, asked });
+        }
         if let Start::Join { token, .. } = &options.start {
             let ours = folder.papers()?;
             let ours = ours.roots.iter().any(|root| RootDigest::of(root) == token.root);
@@ -104,6 +108,11 @@ pub(crate) fn papers(
     options: &AgentOptions,
 ) -> Result<Papers, AgentError> {
     let (papers, now) = (folder.papers()?, options.clock.now());
+    let alone = others::known(folder, identity, &identity.address)?.is_empty();
+    let role = papers.credential.identity().role;
+    if let Some(text) = lacks_key(role, seal.is_some(), alone) {
+        tracing::warn!("{text}");
+    }
     let due = Renewal::new(papers.credential.validity(), rand::random()).is_due(now);
     let Some(seal) = seal.filter(|_| due) else { return Ok(papers) };
     match renewed(tables, seal, identity, options) {
@@ -116,6 +125,22 @@ pub(crate) fn papers(
             Ok(papers)
         }
     }
+}
+
+/// What is said of a server without the servers' key; `None` where nothing is amiss. `alone` where it
+/// knows of no other voter.
+const fn lacks_key(role: Role, has_key: bool, alone: bool) -> Option<&'static str> {
+    if has_key || !matches!(role, Role::Server) {
+        return None;
+    }
+    Some(if alone {
+        "this is the only server and it lacks the servers' key (servers.key): it can make no join \
+         tokens, certificates or backups and not rotate the authority, and its own certificate ends; \
+         put the file back, or restore a backup into an empty folder with `regrow restore`"
+    } else {
+        "this server lacks the servers' key (servers.key): it can make no join tokens, certificates or \
+         backups until another server gives it the key again; start one of the others"
+    })
 }
 
 fn renewed(
@@ -192,4 +217,19 @@ pub(crate) fn together(
         machines = machines.and_then(|machines| machines.with(*scope, machine.clone()));
     }
     machines.map_err(|error| AgentError::control("put the control group together", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_the_servers_key_is_told_how_it_gets_it() {
+        assert_eq!(lacks_key(Role::Server, true, true), None);
+        assert_eq!(lacks_key(Role::Worker, false, false), None);
+        let alone = lacks_key(Role::Server, false, true).unwrap_or_default();
+        assert!(alone.contains("restore a backup"), "{alone}");
+        let among_others = lacks_key(Role::Server, false, false).unwrap_or_default();
+        assert!(among_others.contains("start one of the others"), "{among_others}");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use regrow_agent::door::{Reply, Request, ask};
 use regrow_agent::folder::Folder;
-use regrow_agent::{AgentError, Start};
+use regrow_agent::{Agent, AgentError, AgentOptions, Start};
 use regrow_pki::{Clock, JoinToken, Papers, Role, RootDigest, Secret};
 
 use crate::world::{World, done, token};
@@ -48,7 +48,7 @@ async fn a_token_lets_in_once_as_what_it_says_and_nobody_else() {
     let again = token(first.folder().path(), Role::Worker).await;
     let mut options = world.options("f", Start::Join { token: again, server: server.clone() });
     options.name = "e".into();
-    let error = text(regrow_agent::Agent::start(options).await.err());
+    let error = text(Agent::start(options).await.err());
     assert!(error.contains("\"e\" is node"), "{error}");
     // A worker signs nothing.
     let request = Request::CreateToken { role: Role::Worker, ttl_seconds: None, uses: None };
@@ -77,8 +77,13 @@ async fn a_node_goes_on_as_who_it_was_and_joins_no_second_cluster() {
     let start = Start::Join { token: foreign, server: other.address() };
     let error = text(world.start("a", start).await.err());
     assert!(error.contains("belongs to cluster"), "{error}");
-    // Founding again is going on.
-    let third = world.bootstrap("a").await;
+    let renamed =
+        |named| AgentOptions { name: "b".into(), named, ..world.options("a", Start::Bootstrap) };
+    let error = text(Agent::start(renamed(true)).await.err());
+    assert!(error.contains("\"a\" already") && error.contains("asks for \"b\""), "{error}");
+    // Founding again is going on, and a default name asks for nothing.
+    let third = Agent::start(renamed(false)).await.expect("resume");
+    assert_eq!(third.identity().name, "a");
     assert_eq!(third.identity().cluster, cluster);
     third.stop().await;
     other.stop().await;
@@ -151,7 +156,7 @@ async fn a_newcomer_whose_clock_is_a_day_off_reads_of_both_clocks() {
             let now = SystemTime::now();
             if ahead { now + days } else { now - days }
         });
-        let error = text(regrow_agent::Agent::start(options).await.err());
+        let error = text(Agent::start(options).await.err());
         assert!(error.contains("join by way of"), "{error}");
         assert!(error.contains("and the clock here shows"), "{error}");
         assert!(error.contains("set the wrong one"), "{error}");

@@ -190,6 +190,7 @@ impl AgentArgs {
     ) -> Result<AgentOptions> {
         let mut options =
             AgentOptions::new(places.state(), self.name.clone().unwrap_or_else(host_name));
+        options.named = self.name.is_some();
         options.start = self.start()?;
         options.listen.clone_from(&self.listen);
         options.advertise.clone_from(&self.advertise);
