@@ -5,13 +5,14 @@
 //! and the agent's own user get in.
 
 mod asking;
+mod views;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use regrow_consensus::{Consistency, Replica as _};
+use regrow_consensus::Consistency;
 use regrow_pki::{NodeNumber, Role, TokenId, TokenRecord};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -128,8 +129,12 @@ pub struct StatusView {
     pub name: String,
     /// Where it answers.
     pub address: String,
-    /// Number of the node that leads, if any.
+    /// Number of the node that leads, if any. `None` too on a leader that lost its majority.
     pub leader: Option<u64>,
+    /// Milliseconds since the leader was last heard of, or a majority on the node that led; zero on a
+    /// leader, `None` when never.
+    #[serde(default)]
+    pub last_contact_ms: Option<u64>,
     /// Election term.
     pub term: u64,
     /// Newest command that this node shows.
@@ -152,6 +157,13 @@ pub enum Reply {
     Status(Box<StatusView>),
     /// The nodes.
     Nodes(Vec<NodeView>),
+    /// The nodes as this one last knew them, as nobody leads.
+    OldNodes {
+        /// The nodes.
+        nodes: Vec<NodeView>,
+        /// Why they may be old, and what to do.
+        reason: String,
+    },
     /// A new token, shown once.
     Token(String),
     /// The tokens.
@@ -237,7 +249,10 @@ async fn answer(agent: &Arc<Agent>, stream: UnixStream) -> std::io::Result<()> {
     let request = serde_json::from_str::<Request>(&line);
     let reply = match request {
         Ok(Request::Backup) => return backup(agent, &mut writing).await,
-        Ok(request) => agent.answer(request).await.unwrap_or_else(Reply::Error),
+        Ok(request) => match agent.answer(request).await {
+            Ok(reply) => reply,
+            Err(reason) => Reply::Error(agent.advised(reason).await),
+        },
         Err(error) => Reply::Error(format!("read the request: {error}")),
     };
     say(&mut writing, &reply).await
@@ -255,7 +270,7 @@ async fn backup<W: tokio::io::AsyncWrite + Unpin>(
 ) -> std::io::Result<()> {
     let mut bytes = match agent.backup().await {
         Ok(bytes) => Box::pin(bytes),
-        Err(error) => return say(to, &Reply::Error(error.to_string())).await,
+        Err(error) => return say(to, &Reply::Error(agent.advised(error.to_string()).await)).await,
     };
     say(to, &Reply::Backup).await?;
     while let Some(chunk) = bytes.next().await {
@@ -269,7 +284,7 @@ impl Agent {
     async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply, String> {
         match request {
             Request::Status => Ok(Reply::Status(Box::new(self.status_view().await))),
-            Request::Nodes => self.node_views().await.map(Reply::Nodes),
+            Request::Nodes => self.node_views().await,
             Request::CreateToken { role, ttl_seconds, uses } => {
                 let life = ttl_seconds
                     .map_or_else(|| TokenRecord::default_life(role), Duration::from_secs);
@@ -336,61 +351,5 @@ impl Agent {
         found
             .map(|node| node.number)
             .ok_or_else(|| format!("node {node:?} is not known; see `regrow node ls`"))
-    }
-
-    async fn node_views(&self) -> Result<Vec<NodeView>, String> {
-        let members = self.group().members();
-        let leader = self.group().leadership().borrow().leader;
-        let view = |node: NodeRecord| NodeView {
-            number: node.number.get(),
-            voter: members.iter().any(|m| m.node == node.number.get() && m.voter),
-            leader: leader == Some(node.number.get()),
-            role: node.role.to_string(),
-            state: state(&node).to_owned(),
-            name: node.name,
-            address: node.address,
-        };
-        Ok(self.list().await?.into_iter().map(view).collect())
-    }
-
-    async fn token_views(&self) -> Result<Vec<TokenView>, String> {
-        let tokens = self
-            .nodes()
-            .tokens(Consistency::Linearizable)
-            .await
-            .map_err(|error| error.to_string())?;
-        let view = |token: TokenRecord| TokenView {
-            id: token.id.to_string(),
-            role: token.role.to_string(),
-            expires_ms: token.expires_ms,
-            uses_left: token.uses_left,
-        };
-        Ok(tokens.into_iter().map(view).collect())
-    }
-
-    async fn status_view(&self) -> StatusView {
-        let status = self.group().status();
-        let authority = self.admission().authority().await;
-        StatusView {
-            cluster: self.identity().cluster.to_string(),
-            number: self.number().get(),
-            name: self.identity().name.clone(),
-            address: self.address(),
-            leader: status.leadership.leader,
-            term: status.leadership.term,
-            applied: status.applied.index,
-            voters: status.voters,
-            authority: authority.ok().map(|(_, rotation)| rotation.name().to_owned()),
-            halted: self.group().halted(),
-        }
-    }
-}
-
-const fn state(node: &NodeRecord) -> &'static str {
-    match (node.removed, node.draining, node.alive) {
-        (true, _, _) => "removed",
-        (_, _, false) => "dead",
-        (_, true, _) => "draining",
-        _ => "alive",
     }
 }

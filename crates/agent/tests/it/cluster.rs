@@ -272,18 +272,42 @@ async fn a_backup_of_version_1_is_taken_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_goes_on_after_the_others_are_lost_for_good() {
     let world = World::new();
-    let agents = world.three().await;
+    let mut agents = world.three().await;
+    let leader = agents[0].group().leadership().borrow().leader.expect("a leader");
+    let at = agents.iter().position(|agent| agent.number().get() == leader).expect("it");
+    let left = agents.remove(at);
     for agent in &agents {
         agent.stop().await;
     }
+    until("the leader knows that it has no majority", async || {
+        left.group().status().leadership.leader.is_none()
+    })
+    .await;
+    let folder = left.folder().path().to_owned();
+    let Reply::Status(status) = ask(&folder, &Request::Status).await.expect("ask").reply else {
+        panic!("no status");
+    };
+    assert!(status.leader.is_none() && status.last_contact_ms > Some(2_000), "{status:?}");
+    match ask(&folder, &Request::Nodes).await.expect("ask").reply {
+        Reply::OldNodes { nodes, reason } => {
+            assert!(nodes.len() == 3 && nodes.iter().all(|node| !node.leader), "{nodes:?}");
+            let named = |agent: &Agent| reason.contains(&agent.address());
+            assert!(agents.iter().all(|agent| named(agent)) && !named(&left), "{reason}");
+            assert!(reason.contains("regrow node recover"), "{reason}");
+        }
+        other => panic!("nobody leads: {other:?}"),
+    }
     drop(agents);
-    let (identity, _) = recover(&world.folder("b")).await.expect("recover");
-    assert_eq!(identity.name, "b");
-    let alone = world.start("b", Start::Resume).await.expect("start");
+    left.stop().await;
+    let name = left.identity().name.clone();
+    drop(left);
+    let (identity, _) = recover(&folder).await.expect("recover");
+    assert_eq!(identity.name, name);
+    let alone = world.start(&name, Start::Resume).await.expect("start");
     let nodes = alone.nodes().list(Consistency::Linearizable).await.expect("nodes");
     assert_eq!(nodes.len(), 3);
-    assert_eq!(alone.group().status().voters, [2]);
-    assert!(world.folder("b").join("recoveries").exists());
+    assert_eq!(alone.group().status().voters, [leader]);
+    assert!(folder.join("recoveries").exists());
     alone.stop().await;
 }
 

@@ -76,7 +76,7 @@ fn shown(status: &StatusView) -> String {
         row("cluster", status.cluster.clone()),
         row("node", format!("{} ({})", status.number, status.name)),
         row("address", status.address.clone()),
-        row("leader", or_none(status.leader.map(|leader| leader.to_string()))),
+        row("leader", leader(status)),
         row("term", status.term.to_string()),
         row("applied", status.applied.to_string()),
         row("voters", voters.join(", ")),
@@ -84,6 +84,14 @@ fn shown(status: &StatusView) -> String {
         row("halted", or_none(status.halted.clone())),
     ];
     table(&["WHAT", "IS"], &rows)
+}
+
+fn leader(status: &StatusView) -> String {
+    match (status.leader, status.last_contact_ms) {
+        (Some(leader), _) => leader.to_string(),
+        (None, Some(ms)) => format!("none, no majority heard for {} s", ms / 1_000),
+        (None, None) => "none, no majority heard since the start".to_owned(),
+    }
 }
 
 /// Verbs of `ca`.
@@ -102,5 +110,33 @@ impl CaCommand {
             "begun; `regrow status` shows how far it is: cross-signed, new-issuing, and steady at the end"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_leads_it_is_said_since_when() {
+        let status = |leader, last_contact_ms| StatusView {
+            cluster: "c".into(),
+            number: 1,
+            name: "a".into(),
+            address: "10.0.0.1:7400".into(),
+            leader,
+            last_contact_ms,
+            term: 2,
+            applied: 3,
+            voters: vec![1, 2, 3],
+            authority: None,
+            halted: None,
+        };
+        let shown = |leader, ms| shown(&status(leader, ms));
+        assert!(shown(Some(2), Some(0)).contains("leader     2\n"));
+        assert!(
+            shown(None, Some(14_700)).contains("leader     none, no majority heard for 14 s\n")
+        );
+        assert!(shown(None, None).contains("heard since the start"));
     }
 }

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn changes(agent: &Agent) -> Result<()> {
     let mut leadership = agent.group().leadership();
     let mut known = nodes(agent).await;
-    let mut seen = *leadership.borrow_and_update();
+    let mut seen = agent.group().status().leadership;
     say(&leader_line(seen, &known))?;
     loop {
         tokio::select! {
@@ -36,7 +36,8 @@ pub async fn changes(agent: &Agent) -> Result<()> {
             say(&line)?;
         }
         known = now;
-        let leads = *leadership.borrow_and_update();
+        // Not what was told: a leader that lost its majority is told of nothing.
+        let leads = agent.group().status().leadership;
         if (leads.leader, leads.term) != (seen.leader, seen.term) {
             say(&leader_line(leads, &known))?;
             seen = leads;

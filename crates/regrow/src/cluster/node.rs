@@ -66,10 +66,7 @@ impl NodeCommand {
     /// Does it.
     pub async fn run(self, places: &Places) -> Result<()> {
         match self {
-            Self::Ls(output) => {
-                let nodes = nodes(places).await?;
-                output.print(&nodes, || shown(&nodes))
-            }
+            Self::Ls(output) => list(output, places).await,
             Self::Rm(args) => {
                 args.agreed(places, removal).await?;
                 tell(places, &Request::Remove { node: args.node }).await
@@ -132,9 +129,24 @@ impl RecoverArgs {
     }
 }
 
+/// Lists the nodes, also where nobody leads: whoever has to find out which to start needs the list.
+async fn list(output: OutputArgs, places: &Places) -> Result<()> {
+    let nodes = match ask(places, &Request::Nodes).await?.reply {
+        Reply::Nodes(nodes) => nodes,
+        Reply::OldNodes { nodes, reason } => {
+            eprintln!("nobody leads, so this is what this node last knew: {reason}");
+            nodes
+        }
+        other => bail!("{}", strange(&other)),
+    };
+    output.print(&nodes, || shown(&nodes))
+}
+
+/// The nodes as the leader knows them.
 async fn nodes(places: &Places) -> Result<Vec<NodeView>> {
     match ask(places, &Request::Nodes).await?.reply {
         Reply::Nodes(nodes) => Ok(nodes),
+        Reply::OldNodes { reason, .. } => bail!("{reason}"),
         other => bail!("{}", strange(&other)),
     }
 }
