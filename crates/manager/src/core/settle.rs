@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use regrow_ids::{Fence, PluginName};
+use regrow_ids::{Fence, GroupId, PluginName};
 use regrow_plugin::PluginError;
 use regrow_reconcile::Backoff;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::calls::CALL_TIMEOUT;
 use super::{Ask, Core, PARALLEL_CALLS};
 use crate::ManagerError;
 use crate::catalog::Key;
@@ -105,7 +106,7 @@ fn pauses(first: Duration) -> Backoff {
 
 /// How an attempt ended.
 enum Attempt {
-    /// Accepted, or not stored any more, or ending.
+    /// Accepted, or not stored any more, or ending and left alone.
     Done,
     /// This replica leads no more.
     Over,
@@ -145,6 +146,31 @@ impl Core {
         over.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
+    /// Has a group whose end was begun and not seen watched by nobody, as its user is told. It still is
+    /// where its plugin was not asked and letting go was broken off, because this replica leads again.
+    async fn leave_alone(
+        &self,
+        fence: Fence,
+        key: &Key,
+        handler: &PluginName,
+    ) -> Result<(), ManagerError> {
+        if !key.is_group() {
+            return Ok(());
+        }
+        let in_force = match self.in_force(handler).await {
+            // It watches nothing.
+            Err(PluginError::NotFound(_)) => return Ok(()),
+            in_force => in_force?,
+        };
+        if !in_force.iter().any(|spec| spec.id.as_str() == key.name) {
+            return Ok(());
+        }
+        let group = self.find_group(handler).await?;
+        let id = GroupId::from(key.name.as_str());
+        let call = group.free_group(&id);
+        self.lead_in(fence, handler, "Group.FreeGroup", CALL_TIMEOUT, call).await
+    }
+
     async fn attempt(&self, fence: Fence, over: &CancellationToken, key: &Key) -> Attempt {
         let known = match self.shelf.certain(|| self.still(fence)).await {
             Ok(known) => known,
@@ -164,15 +190,16 @@ impl Core {
             Ok(known) => known,
             Err(fault) => return Attempt::Failed(fault.into()),
         };
-        let Some(record) = known.get(key).filter(|_| !known.is_ending(key)) else {
-            return Attempt::Done;
-        };
+        let Some(record) = known.get(key) else { return Attempt::Done };
         let asked = async {
+            if known.is_ending(key) {
+                return self.leave_alone(fence, key, &record.handler).await;
+            }
             self.own(fence, key, record).await?;
-            self.ask(fence, key, record, Ask::Enforce).await
+            self.ask(fence, key, record, Ask::Enforce).await.map(drop)
         };
         match asked.await {
-            Ok(_) => Attempt::Done,
+            Ok(()) => Attempt::Done,
             Err(ManagerError::NotLeader | ManagerError::LeaderUnknown) => Attempt::Over,
             Err(fault) => Attempt::Failed(fault),
         }
