@@ -1,6 +1,6 @@
 //! `regrow kv`: keys.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -155,9 +155,16 @@ impl GetArgs {
         }
         let value = BASE64_STANDARD.decode(entry.value.as_deref().unwrap_or_default())?;
         let mut out = std::io::stdout().lock();
-        std::io::Write::write_all(&mut out, &value)?;
-        Ok(std::io::Write::flush(&mut out)?)
+        out.write_all(&value)?;
+        out.write_all(line_end(&value, out.is_terminal()))?;
+        Ok(out.flush()?)
     }
+}
+
+/// What follows a value: on a terminal the prompt must not stand behind it, everybody else gets its
+/// bytes alone.
+fn line_end(value: &[u8], on_terminal: bool) -> &'static [u8] {
+    if on_terminal && !value.ends_with(b"\n") { b"\n" } else { b"" }
 }
 
 /// The value, as given or from standard input.
@@ -234,4 +241,18 @@ impl LsArgs {
 /// Prints a line.
 pub fn line(text: &str) -> Result<()> {
     print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_end;
+
+    #[test]
+    fn a_value_ends_its_line_on_a_terminal_only() {
+        for (value, on_terminal, end) in
+            [("a", true, "\n"), ("", true, "\n"), ("a\n", true, ""), ("a", false, "")]
+        {
+            assert_eq!(line_end(value.as_bytes(), on_terminal), end.as_bytes(), "{value:?}");
+        }
+    }
 }
