@@ -1,5 +1,7 @@
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::extras::{CompletionArgs, HelpArgs, ManArgs, VersionArgs};
@@ -119,7 +121,7 @@ pub struct LocalArgs {
     pub words: Vec<String>,
 }
 
-/// The whole tree.
+/// The whole tree. A variable that is set to nothing counts as unset.
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
     for noun in NOUNS {
@@ -131,7 +133,17 @@ pub fn command() -> clap::Command {
         }
         command = command.subcommand(below);
     }
-    command
+    without_empty_variables(command)
+}
+
+/// The command without the variables that are set to nothing, as all other variables are read.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| match arg.get_env() {
+        Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 #[cfg(test)]

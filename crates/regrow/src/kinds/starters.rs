@@ -67,7 +67,8 @@ pub(super) async fn process(start: &Start<'_>) -> Result<Plugin> {
 
 /// The group controller, with its intents in the state folder: what it promised to do survives it.
 pub(super) async fn group(start: &Start<'_>) -> Result<Plugin> {
-    let environment = GroupOptions::from_environment(|name| std::env::var(name).ok());
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let environment = GroupOptions::from_environment(set);
     let mut merged = serde_json::to_value(environment.map_err(|fault| anyhow!(fault))?)?;
     if let (Value::Object(all), Value::Object(given)) = (&mut merged, start.options.to_value()) {
         for (name, value) in given {

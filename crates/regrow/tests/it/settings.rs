@@ -112,3 +112,33 @@ fn settings_that_make_no_sense_are_told_before_anything_starts() {
     assert_eq!(fails(&["--https", "127.0.0.1:0"]).code, Some(2), "a certificate is needed");
     assert_eq!(fails(&["--http-connections", "0"]).code, Some(2));
 }
+
+#[test]
+fn a_variable_that_is_set_to_nothing_counts_as_unset() {
+    let world = World::new();
+    // Refused for its key, before anybody is asked: until then all variables were read.
+    let words = ["kv", "get", "/a"];
+    for name in [
+        "REGROW_STATE",
+        "CONSUL_HTTP_ADDR",
+        "CONSUL_HTTP_TOKEN",
+        "CONSUL_HTTP_TOKEN_FILE",
+        "CONSUL_CACERT",
+    ] {
+        let said = said(&world.command(&words).env(name, "").output().expect("run"));
+        assert!(
+            said.code == Some(1) && said.err.contains("does not begin with /"),
+            "{name}: {said:?}"
+        );
+    }
+    let without_poll = |words: &[&str]| {
+        let mut command = world.command(words);
+        command.env("INFRAKIT_GROUP_POLL_INTERVAL", "");
+        command
+    };
+    let up = said(&without_poll(&["up"]).output().expect("run"));
+    assert!(up.code == Some(1) && up.err.contains("no spec is given"), "{up:?}");
+    let mut group = world.spawn_command(without_poll(&["plugin", "start", "group"]));
+    group.says("started");
+    assert_eq!(group.stop(), Some(0));
+}
