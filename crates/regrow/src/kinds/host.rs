@@ -42,6 +42,8 @@ pub struct Host {
 pub struct InCluster {
     /// The coordination keys of its control group.
     pub quorum: Quorum,
+    /// True while the node may change them: servers may, and a worker may become one.
+    pub is_server: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The name of the node.
     pub node: String,
     /// Where other nodes reach it, `HOST:PORT`.
@@ -142,6 +144,11 @@ impl Host {
     /// The plugin directory.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Keeps the group controller of this process from acting before a manager of it has started.
+    pub fn await_manager(&self) {
+        self.authority.await_manager();
     }
 
     /// Whether the group controller of this process may act.

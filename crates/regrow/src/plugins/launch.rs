@@ -92,9 +92,8 @@ impl LaunchArgs {
         let chosen = wishes.iter().map(|wish| choose(wish, &rules)).collect::<Result<Vec<_>>>()?;
         let mut chosen = self.flagged(chosen)?;
         check_names(&chosen)?;
-        // A group controller acts by itself as long as its process has no manager: none must be
-        // within reach before the one that was asked for follows a leadership.
-        chosen.sort_by_key(|one| !one.is_manager());
+        // A manager that leads hands over what is stored at once: the plugins must be there.
+        chosen.sort_by_key(Chosen::is_manager);
         Ok(Launch(chosen))
     }
 
@@ -173,6 +172,11 @@ impl Launch {
     /// One does not start. Those before it run: stop the host.
     pub async fn start(&self, host: &Host) -> Result<usize> {
         let mut here = 0;
+        // A group controller acts by itself as long as its process has no manager: this one is within
+        // reach before the manager that was asked for follows a leadership.
+        if self.0.iter().any(|one| one.is_manager() && one.way == Way::Inproc) {
+            host.await_manager();
+        }
         for one in &self.0 {
             match (one.way, one.kind) {
                 (Way::Inproc, Some(kind)) => {

@@ -213,7 +213,8 @@ fn the_kit_passes_every_kind_of_plugin() {
     assert!(all > 60, "{list}");
     for (kind, socket, with, passed) in KITS {
         let report = world.ok(&[&["plugin", "check", socket], *with].concat());
-        let end = format!(": {passed} passed, 0 failed, {} not applicable\n", all - passed);
+        let other = all - passed;
+        let end = format!(": {passed} passed, 0 failed, 0 warnings, {other} not applicable\n");
         assert!(report.ends_with(&end), "{kind}:\n{report}");
     }
     let info = world.ok(&["plugin", "info", "vars"]);
@@ -225,7 +226,7 @@ fn only_some_checks_are_run_when_told() {
     let world = World::new();
     let _plugins = world.plugins(&["vars"]);
     let report = world.ok(&["plugin", "check", "vars", "--only", "handshake.hello,info"]);
-    assert!(report.ends_with(": 4 passed, 0 failed, 0 not applicable\n"), "{report}");
+    assert!(report.ends_with(": 4 passed, 0 failed, 0 warnings, 0 not applicable\n"), "{report}");
     let fault = world.fails(&["plugin", "check", "vars", "--only", "handshake,http"]);
     assert!(fault.contains("no check's name begins with \"http\" (--only)"), "{fault}");
     assert!(fault.contains("`regrow plugin check --list`"), "{fault}");
@@ -274,4 +275,24 @@ fn plugins_are_completed_behind_local() {
     assert_eq!(complete("regrow local va", 2), "vars\n");
     assert!(complete("regrow local sim", 2).contains("simulator/compute"));
     assert!(complete("regrow comp", 1).contains("completion"));
+}
+
+#[test]
+fn a_manager_finds_the_plugins_of_its_process_when_it_takes_over() {
+    let world = World::new();
+    world.write("infrakit/leader", "manager1");
+    let spec = world.write(
+        "pair.json",
+        r#"{"ID": "pair", "Properties": {"Allocation": {"Size": 2},
+            "Instance": {"Plugin": "file", "Properties": {}}, "Flavor": {"Plugin": "vanilla"}}}"#,
+    );
+    let kinds = ["manager", "group", "vanilla", "file", "vars"];
+    let mut plugins = world.plugins(&kinds);
+    wait("it leads", || world.ok(&["manager", "leader"]).contains("true"));
+    world.ok(&["group", "commit", &spec.display().to_string()]);
+    assert_eq!(plugins.stop(), Some(0));
+    let plugins = world.plugins(&kinds);
+    wait("the group is back", || world.ok(&["group", "ls"]).contains("pair"));
+    let said = plugins.output();
+    assert!(!said.contains("plugin not found"), "{said}");
 }
