@@ -45,7 +45,7 @@ pub struct InspectArgs {
 impl ManagerCommand {
     /// Does it.
     pub async fn run(self, finder: Finder) -> Result<()> {
-        let target = Target::for_noun(finder, None, Interface::Stack, "manager").await?;
+        let target = Target::for_noun(finder, None, &[Interface::Stack], None, "manager").await?;
         let stack = target.finder().lookup().stack(target.name()).await?;
         match self {
             Self::Leader => {

@@ -10,11 +10,40 @@ use regrow_ids::GoDuration;
 use regrow_plugin::spi::{Change, Metadata};
 use serde_json::Value;
 
-use super::{Run, Target};
+use super::{Called, Run, Target};
 use crate::output::{OutputArgs, confirm, print};
 
-async fn tree(target: &Target) -> Result<Arc<dyn Metadata>> {
-    Ok(target.finder().tree(target.name()).await?)
+/// Name of the arguments that are paths in a tree, or begin with the name of a plugin.
+pub const PATHS: &str = "paths";
+
+/// A place in a tree.
+struct Place {
+    tree: Arc<dyn Metadata>,
+    path: String,
+}
+
+/// What a path may mean, the likeliest first: a place in the tree of the command's plugin and, as in
+/// templates, one in the tree of the plugin with whose name the path begins. In the spelling of
+/// InfraKit only the first, and where the user named a plugin no other one.
+async fn places(target: &Target, path: &str) -> Result<Vec<Place>> {
+    let (finder, path) = (target.finder(), path.trim_matches('/'));
+    let own = finder.tree(target.name()).await;
+    let own = own.map(|tree| Place { tree, path: path.to_owned() });
+    if target.is_original() {
+        return Ok(vec![own?]);
+    }
+    let as_in_templates = async {
+        let (plugin, path) = finder.resolve_tree(path).await.ok()?;
+        let is_own = plugin.lookup() == target.name().lookup();
+        if target.called() == Called::Named && !is_own {
+            return None;
+        }
+        Some(Place { tree: finder.tree(&plugin).await.ok()?, path })
+    };
+    match (own, as_in_templates.await) {
+        (Err(fault), None) => Err(fault.into()),
+        (own, other) => Ok(own.into_iter().chain(other).collect()),
+    }
 }
 
 /// Deepest level that `keys -a` goes to.
@@ -39,13 +68,11 @@ pub struct KeysArgs {
 
 impl Run for KeysArgs {
     async fn run(self, target: &Target) -> Result<()> {
-        let tree = tree(target).await?;
         let paths = if self.paths.is_empty() { vec![String::new()] } else { self.paths.clone() };
         let mut out = String::new();
         for path in &paths {
             let path = path.trim_matches('/');
-            let found =
-                if self.all { below(tree.as_ref(), path).await? } else { tree.keys(path).await? };
+            let found = self.keys(&places(target, path).await?).await?;
             if paths.len() > 1 && !self.quiet {
                 out.push_str(&format!("{path}:\n"));
             }
@@ -56,6 +83,25 @@ impl Run for KeysArgs {
             out.extend(found.iter().map(|key| format!("{key}\n")));
         }
         print(&out)
+    }
+}
+
+impl KeysArgs {
+    /// The keys at the first place that has some. A fault counts only if there are none elsewhere.
+    async fn keys(&self, places: &[Place]) -> Result<Vec<String>> {
+        let mut fault = None;
+        for Place { tree, path } in places {
+            let found = match self.all {
+                true => below(tree.as_ref(), path).await,
+                false => tree.keys(path).await.map_err(Into::into),
+            };
+            match found {
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => return Ok(found),
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        fault.map_or_else(|| Ok(Vec::new()), Err)
     }
 }
 
@@ -91,7 +137,7 @@ pub struct CatArgs {
     /// How long to wait for a value that is not there
     #[arg(long, default_value = "0s", value_name = "DURATION")]
     timeout: GoDuration,
-    /// Fail when a value is not there in the end
+    /// Fail when a value is not there in the end; `regrow metadata` always does
     #[arg(long)]
     err_on_timeout: bool,
     #[command(flatten)]
@@ -100,13 +146,17 @@ pub struct CatArgs {
 
 impl Run for CatArgs {
     async fn run(self, target: &Target) -> Result<()> {
-        let tree = tree(target).await?;
         for path in &self.paths {
             let path = path.trim_matches('/');
-            let found = self.wait(tree.as_ref(), path).await?;
+            let found = self.wait(&places(target, path).await?).await?;
             let Some(value) = found else {
-                if self.err_on_timeout {
-                    bail!("read {path} of {}: there is no value", target.name());
+                // InfraKit's own command does not fail, and its scripts look at what it prints.
+                if self.err_on_timeout || !target.is_original() {
+                    bail!(
+                        "read {path} of {}: there is nothing at this path; `regrow metadata ls` \
+                         lists what there is",
+                        target.name()
+                    );
                 }
                 print("<no value>\n")?;
                 continue;
@@ -121,16 +171,31 @@ impl Run for CatArgs {
 }
 
 impl CatArgs {
-    async fn wait(&self, tree: &dyn Metadata, path: &str) -> Result<Option<Any>> {
+    async fn wait(&self, places: &[Place]) -> Result<Option<Any>> {
         let end = Instant::now() + Duration::from(self.timeout);
         loop {
-            let found = tree.get(path).await?.filter(|value| !value.is_null());
-            if found.is_some() || Instant::now() >= end {
-                return Ok(found);
+            if let Some(found) = value(places).await? {
+                return Ok(Some(found));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
             }
             tokio::time::sleep(Duration::from(self.retry).max(Duration::from_millis(1))).await;
         }
     }
+}
+
+/// The value at the first place that has one. A fault counts only if there is none elsewhere.
+async fn value(places: &[Place]) -> Result<Option<Any>> {
+    let mut fault = None;
+    for Place { tree, path } in places {
+        match tree.get(path).await {
+            Ok(Some(value)) if !value.is_null() => return Ok(Some(value)),
+            Ok(_) => {}
+            Err(error) => fault = fault.or(Some(error)),
+        }
+    }
+    fault.map_or(Ok(None), |fault| Err(fault.into()))
 }
 
 /// Arguments of `change`.

@@ -31,9 +31,9 @@ pub use event::{TailArgs, TopicsArgs};
 pub use flavor::{HealthyArgs, PrepareArgs, ValidateFlavor};
 pub use group::{commit_text, members_table};
 pub use instance::{DescribeArgs, DestroyArgs, LabelArgs, ProvisionArgs, ValidateArgs};
-pub use metadata::{CatArgs, ChangeArgs, KeysArgs, change};
+pub use metadata::{CatArgs, ChangeArgs, KeysArgs, PATHS, change};
 pub use rows::VERBS;
-pub use target::{Target, named};
+pub use target::{Called, Target, named};
 
 /// Arguments of a verb, and what it does.
 pub trait Run: Args + Send {

@@ -17,7 +17,18 @@ use crate::metadata::PluginMetadata;
 pub struct Target {
     finder: Finder,
     name: PluginName,
-    original: bool,
+    called: Called,
+}
+
+/// How a command came to its plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// In the spelling of InfraKit, `local NAME`.
+    Original,
+    /// By the flag `--plugin`.
+    Named,
+    /// It was the one that could be meant.
+    Chosen,
 }
 
 /// Name of the group object of a manager that stands for all groups.
@@ -25,23 +36,25 @@ const ALL_GROUPS: &str = "groups";
 
 /// A target by a name that the user gave.
 pub fn named(finder: Finder, name: &str) -> Target {
-    Target { finder, name: super::plugin_name(name), original: true }
+    Target { finder, name: super::plugin_name(name), called: Called::Original }
 }
 
 impl Target {
-    /// For a noun: the plugin that the user named, else the first one with the interface, managers
-    /// before all others.
+    /// For a noun: the plugin that the user named, else the first one with one of the interfaces,
+    /// managers before all others. The first interface that anybody offers counts. Among several
+    /// plugins the first part of `path` decides, if it names one of them.
     pub async fn for_noun(
         finder: Finder,
         name: Option<&str>,
-        interface: Interface,
+        interfaces: &[Interface],
+        path: Option<&str>,
         noun: &str,
     ) -> Result<Self> {
-        let name = match name {
-            Some(name) => super::plugin_name(name),
-            None => choose(&finder, interface, noun).await?,
+        let (name, called) = match name {
+            Some(name) => (super::plugin_name(name), Called::Named),
+            None => (choose(&finder, interfaces, path, noun).await?, Called::Chosen),
         };
-        Ok(Self { finder, name, original: false })
+        Ok(Self { finder, name, called })
     }
 
     /// The plugin.
@@ -51,7 +64,12 @@ impl Target {
 
     /// True for the spelling of InfraKit, which never asks.
     pub fn is_original(&self) -> bool {
-        self.original
+        self.called == Called::Original
+    }
+
+    /// How the command came to the plugin.
+    pub fn called(&self) -> Called {
+        self.called
     }
 
     /// Finds plugins.
@@ -151,39 +169,66 @@ fn unknown_object<'a>(wanted: &str, all: impl Iterator<Item = &'a str>) -> Strin
     format!("the plugin has no object {wanted:?}{hint} (it has {})", all.join(", "))
 }
 
-async fn choose(finder: &Finder, interface: Interface, noun: &str) -> Result<PluginName> {
-    let names = finder.names();
-    let asked = names.iter().map(|name| async move { (name, finder.offers(name).await) });
-    let mut candidates = Vec::new();
-    for (name, offers) in futures::future::join_all(asked).await {
-        let Ok(offers) = offers else { continue };
-        let offer = offers.iter().find(|(spec, _)| *spec == interface.spec());
-        let Some((_, objects)) = offer else { continue };
+/// A plugin that could be meant: managers come first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    is_plain: bool,
+    name: String,
+    objects: Vec<String>,
+}
+
+/// The plugins with an interface, in the order of choice.
+fn candidates(all: &[(String, Offers)], interface: Interface) -> Vec<Candidate> {
+    let candidate = |(name, offers): &(String, Offers)| {
+        let (_, objects) = offers.iter().find(|(spec, _)| *spec == interface.spec())?;
         let is_manager = offers.iter().any(|(spec, _)| *spec == Interface::Stack.spec());
-        candidates.push((!is_manager, name.clone(), objects.clone()));
-    }
-    candidates.sort();
-    match candidates.as_slice() {
-        [] => bail!(
+        Some(Candidate { is_plain: !is_manager, name: name.clone(), objects: objects.clone() })
+    };
+    let mut found: Vec<_> = all.iter().filter_map(candidate).collect();
+    found.sort();
+    found
+}
+
+async fn choose(
+    finder: &Finder,
+    interfaces: &[Interface],
+    path: Option<&str>,
+    noun: &str,
+) -> Result<PluginName> {
+    let names = finder.names();
+    let asked = names.into_iter().map(|name| async move {
+        let offers = finder.offers(&name).await;
+        Some((name, offers.ok()?))
+    });
+    let all: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    let specs = || interfaces.iter().map(|interface| interface.spec()).collect::<Vec<_>>();
+    let offered = interfaces.iter().map(|interface| (*interface, candidates(&all, *interface)));
+    let Some((interface, candidates)) = offered.into_iter().find(|(_, found)| !found.is_empty())
+    else {
+        bail!(
             "{noun}: no running plugin offers {}; start one with `regrow up` or `regrow plugin \
              start`, or name its folder with --state or INFRAKIT_PLUGINS_DIR",
-            interface.spec()
-        ),
-        [(is_plain, name, objects), rest @ ..] => {
-            // Among equals nobody can choose but the user.
-            let ambiguous = *is_plain && !rest.is_empty();
-            let one_object = objects.len() == 1 || has(objects, ".") || has(objects, ALL_GROUPS);
-            if ambiguous || (!one_object && interface != Interface::Group) {
-                let all: Vec<_> = candidates.iter().flat_map(|(_, n, o)| full(n, o)).collect();
-                bail!(
-                    "{noun}: several plugins offer {}; choose one with --plugin: {}",
-                    interface.spec(),
-                    all.join(", ")
-                );
-            }
-            Ok(PluginName::new(name.as_str()))
-        }
+            specs().join(" or ")
+        )
+    };
+    let first = &candidates[0];
+    // Among equals nobody can choose but the user.
+    let ambiguous = first.is_plain && candidates.len() > 1;
+    let objects = &first.objects;
+    let one_object = objects.len() == 1 || has(objects, ".") || has(objects, ALL_GROUPS);
+    if !ambiguous && (one_object || interface == Interface::Group) {
+        return Ok(PluginName::new(first.name.as_str()));
     }
+    let begin = path.and_then(|path| path.trim_matches('/').split('/').next());
+    if let Some(named) = candidates.iter().find(|candidate| Some(&*candidate.name) == begin) {
+        return Ok(PluginName::new(named.name.as_str()));
+    }
+    let all: Vec<_> = candidates.iter().flat_map(|it| full(&it.name, &it.objects)).collect();
+    bail!(
+        "{noun}: several plugins offer {}; choose one with --plugin: {}",
+        interface.spec(),
+        all.join(", ")
+    )
 }
 
 fn full(name: &str, objects: &[String]) -> Vec<String> {

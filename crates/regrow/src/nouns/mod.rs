@@ -11,8 +11,8 @@ use regrow_plugin::spi::Interface;
 use crate::finder::Finder;
 use crate::local::{
     CatArgs, ChangeArgs, CommitArgs, ControllerDescribe, DescribeArgs, DestroyArgs, HealthyArgs,
-    KeysArgs, LabelArgs, PrepareArgs, ProvisionArgs, TailArgs, Target, TopicsArgs, ValidateArgs,
-    ValidateFlavor, Verb,
+    KeysArgs, LabelArgs, PATHS, PrepareArgs, ProvisionArgs, TailArgs, Target, TopicsArgs,
+    ValidateArgs, ValidateFlavor, Verb,
 };
 
 /// A noun.
@@ -21,11 +21,14 @@ pub struct Noun {
     pub name: &'static str,
     /// What it stands for.
     pub about: &'static str,
-    /// Interface that its plugins offer.
+    /// Interface that its plugins offer; a verb may name others.
     pub interface: Interface,
     /// Its verbs.
     pub verbs: &'static [Verb],
 }
+
+/// Trees that can be read. Those that can be changed as well are the ones that are meant first.
+const READABLE: &[Interface] = &[Interface::Updatable, Interface::Metadata];
 
 /// All nouns.
 pub static NOUNS: &[Noun] = &[
@@ -73,9 +76,9 @@ pub static NOUNS: &[Noun] = &[
         about: "Values that templates read",
         interface: Interface::Updatable,
         verbs: &[
-            Verb::of::<KeysArgs>(&[], "keys", "List keys"),
-            Verb::of::<KeysArgs>(&[], "ls", "List keys"),
-            Verb::of::<CatArgs>(&[], "cat", "Show values"),
+            Verb::of::<KeysArgs>(READABLE, "keys", "List keys"),
+            Verb::of::<KeysArgs>(READABLE, "ls", "List keys"),
+            Verb::of::<CatArgs>(READABLE, "cat", "Show values"),
             Verb::of::<ChangeArgs>(&[], "change", "Change values"),
         ],
     },
@@ -124,7 +127,11 @@ impl Noun {
         let Some(verb) = verb else { bail!("{}: there is no verb {chosen:?}", self.name) };
         let about = format!("{} {chosen}", self.name);
         let name = name.map(String::as_str);
-        let target = Target::for_noun(finder, name, self.interface, &about).await?;
+        let own = [self.interface];
+        let interfaces = if verb.interfaces.is_empty() { &own } else { verb.interfaces };
+        let paths = matches.try_get_many::<String>(PATHS).ok().flatten();
+        let path = paths.and_then(|mut paths| paths.next()).map(String::as_str);
+        let target = Target::for_noun(finder, name, interfaces, path, &about).await?;
         verb.run(&target, matches.clone()).await
     }
 }

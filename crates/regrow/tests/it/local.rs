@@ -124,6 +124,7 @@ fn values_change_with_the_captured_hash() {
     assert_eq!(run(&["cat", "cluster/size"]), "5\n");
     assert_eq!(run(&["cat", "cluster/name"]), "foo\n");
     assert_eq!(run(&["cat", "nothing"]), "<no value>\n");
+    assert_eq!(run(&["cat", "vars/cluster/size"]), "<no value>\n");
     world.write("t.tpl", "{{ metadata `vars/cluster/name` }}-{{ var `n` }}\n");
     assert_eq!(world.ok(&["template", "t.tpl", "--var", "n=3"]), "foo-3\n");
 }

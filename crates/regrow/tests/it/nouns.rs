@@ -89,6 +89,38 @@ fn templates_and_forms() {
 }
 
 #[test]
+fn trees_are_read_by_the_name_of_the_plugin_or_without() {
+    let world = World::new();
+    let cat = |path: &str| world.ok(&["metadata", "cat", path]);
+    let ls = |path: &str| world.ok(&["metadata", "ls", path]);
+    let _group = world.plugins(&["group"]);
+    // It can be read, and not be changed.
+    assert_eq!(world.ok(&["metadata", "ls"]), "groups\nspecs\n");
+    let fault = world.fails(&["metadata", "change", "a=1"]);
+    assert!(fault.contains("no running plugin offers Updatable/0.1.1"), "{fault}");
+    let _vars = world.plugins(&["vars"]);
+    world.ok(&["metadata", "change", "--commit", "--yes", "cluster/size=4"]);
+    assert_eq!((cat("cluster/size"), cat("vars/cluster/size")), ("4\n".into(), "4\n".into()));
+    assert_eq!((ls("cluster"), ls("vars/cluster")), ("size\n".into(), "size\n".into()));
+    assert_eq!(ls("group-stateless"), "groups\nspecs\n");
+    // What is in the tree itself comes first.
+    world.ok(&["metadata", "change", "--commit", "--yes", "vars/cluster/size=5"]);
+    assert_eq!(cat("vars/cluster/size"), "5\n");
+    for words in [&["vars/nothing"][..], &["vars/cluster/size", "--plugin", "group-stateless"]] {
+        let fault = world.fails(&[&["metadata", "cat"], words].concat());
+        assert!(fault.contains("there is nothing at this path"), "{fault}");
+    }
+    world.write("infrakit/leader", "nobody");
+    let _manager = world.plugins(&["manager"]);
+    let fault = world.fails(&["metadata", "cat", "cluster/size"]);
+    assert!(fault.contains("choose one with --plugin: group/status, group/vars, vars"), "{fault}");
+    assert_eq!(
+        (cat("vars/cluster/size"), cat("group/vars/cluster/size")),
+        ("5\n".into(), "4\n".into())
+    );
+}
+
+#[test]
 fn remotes_and_playbooks_are_lists_in_files() {
     let world = World::new();
     world.ok(&["remote", "set", "prod", "http://a:24864,http://b:24864"]);
