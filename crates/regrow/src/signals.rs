@@ -13,6 +13,16 @@ const FORCED: i32 = 130;
 /// # Errors
 /// Signals cannot be listened for.
 pub fn told(last_words: &'static str) -> Result<watch::Receiver<bool>> {
+    told_saying(move || last_words.to_owned())
+}
+
+/// The same with words that are asked for when they are needed. They must come at once.
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub fn told_saying(
+    last_words: impl Fn() -> String + Send + 'static,
+) -> Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for signals")?;
     let (sender, receiver) = watch::channel(false);
@@ -25,7 +35,7 @@ pub fn told(last_words: &'static str) -> Result<watch::Receiver<bool>> {
             }
             times += 1;
             if times > 1 {
-                eprintln!("{last_words}");
+                eprintln!("{}", last_words());
                 std::process::exit(FORCED);
             }
             sender.send_replace(true);

@@ -1,4 +1,4 @@
-//! Turns what the group controller and the providers tell into one stream of happenings.
+//! Turns what the group controller and the providers tell into streams of notes and happenings.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use regrow_ids::GroupId;
 use regrow_plugin::spi::Health;
 use regrow_plugin::{Lookup, topics};
 use regrow_reconcile::Note;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc::Sender;
 
 use super::tracker::{GroupView, SlotView};
@@ -26,8 +27,6 @@ const PAUSE_PER_MEMBER: Duration = Duration::from_micros(20);
 
 /// Something to show.
 pub enum Happening {
-    /// A line of the controller.
-    Note(Arc<Note>),
     /// How a group stands.
     Snapshot(GroupView),
     /// A group is no longer watched.
@@ -45,7 +44,6 @@ pub enum Happening {
 
 /// Follows all groups, also those that come later, until the receiver is gone.
 pub fn start(groups: &Arc<Groups>, plugins: &Arc<dyn Lookup>, sender: &Sender<Happening>) {
-    tokio::spawn(notes(Arc::clone(groups), sender.clone()));
     tokio::spawn(each(Arc::clone(groups), Arc::clone(plugins), sender.clone()));
 }
 
@@ -68,19 +66,41 @@ async fn each(groups: Arc<Groups>, plugins: Arc<dyn Lookup>, sender: Sender<Happ
     }
 }
 
-async fn notes(groups: Arc<Groups>, sender: Sender<Happening>) {
-    let mut notes = groups.notes();
-    loop {
-        match notes.recv().await {
-            Ok(note) => {
-                if sender.send(Happening::Note(note)).await.is_err() {
-                    return;
-                }
+/// Lines of the controller, in its order. They do not come with the happenings: a group tells of its
+/// members before it shows that it has converged, and on two ways the last word could overtake them.
+pub struct Notes(Receiver<Arc<Note>>);
+
+impl Notes {
+    /// Those from now on.
+    pub fn of(groups: &Groups) -> Self {
+        Self(groups.notes())
+    }
+
+    /// Waits for the next one; none when the controller is gone. Nothing is lost if it is dropped.
+    pub async fn next(&mut self) -> Option<Arc<Note>> {
+        loop {
+            match self.0.recv().await {
+                Ok(note) => return Some(note),
+                Err(RecvError::Lagged(count)) => missed(count),
+                Err(RecvError::Closed) => return None,
             }
-            Err(RecvError::Lagged(count)) => tracing::warn!(count, "some lines are not shown"),
-            Err(RecvError::Closed) => return,
         }
     }
+
+    /// The next one if it was said already.
+    pub fn ready(&mut self) -> Option<Arc<Note>> {
+        loop {
+            match self.0.try_recv() {
+                Ok(note) => return Some(note),
+                Err(TryRecvError::Lagged(count)) => missed(count),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+fn missed(count: u64) {
+    tracing::warn!(count, "some lines are not shown");
 }
 
 async fn snapshots(groups: Arc<Groups>, id: GroupId, sender: Sender<Happening>) {

@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use regrow_reconcile::Note;
 use tokio::sync::{mpsc, watch};
 
 use super::args::{Until, UpArgs};
-use super::follow::{self, Happening};
+use super::follow::{self, Happening, Notes};
 use super::specs::Wanted;
 use super::stack::{self, Stack};
 use super::tracker::{Line, Tracker};
@@ -50,7 +51,8 @@ pub async fn run(args: &UpArgs, mut wanted: Wanted, places: &Places) -> Result<(
         _ => Manner::Terminal,
     });
     // Before the first effect, so that an early Ctrl-C is an orderly end as well.
-    let told = signals::told("stopped at once; instances are left as they are")?;
+    let (remaining, known) = watch::channel(finish::Remaining::new());
+    let told = signals::told_saying(move || finish::last_words(&known.borrow()))?;
     view.line(&Line::info(
         began.elapsed(),
         format!("state in {}, plugins in {}", state.display(), directory.path().display()),
@@ -59,7 +61,7 @@ pub async fn run(args: &UpArgs, mut wanted: Wanted, places: &Places) -> Result<(
     let ended = match stack::start(&host, args, &mut wanted).await {
         Ok(stack) => {
             let session = Session { args, wanted: &wanted, host: &host, stack: &stack, began };
-            session.run(&mut view, told).await
+            session.run(&mut view, told, &remaining).await
         }
         Err(error) => Err(error),
     };
@@ -83,18 +85,23 @@ fn until_word(until: Option<Until>) -> &'static str {
 }
 
 impl Session<'_> {
-    async fn run(&self, view: &mut View, told: watch::Receiver<bool>) -> Result<End> {
+    async fn run(
+        &self,
+        view: &mut View,
+        told: watch::Receiver<bool>,
+        remaining: &watch::Sender<finish::Remaining>,
+    ) -> Result<End> {
         // Follow first: the first lines are about what the commits start.
         let (sender, happenings) = mpsc::channel(HAPPENINGS_BUFFERED);
         follow::start(&self.stack.controller, &self.host.lookup(), &sender);
+        let notes = Notes::of(&self.stack.controller);
         stack::commit(self.stack.groups.as_ref(), self.wanted).await?;
-        let end = self.attend(view, told, happenings).await?;
+        let end = self.attend(view, told, notes, happenings).await?;
         view.end();
         let at = self.began.elapsed();
         match finish::decide(self.args.on_exit, end == End::Told) {
             finish::Decision::Destroy => {
-                let ids = self.stack.controller.watched();
-                finish::destroy(&ids, &self.stack.groups, view, self.began).await;
+                finish::destroy(self.stack, view, self.began, remaining).await;
             }
             finish::Decision::Leave => {
                 view.line(&Line::info(at, finish::left(&self.stack.controller.watched())));
@@ -108,6 +115,7 @@ impl Session<'_> {
         &self,
         view: &mut View,
         mut told: watch::Receiver<bool>,
+        mut notes: Notes,
         mut happenings: mpsc::Receiver<Happening>,
     ) -> Result<End> {
         let (args, began) = (self.args, self.began);
@@ -126,8 +134,16 @@ impl Session<'_> {
             tokio::select! {
                 _ = told.wait_for(|told| *told) => return Ok(End::Told),
                 () = timeout => return Ok(End::TimedOut),
+                note = notes.next() => {
+                    let Some(note) = note else { bail!("follow the groups: it has ended") };
+                    self.tell(view, &tracker, &note);
+                }
                 happening = happenings.recv() => {
                     let Some(happening) = happening else { bail!("follow the groups: it has ended") };
+                    // What was said before it comes first: with it this may end.
+                    while let Some(note) = notes.ready() {
+                        self.tell(view, &tracker, &note);
+                    }
                     self.show(view, &mut tracker, happening);
                 }
                 _ = healthy.tick(), if args.until == Some(Until::Healthy) && converged => {
@@ -144,10 +160,15 @@ impl Session<'_> {
         }
     }
 
+    fn tell(&self, view: &mut View, tracker: &Tracker, note: &Note) {
+        for line in tracker.note(note, self.began.elapsed()) {
+            view.line(&line);
+        }
+    }
+
     fn show(&self, view: &mut View, tracker: &mut Tracker, happening: Happening) {
         let at = self.began.elapsed();
         let lines = match happening {
-            Happening::Note(note) => tracker.note(&note, at),
             Happening::Snapshot(group) => tracker.snapshot(group, at),
             Happening::Gone(group) => tracker.gone(&group, at),
             Happening::Lost { instance, why, seen } => {

@@ -146,6 +146,12 @@ fn for_programs_each_line_is_a_document() {
         said.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
     let good = lines.iter().filter(|line| line["level"] == "good").count();
     assert!(good >= 2 && lines.iter().all(|line| line["at_ms"].is_u64()), "{said}");
+    // The last word comes last.
+    let text = |line: &serde_json::Value| line["text"].as_str().expect("text").to_owned();
+    let texts: Vec<_> = lines.iter().map(text).collect();
+    let converged = texts.iter().position(|text| text.contains(": converged, 5 of 5"));
+    let before = &texts[..converged.expect("converged")];
+    assert_eq!(before.iter().filter(|text| text.contains("made instance")).count(), 5, "{said}");
 }
 
 #[test]
@@ -171,4 +177,24 @@ fn interrupted_twice_it_ends_at_once() {
     up.signal("INT");
     assert_eq!(up.end(), Some(130));
     assert!(up.output().contains("stopped at once"), "{}", up.output());
+}
+
+#[test]
+fn a_destruction_that_waits_for_its_budget_says_so() {
+    let world = World::new();
+    let spec = world.write(
+        "slow.yaml",
+        "kind: group\nmetadata: {name: slow}\nproperties:\n  Allocation: {Size: 3}\n  \
+         Limits: {DestroyBudget: {Most: 1, Window: 1h}}\n  \
+         Instance: {Plugin: simulator/compute, Properties: {}}\n  Flavor: {Plugin: vanilla}\n",
+    );
+    let spec = spec.display().to_string();
+    let mut up = world.spawn(&["up", &spec, "--on-exit", "destroy"]);
+    up.says("converged, 3 of 3 alive");
+    up.signal("INT");
+    up.says("slow: 2 left to destroy; waits: 2 destructions wait: the budget is 1 in 3600 s");
+    up.signal("INT");
+    assert_eq!(up.end(), Some(130));
+    let said = up.output();
+    assert!(said.contains("stopped at once; not destroyed yet: 2 of slow"), "{said}");
 }
