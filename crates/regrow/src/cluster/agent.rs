@@ -12,7 +12,7 @@ use regrow_agent::{Agent, AgentOptions, Start};
 use regrow_catalog::Catalog;
 use regrow_coord::Quorum;
 use regrow_ids::GoDuration;
-use regrow_pki::JoinToken;
+use regrow_pki::{JoinToken, Role};
 
 use super::ask::said;
 use super::faces::FaceArgs;
@@ -167,7 +167,7 @@ impl AgentArgs {
         let serving = faces.serve(&catalog);
         say("ready")?;
         notify("READY=1");
-        let host = host(places, &agent, quorum)?;
+        let host = host(places, Arc::clone(&agent), quorum)?;
         let ended = tokio::select! {
             ended = changes(&agent) => ended,
             failed = keep(&launch, &host) => failed,
@@ -244,11 +244,13 @@ async fn begin(options: AgentOptions, parts: Parts) -> Result<Begun> {
 }
 
 /// Where the plugins of this node run. What they keep is apart from what the agent keeps.
-fn host(places: &Places, agent: &Agent, quorum: Quorum) -> Result<Host> {
+fn host(places: &Places, agent: Arc<Agent>, quorum: Quorum) -> Result<Host> {
     let folder = agent.folder().file(PLUGINS);
     make_private(&folder).with_context(|| format!("make folder {}", folder.display()))?;
     let (node, address) = (agent.identity().name.clone(), agent.address());
-    Ok(Host::new(places.plugins()?, folder).in_cluster(InCluster { quorum, node, address }))
+    let is_server = Arc::new(move || agent.role() == Role::Server);
+    let cluster = InCluster { quorum, is_server, node, address };
+    Ok(Host::new(places.plugins()?, folder).in_cluster(cluster))
 }
 
 /// Starts the plugins and keeps them; ends only where one does not start.
@@ -274,7 +276,7 @@ fn introduce(agent: &Agent) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use regrow_pki::{Role, RootDigest};
+    use regrow_pki::RootDigest;
 
     use super::*;
 

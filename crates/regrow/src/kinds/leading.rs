@@ -40,12 +40,32 @@ impl InCluster {
             _ => None,
         }
     }
+
+    /// Waits until the node is a server, which it becomes where the cluster promotes it: the others
+    /// refuse what a worker wants to change. To end instead would take a node away that may be needed.
+    async fn until_server(&self) {
+        if (self.is_server)() {
+            return;
+        }
+        tracing::warn!(
+            "the manager waits: {node} is a worker, and managers lead and keep specs by the quorum on \
+             servers only; it begins when the cluster makes {node} a server, for a lost one or by \
+             `regrow node promote {node}`; else choose etcd, consul or file (--leader, --store)",
+            node = self.node
+        );
+        while !(self.is_server)() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
 }
 
 /// Leadership and store as the options say. Where both are on a coordinator it is the same one,
 /// and each has its own client.
 pub(super) async fn leading(options: &Options, cluster: Option<&InCluster>) -> Result<Leading> {
     let (leads, keeps) = (options.leader_backend()?, options.store_backend()?);
+    if let Some(cluster) = cluster.filter(|_| [leads, keeps].contains(&Backend::Quorum)) {
+        cluster.until_server().await;
+    }
     let (mut tenure, mut intents) = (None, None);
     let leader: Arc<dyn LeaderSource> = match leads {
         Backend::Memory => Arc::new(MemoryLeader::leading()),
@@ -110,7 +130,7 @@ fn read_token(path: &Path) -> Result<String> {
 }
 
 /// Leadership with what its holder promises. Our own quorum is waited for: its members start when
-/// this one does, and a worker may become one of them later.
+/// this one does.
 async fn lead_on(
     coordinator: &Arc<dyn Coordinator>,
     settings: &CoordLeaderSettings,

@@ -43,3 +43,22 @@ fn a_manager_of_an_agent_that_follows_names_the_machine_of_the_leader() {
         assert_eq!(agent.stop(), Some(0));
     }
 }
+
+#[test]
+fn a_manager_on_a_worker_says_why_it_waits_and_begins_when_the_node_is_promoted() {
+    let (first, second) = (World::new(), World::new());
+    let mut one = agent(&first, "one", &["--bootstrap"]);
+    one.says("plugins run");
+    let token = first.ok(&["token", "create", "--role", "worker", "--state", "one"]);
+    let mut two =
+        agent(&second, "two", &["--join", &format!("{}@{}", token.trim(), address(&one))]);
+    two.says("the manager waits: two is a worker");
+    assert!(!two.output().contains("plugins run"), "{}", two.output());
+    first.ok(&["node", "promote", "two", "--state", "one"]);
+    two.says("plugins run");
+    let known = format!("LeaderLocation : machine {}, replica one (", address(&one));
+    wait("it follows", || second.run(&["manager", "leader"]).out.contains(&known));
+    for agent in [&mut two, &mut one] {
+        assert_eq!(agent.stop(), Some(0));
+    }
+}
