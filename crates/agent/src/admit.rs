@@ -50,9 +50,12 @@ impl Admission {
         let cluster = cluster.map_err(|error| AgentError::control(doing, error))?;
         let cluster =
             cluster.ok_or_else(|| AgentError::control(doing, "the cluster is not founded yet"))?;
-        let seal = self
-            .seal_key()
-            .ok_or_else(|| AgentError::keys(doing, "this node is no server; ask one"))?;
+        let seal = self.seal_key().ok_or_else(|| {
+            AgentError::keys(
+                doing,
+                "this node is no server, or lacks the servers' key; ask another",
+            )
+        })?;
         let rotation = own::open(&seal, &cluster)?;
         Ok((cluster, rotation))
     }

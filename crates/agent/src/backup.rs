@@ -52,8 +52,12 @@ impl Agent {
     ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, AgentError> {
         let doing = "make a backup";
         let seal = self.folder().seal_key()?;
-        let seal =
-            seal.ok_or_else(|| AgentError::keys(doing, "this node is no server; ask one"))?;
+        let seal = seal.ok_or_else(|| {
+            AgentError::keys(
+                doing,
+                "this node is no server, or lacks the servers' key; ask another",
+            )
+        })?;
         let image = self.group().image().await;
         let image = image.map_err(|error| AgentError::control(doing, error))?;
         let head = BackupHead {

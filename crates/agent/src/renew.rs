@@ -48,7 +48,7 @@ pub(crate) async fn run(agent: Weak<Agent>) {
         match renewed {
             Ok(()) => renewal = None,
             Err(error) => {
-                tracing::warn!(%error, "renew this node's certificate; trying again");
+                tracing::warn!(%error, "no new certificate; trying again");
                 drop(agent);
                 tokio::time::sleep(AGAIN).await;
             }
