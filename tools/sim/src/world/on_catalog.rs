@@ -4,6 +4,7 @@
 //! Keys: `key-N` are the clients'; `did/REQUEST` says that a request was executed, in the transaction
 //! that did it; `lock/N` is locked by the session of its holder; `act/N` is written by who holds it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use regrow_catalog::machine::command::{
@@ -24,6 +25,8 @@ use crate::models::store::{Compare, Found, StoreOp, StoreReply};
 const HOME: &str = "home";
 /// How long a blocked question waits.
 const WAITS: Duration = Duration::from_millis(2_500);
+/// Who was woken has answered by then.
+const WAKES: Duration = Duration::from_millis(500);
 /// The catalog's own wait, longer than that: its end is drawn by chance.
 const NEVER: Duration = Duration::from_secs(600);
 /// What is added to the time of a session, in percent: what the HTTP side adds where nothing is said.
@@ -244,10 +247,18 @@ impl OnCatalog {
         consistency: Consistency,
     ) -> Outcome {
         let how = ReadOptions { consistency, index, wait: NEVER };
-        let (answer, waited) = match timeout(WAITS, self.client.ask(&read, &how)).await {
+        let mut asked = pin!(self.client.ask(&read, &how));
+        let (answer, waited) = match timeout(WAITS, &mut asked).await {
             Ok(answer) => (answer, false),
-            // Nobody woke it. What it would find now, it must have found before.
-            Err(_) => (self.client.ask(&read, &ReadOptions::stale()).await, true),
+            Err(_) => {
+                // What is to be found now must wake who waits: at once, but the change may have come
+                // with the end of the wait.
+                let now = self.client.ask(&read, &ReadOptions::stale()).await;
+                match timeout(WAKES, asked).await {
+                    Ok(answer) => (answer, false),
+                    Err(_) => (now, true),
+                }
+            }
         };
         match answer {
             Ok(answer) => {

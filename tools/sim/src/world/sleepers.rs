@@ -60,6 +60,8 @@ pub struct Sleeper {
     subject: Subject,
     consistency: Consistency,
     index: u64,
+    /// What it saw at that index.
+    seen: String,
     /// Whether its question waits for a newer index.
     blocks: bool,
     /// All answers: the index that it got, and what.
@@ -83,6 +85,7 @@ impl Sleeper {
             subject,
             consistency,
             index: 0,
+            seen: String::new(),
             blocks: false,
             answers: Vec::new(),
             violations: Vec::new(),
@@ -126,17 +129,21 @@ impl Sleeper {
         let (subject, before, after) = (self.subject, self.index, blocked.index);
         if self.consistency == Consistency::Stale {
             // A wait that begins at once ends with the first change; one that asked the leader first
-            // may not have begun.
-            if blocked.waited && self.blocks && before > 0 && after > before {
+            // may not have begun. The index of a key that is not there grows with those of others,
+            // and nobody need wake for that.
+            let changed = after > before && blocked.value != self.seen;
+            if blocked.waited && self.blocks && before > 0 && changed {
                 self.violations.push(SleepViolation::Missed { subject, before, after });
             }
         } else if !blocked.waited && after < before {
             self.violations.push(SleepViolation::Back { subject, before, after });
         }
         if !blocked.waited {
-            self.answers.push((after, blocked.value));
             // A node that is behind has an older index; who asked another one goes on with its own.
-            self.index = self.index.max(after);
+            if after > self.index {
+                (self.index, self.seen) = (after, blocked.value.clone());
+            }
+            self.answers.push((after, blocked.value));
         }
     }
 
