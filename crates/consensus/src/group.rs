@@ -213,7 +213,7 @@ impl Group {
     }
 
     /// An image of everything acknowledged before the call, for a backup: chunks that
-    /// [`offline::fill`](crate::offline::fill) reads, one behind the other.
+    /// [`offline::fill`] reads, one behind the other.
     ///
     /// # Errors
     /// Nobody leads.
