@@ -1,0 +1,138 @@
+//! What the worker and init say to each other: one datagram a message on a socket pair
+//! (`SOCK_SEQPACKET`), open files passed beside it.
+
+use std::os::fd::OwnedFd;
+
+use serde::{Deserialize, Serialize};
+
+/// A process that the worker asked for. The worker chooses the number and never uses one twice in
+/// the life of its init, so asking again after a crash starts nothing a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId(pub u64);
+
+/// Where a process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To init's own descriptors 1 and 2.
+    Own,
+    /// Into two pipes whose reading ends init keeps and hands to each worker.
+    Wrapped,
+}
+
+/// Whom a signal goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The process alone.
+    Process,
+    /// Its process group, which it leads.
+    Group,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It returned this code, 0 to 255.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+    /// It was never there: fork or exec failed with this `errno`.
+    NotStarted(i32),
+}
+
+/// One stream of a wrapped process.
+#[derive(Debug)]
+pub struct Stream {
+    /// The reading end of its pipe, not blocking.
+    pub pipe: OwnedFd,
+    /// A file in memory that outlives a worker. What was taken from the pipe and is not written to
+    /// the log yet is kept here by the reader; init never looks at it.
+    pub spool: OwnedFd,
+}
+
+/// The streams of a wrapped process.
+#[derive(Debug)]
+pub struct Streams {
+    /// Its standard output.
+    pub out: Stream,
+    /// Its standard error.
+    pub err: Stream,
+}
+
+/// From the worker to init.
+#[derive(Debug)]
+pub enum Request {
+    /// The worker is there. Answered by one [`Reply::Process`] for each process that is known, one
+    /// [`Reply::Ended`] for each whose end was not forgotten, and [`Reply::Ready`].
+    Hello,
+    /// Start a process as leader of its own group, with `/dev/null` as input. Where the number is
+    /// known already it is not started again; the answer is the same.
+    Start {
+        /// Its number.
+        process: ProcessId,
+        /// Where it writes.
+        output: Output,
+        /// What to execute, as the worker encoded it into a file in memory.
+        command: OwnedFd,
+    },
+    /// Send a signal. Without effect where the process has ended.
+    Signal {
+        /// Which one.
+        process: ProcessId,
+        /// Number of the signal.
+        signal: i32,
+        /// To it alone or to its group.
+        to: Target,
+    },
+    /// The end of this process was taken: do not say it to the next worker.
+    Forget {
+        /// Which one.
+        process: ProcessId,
+    },
+    /// Both streams of this process ended and were written out: init closes them.
+    Drained {
+        /// Which one.
+        process: ProcessId,
+    },
+    /// The worker ends on purpose. Init kills what is left and exits with this code.
+    Bye {
+        /// Exit code, 0 to 255.
+        code: i32,
+    },
+}
+
+/// From init to the worker.
+#[derive(Debug)]
+pub enum Reply {
+    /// A process runs, or ran and was not forgotten.
+    Process {
+        /// Its number.
+        process: ProcessId,
+        /// Its number in the kernel; 0 where it could not be forked.
+        pid: i32,
+        /// Its streams, where it is wrapped and they did not end.
+        streams: Option<Streams>,
+    },
+    /// A process ended. Repeated to the next worker until forgotten.
+    Ended {
+        /// Its number.
+        process: ProcessId,
+        /// How.
+        how: Ended,
+    },
+    /// Everything known was told.
+    Ready {
+        /// Memory for the worker's state. Empty at first; init never looks at it.
+        state: OwnedFd,
+        /// How many workers there were before this one.
+        predecessors: u32,
+    },
+    /// Init received a signal that is for the worker.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+/// The worker's end of the socket pair.
+#[derive(Debug)]
+pub struct Channel(pub OwnedFd);
