@@ -31,6 +31,38 @@ pub struct Config {
     /// Keep to what ContainerPilot does at the end: jobs that only wait hold the program open, and
     /// its exit code is 0 always. Key `compatibility: "containerpilot"`. Default false.
     pub strict: bool,
+    /// What signals do instead of what they usually do. Key `signals`, default empty.
+    pub signals: Vec<SignalUse>,
+}
+
+/// A signal and what it does, as in `signals: {SIGHUP: "reload", SIGUSR1: "maintenance"}`. Not in
+/// ContainerPilot 3; version 2 behaves as in this example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalUse {
+    /// Which one.
+    pub signal: UserSignal,
+    /// What it does.
+    pub act: SignalAct,
+}
+
+/// A signal whose use can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserSignal {
+    /// `SIGHUP`, usually an event.
+    Hup,
+    /// `SIGUSR1`, usually opens the log file again.
+    Usr1,
+    /// `SIGUSR2`, usually an event.
+    Usr2,
+}
+
+/// What a signal can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignalAct {
+    /// `reload`: the configuration is read again.
+    Reload,
+    /// `maintenance`: maintenance begins, or ends where it is on.
+    Maintenance,
 }
 
 /// Where services are announced and looked up.
