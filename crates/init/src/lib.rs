@@ -8,11 +8,65 @@
 //! its state. When the worker dies without saying [`Request::Bye`], the next one is forked and finds
 //! all that again.
 //!
+//! What the worker does:
+//!
+//! ```no_run
+//! use regrow_init::{Command, Output, ProcessId, Reply, Request, split};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let channel = split()?; // from here on this is the worker
+//!     channel.send(&Request::Hello)?;
+//!     // Wait until `channel` is readable: it is an `AsFd`, so tokio's `AsyncFd` takes it.
+//!     while let Some(reply) = channel.recv()? {
+//!         match reply {
+//!             Reply::Process { .. } => {} // runs, or ran and was not forgotten
+//!             Reply::Ended { process, .. } => channel.send(&Request::Forget { process })?,
+//!             Reply::Ready { .. } => {
+//!                 let arguments = vec!["sleep".into(), "1".into()];
+//!                 let command = Command { arguments, ..Command::default() }.encode()?;
+//!                 let (process, output) = (ProcessId(1), Output::Own);
+//!                 channel.send(&Request::Start { process, output, command })?;
+//!             }
+//!             // Say `Took` when what it means is noted in the state: until then it is told again.
+//!             Reply::Signal { signal } => channel.send(&Request::Took { signal })?,
+//!         }
+//!     }
+//!     channel.send(&Request::Bye { code: 0 }) // then end: init kills what is left and exits
+//! }
+//! ```
+//!
 //! It must never end before the worker said so, allocate after its start, block on anything but its
 //! one `poll`, or signal a process that it has not just seen unreaped.
 //!
 //! Start reading at [`Request`] and [`Reply`]: the whole protocol.
 
+mod command;
+mod end;
 pub mod protocol;
+mod run;
+mod signals;
+mod start;
+mod sys;
+mod table;
+mod wire;
+mod worker;
 
-pub use protocol::{Channel, Ended, Output, ProcessId, Reply, Request, Streams, Target};
+use std::io;
+
+pub use command::Command;
+pub use protocol::{Channel, Ended, Output, ProcessId, Reply, Request, Stream, Streams, Target};
+
+/// Splits this process in two. The parent becomes init and never comes back; each worker that it
+/// forks returns from here, with the memory of the program as it is now, in a process group of its
+/// own, every signal let through.
+///
+/// Call it first, while there is one thread. Until a worker says [`Request::Hello`] for the first
+/// time init is no more than its parent: `SIGTERM`, `SIGINT` and `SIGQUIT` go to it as they are, and
+/// when it ends init exits with its code, or 128 and the number of the signal that killed it.
+///
+/// # Errors
+///
+/// What the kernel said where this process could not be prepared; nothing was forked then.
+pub fn split() -> io::Result<Channel> {
+    Ok(run::Init::new()?.run())
+}

@@ -1,9 +1,13 @@
 //! What the worker and init say to each other: one datagram a message on a socket pair
 //! (`SOCK_SEQPACKET`), open files passed beside it.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::wire::{self, Received};
 
 /// A process that the worker asked for. The worker chooses the number and never uses one twice in
 /// the life of its init, so asking again after a crash starts nothing a second time.
@@ -93,6 +97,12 @@ pub enum Request {
         /// Which one.
         process: ProcessId,
     },
+    /// What a [`Reply::Signal`] asked for is done or safely noted. A signal that was told and not
+    /// taken is told again to the next worker.
+    Took {
+        /// Number of the signal.
+        signal: i32,
+    },
     /// The worker ends on purpose. Init kills what is left and exits with this code.
     Bye {
         /// Exit code, 0 to 255.
@@ -133,6 +143,44 @@ pub enum Reply {
     },
 }
 
-/// The worker's end of the socket pair.
+/// The worker's end of the socket pair. It never waits; readiness is that of its descriptor.
 #[derive(Debug)]
-pub struct Channel(pub OwnedFd);
+pub struct Channel(pub(crate) OwnedFd);
+
+impl Channel {
+    /// Says something to init. [`io::ErrorKind::WouldBlock`] where init is behind: send it again
+    /// when the descriptor can be written to. Any other error means that init is gone.
+    pub fn send(&self, request: &Request) -> io::Result<()> {
+        let (frame, file) = wire::from_request(request);
+        Ok(wire::send(self.0.as_fd(), frame, file.as_slice())?)
+    }
+
+    /// The next thing that init says; `None` where there is nothing now.
+    /// [`io::ErrorKind::UnexpectedEof`] where init is gone; [`io::ErrorKind::InvalidData`] for a
+    /// message that lacks what belongs to it, as when this process has no descriptors left: the
+    /// next [`Request::Hello`] brings it again.
+    pub fn recv(&self) -> io::Result<Option<Reply>> {
+        let faulty = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        match wire::receive(self.0.as_fd()) {
+            Ok(Received::Message(frame, files)) => wire::to_reply(frame, files)
+                .map(Some)
+                .ok_or_else(|| faulty("init said what this program does not know or cannot hold")),
+            Ok(Received::Noise) => Err(faulty("init said what is no message")),
+            Ok(Received::Empty) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Channel {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

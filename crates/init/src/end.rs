@@ -1,0 +1,76 @@
+//! The end: nothing that we are responsible for is left.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{Pid, getpgid};
+
+use crate::run::{Init, now, timespec};
+use crate::sys;
+
+/// How long everything may take to end after it was told to, in milliseconds.
+const PATIENCE: u64 = 5000;
+/// Pause between two rounds of killing, where nothing ends meanwhile, in milliseconds.
+const ROUND: u64 = 10;
+
+impl Init {
+    /// Kills what is left and exits.
+    pub fn end(&mut self, code: i32) -> ! {
+        self.put_down(libc::SIGKILL);
+        sys::exit(code)
+    }
+
+    /// Sends a signal to everything that is left, again and again, until there are no children or
+    /// patience ends: a child of a child becomes ours only when its parent has ended.
+    pub fn put_down(&mut self, signal: i32) {
+        let until = now().saturating_add(PATIENCE);
+        loop {
+            self.signal_all(signal);
+            loop {
+                match sys::peek() {
+                    Ok(Some((pid, _))) => sys::reap(pid),
+                    Ok(None) => break,
+                    Err(Errno::CHILD) => return,
+                    Err(_) => break,
+                }
+            }
+            if now() >= until {
+                return;
+            }
+            let mut files = [PollFd::new(&self.signal_file, PollFlags::IN)];
+            let _ = poll(&mut files, Some(&timespec(ROUND)));
+            self.signals.take(&self.signal_file);
+        }
+    }
+
+    fn signal_all(&self, signal: i32) {
+        if self.first {
+            return sys::kill(-1, signal);
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let Ok(list) = open(c"/proc/thread-self/children", flags, Mode::empty()) else { return };
+        let mut bytes = [0_u8; 4096];
+        let mut number: i32 = 0;
+        while let Ok(taken @ 1..) = rustix::io::read(&list, &mut bytes) {
+            for byte in bytes.iter().take(taken) {
+                if byte.is_ascii_digit() {
+                    let digit = i32::from(byte.wrapping_sub(b'0'));
+                    number = number.saturating_mul(10).saturating_add(digit);
+                } else if number > 0 {
+                    self.signal_child(number, signal);
+                    number = 0;
+                }
+            }
+        }
+    }
+
+    /// Signals a child, which only we can reap, and its group where that is not our own. One signal
+    /// to a group leaves it no moment to fork out of it.
+    fn signal_child(&self, pid: i32, signal: i32) {
+        sys::kill(pid, signal);
+        let group = getpgid(Pid::from_raw(pid)).map_or(0, |group| group.as_raw_nonzero().get());
+        if group > 1 && group != self.own_group {
+            sys::kill(group.saturating_neg(), signal);
+        }
+    }
+}

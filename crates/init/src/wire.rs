@@ -1,0 +1,176 @@
+//! Messages as bytes: one datagram of 16 bytes each, open files passed beside it (`SCM_RIGHTS`).
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | [`VERSION`] |
+//! | 1 | kind: a request below 64, a reply from there on |
+//! | 2 | detail: a small number that depends on the kind |
+//! | 3 | 0 |
+//! | 4..8 | value: a signal, an exit code, an `errno`, a process number of the kernel; `i32`, little-endian |
+//! | 8..16 | the process that it is about; `u64`, little-endian |
+//!
+//! Nothing here allocates: init uses it too.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, Result};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::protocol::{Ended, Output, ProcessId, Reply, Request, Stream, Streams, Target};
+
+/// Version of the layout. Both ends are one program, so another version is a fault, not an age.
+const VERSION: u8 = 1;
+/// Most files beside one message: two pipes and two spools.
+pub const FILES_MAX: usize = 4;
+
+/// Files that came beside a message.
+pub type Files = [Option<OwnedFd>; FILES_MAX];
+
+pub const HELLO: u8 = 1;
+pub const START: u8 = 2;
+pub const SIGNAL: u8 = 3;
+pub const FORGET: u8 = 4;
+pub const DRAINED: u8 = 5;
+pub const TOOK: u8 = 6;
+pub const BYE: u8 = 7;
+pub const PROCESS: u8 = 64;
+pub const ENDED: u8 = 65;
+pub const READY: u8 = 66;
+pub const SIGNALLED: u8 = 67;
+
+/// One message without its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub kind: u8,
+    pub detail: u8,
+    pub value: i32,
+    pub process: ProcessId,
+}
+
+impl Frame {
+    pub fn new(kind: u8, detail: u8, value: i32, process: ProcessId) -> Self {
+        Self { kind, detail, value, process }
+    }
+
+    /// About no process in particular.
+    pub fn plain(kind: u8, value: i32) -> Self {
+        Self::new(kind, 0, value, ProcessId(0))
+    }
+
+    pub fn ended(process: ProcessId, how: Ended) -> Self {
+        let (detail, value) = match how {
+            Ended::Code(code) => (0, code),
+            Ended::Signal(signal) => (1, signal),
+            Ended::NotStarted(errno) => (2, errno),
+        };
+        Self::new(ENDED, detail, value, process)
+    }
+
+    pub fn encode(self) -> [u8; 16] {
+        let [a, b, c, d] = self.value.to_le_bytes();
+        let [e, f, g, h, i, j, k, l] = self.process.0.to_le_bytes();
+        [VERSION, self.kind, self.detail, 0, a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let [VERSION, kind, detail, 0, a, b, c, d, e, f, g, h, i, j, k, l] = *bytes else {
+            return None;
+        };
+        let process = ProcessId(u64::from_le_bytes([e, f, g, h, i, j, k, l]));
+        Some(Self { kind, detail, value: i32::from_le_bytes([a, b, c, d]), process })
+    }
+}
+
+/// A request as a frame and the file beside it.
+pub fn from_request(request: &Request) -> (Frame, Option<BorrowedFd<'_>>) {
+    let of = |kind, process| Frame::new(kind, 0, 0, process);
+    let frame = match *request {
+        Request::Hello => Frame::plain(HELLO, 0),
+        Request::Start { process, output, ref command } => {
+            let detail = u8::from(output == Output::Wrapped);
+            return (Frame::new(START, detail, 0, process), Some(command.as_fd()));
+        }
+        Request::Signal { process, signal, to } => {
+            Frame::new(SIGNAL, u8::from(to == Target::Group), signal, process)
+        }
+        Request::Forget { process } => of(FORGET, process),
+        Request::Drained { process } => of(DRAINED, process),
+        Request::Took { signal } => Frame::plain(TOOK, signal),
+        Request::Bye { code } => Frame::plain(BYE, code),
+    };
+    (frame, None)
+}
+
+/// The reply that a frame and its files are; `None` where they are none.
+pub fn to_reply(frame: Frame, files: Files) -> Option<Reply> {
+    let Frame { kind, detail, value, process } = frame;
+    let reply = match (kind, detail) {
+        (PROCESS, 0) => Reply::Process { process, pid: value, streams: None },
+        (PROCESS, 1) => {
+            let [out_pipe, out_spool, err_pipe, err_spool] = files;
+            let out = Stream { pipe: out_pipe?, spool: out_spool? };
+            let err = Stream { pipe: err_pipe?, spool: err_spool? };
+            Reply::Process { process, pid: value, streams: Some(Streams { out, err }) }
+        }
+        (ENDED, 0) => Reply::Ended { process, how: Ended::Code(value) },
+        (ENDED, 1) => Reply::Ended { process, how: Ended::Signal(value) },
+        (ENDED, 2) => Reply::Ended { process, how: Ended::NotStarted(value) },
+        (READY, 0) => {
+            let [state, ..] = files;
+            Reply::Ready { state: state?, predecessors: u32::try_from(value).ok()? }
+        }
+        (SIGNALLED, 0) => Reply::Signal { signal: value },
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// Sends one message, whole or not at all, without waiting.
+pub fn send(socket: BorrowedFd<'_>, frame: Frame, files: &[BorrowedFd<'_>]) -> Result<()> {
+    let bytes = frame.encode();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    if !files.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(files)) {
+        return Err(Errno::INVAL);
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(socket, &[IoSlice::new(&bytes)], &mut beside, flags).map(drop)
+}
+
+/// What came from the other end.
+pub enum Received {
+    Message(Frame, Files),
+    /// Something that is no message of ours.
+    Noise,
+    /// No bytes: the other end is closed, or sent an empty datagram.
+    Empty,
+}
+
+/// Takes one message without waiting; [`Errno::WOULDBLOCK`] where there is none.
+pub fn receive(socket: BorrowedFd<'_>) -> Result<Received> {
+    let mut bytes = [0_u8; 17];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
+    let mut beside = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let taken = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut beside, flags)?.bytes;
+    let mut files = Files::default();
+    let mut places = files.iter_mut();
+    for message in beside.drain() {
+        let RecvAncillaryMessage::ScmRights(rights) = message else { continue };
+        for file in rights {
+            if let Some(place) = places.next() {
+                *place = Some(file);
+            }
+        }
+    }
+    if taken == 0 {
+        return Ok(Received::Empty);
+    }
+    let frame = bytes.get(..taken).and_then(Frame::decode);
+    Ok(frame.map_or(Received::Noise, |frame| Received::Message(frame, files)))
+}

@@ -1,0 +1,176 @@
+//! The worker as init sees it: forked, listened to, and forked again when it dies.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, Result};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::setpgid;
+
+use crate::protocol::{Channel, Ended};
+use crate::run::{Init, now};
+use crate::sys;
+use crate::table::Slot;
+use crate::wire::{self, Frame};
+
+/// A worker that lived for so long is not one that cannot live, in milliseconds.
+const GROWN_UP: u64 = 10_000;
+/// Pause before the second worker that is forked in a row, doubled from there on, in milliseconds.
+const BACK_OFF: u64 = 100;
+/// Longest such pause, in milliseconds.
+const BACK_OFF_MAX: u64 = 5000;
+/// So many deaths in a row mean that no worker can be made to live.
+const HOPELESS: u32 = 3;
+/// How long a worker may take to end after it said so or hung up, in milliseconds.
+const LEAVE: u64 = 5000;
+
+/// Whether the worker takes what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Open,
+    /// Its socket is full: go on when it can be written to.
+    Full,
+    /// The kernel refused: try again a little later.
+    Failed,
+}
+
+/// The present worker.
+#[derive(Debug)]
+pub struct Worker {
+    pub pid: i32,
+    pub socket: OwnedFd,
+    born: u64,
+    /// It said hello.
+    pub ready: bool,
+    /// It is to be told that it was told everything.
+    pub owed_ready: bool,
+    pub link: Link,
+    /// Its end of the socket is closed.
+    pub deaf: bool,
+    /// The exit code that it asked for.
+    pub bye: Option<i32>,
+    /// When it is killed because it does not end, in milliseconds of [`now`].
+    pub until: Option<u64>,
+}
+
+impl Worker {
+    /// Tells it something; false where that has to wait.
+    pub fn say(&mut self, frame: Frame, files: &[BorrowedFd<'_>]) -> bool {
+        self.link = match wire::send(self.socket.as_fd(), frame, files) {
+            Ok(()) => Link::Open,
+            Err(Errno::WOULDBLOCK) => Link::Full,
+            Err(_) => Link::Failed,
+        };
+        self.link == Link::Open
+    }
+
+    pub fn say_process(&mut self, slot: &Slot) -> bool {
+        let frame = |streams| Frame::new(wire::PROCESS, streams, slot.pid, slot.process);
+        let Some(streams) = &slot.streams else { return self.say(frame(0), &[]) };
+        let [out, err] = [&streams.out, &streams.err];
+        let files = [out.pipe.as_fd(), out.spool.as_fd(), err.pipe.as_fd(), err.spool.as_fd()];
+        self.say(frame(1), &files)
+    }
+
+    /// It is expected to end now.
+    pub fn leave(&mut self) {
+        self.until.get_or_insert(now().saturating_add(LEAVE));
+    }
+}
+
+/// Pause before the next worker after so many deaths in a row, in milliseconds.
+fn back_off(deaths: u32) -> u64 {
+    match deaths {
+        0 | 1 => 0,
+        _ => BACK_OFF.saturating_mul(1 << deaths.saturating_sub(2).min(10)).min(BACK_OFF_MAX),
+    }
+}
+
+impl Init {
+    /// Forks a worker. `Some` in the worker itself, without anything that belongs to init.
+    pub fn fork_worker(&mut self) -> Option<Channel> {
+        match self.try_fork_worker() {
+            Ok(channel) => channel,
+            Err(_) => {
+                self.deaths = self.deaths.saturating_add(1).max(2);
+                self.revive_at = now().saturating_add(back_off(self.deaths));
+                None
+            }
+        }
+    }
+
+    fn try_fork_worker(&mut self) -> Result<Option<Channel>> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let Some(pid) = sys::fork()? else {
+            self.table.clear();
+            // Its own group: what a terminal sends to the group of init is for init to pass on.
+            let _ = setpgid(None, None);
+            sys::unblock_signals();
+            return Ok(Some(Channel(theirs)));
+        };
+        self.forks = self.forks.saturating_add(1);
+        self.worker = Some(Worker {
+            pid,
+            socket,
+            born: now(),
+            ready: false,
+            owed_ready: false,
+            link: Link::Open,
+            deaf: false,
+            bye: None,
+            until: None,
+        });
+        Ok(None)
+    }
+
+    /// The worker closed its end of the socket. One that was at work is about to end.
+    pub fn worker_hung_up(&mut self) {
+        if let Some(worker) = &mut self.worker {
+            worker.deaf = true;
+            if worker.ready {
+                worker.leave();
+            }
+        }
+    }
+
+    /// Ends a worker that does not end by itself.
+    pub fn watch_worker(&mut self) {
+        if let Some(worker) = &mut self.worker
+            && worker.until.is_some_and(|until| until <= now())
+        {
+            sys::kill(worker.pid, libc::SIGKILL);
+            worker.until = None;
+        }
+    }
+
+    /// The worker was reaped. What it still said counts.
+    pub fn worker_ended(&mut self, how: Ended) {
+        self.refused = None;
+        self.take_requests();
+        let Some(worker) = self.worker.take() else { return };
+        if let Some(code) = worker.bye {
+            self.end(code);
+        }
+        if !self.greeted {
+            self.end(match how {
+                Ended::Code(code) => code,
+                Ended::Signal(number) | Ended::NotStarted(number) => number.saturating_add(128),
+            });
+        }
+        self.signals.untake();
+        if now().saturating_sub(worker.born) >= GROWN_UP {
+            self.deaths = 0;
+        }
+        self.deaths = self.deaths.saturating_add(1);
+        self.revive_at = now().saturating_add(back_off(self.deaths));
+    }
+
+    /// Ends everything where that is asked for and no worker lives to do it.
+    pub fn give_up_where_asked(&mut self) {
+        let asked = [libc::SIGTERM, libc::SIGINT].into_iter().find(|s| self.signals.waits(*s));
+        if let Some(signal) = asked.filter(|_| self.deaths >= HOPELESS) {
+            self.put_down(libc::SIGTERM);
+            self.end(signal.saturating_add(128));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A worker that does what a test says: one line each way over the unix socket named by `PUPPET`.
+//! With arguments it is one of the jobs that tests start instead (`jobs.rs`).
+#![expect(clippy::expect_used, reason = "a puppet that fails fails its test")]
+
+mod jobs;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use regrow_init::{Channel, Command, Ended, Output, ProcessId, Reply, Request, Streams, Target};
+use rustix::event::{PollFd, PollFlags, poll};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if !arguments.is_empty() {
+        return jobs::run(&arguments);
+    }
+    let channel = regrow_init::split().expect("split");
+    let line = UnixStream::connect(std::env::var_os("PUPPET").expect("PUPPET")).expect("connect");
+    let lines = BufReader::new(line.try_clone().expect("clone"));
+    let mut puppet = Puppet { channel, line, lines, state: None };
+    puppet.tell(&format!("worker {}", std::process::id()));
+    while puppet.turn() {}
+}
+
+struct Puppet {
+    channel: Channel,
+    line: UnixStream,
+    lines: BufReader<UnixStream>,
+    state: Option<std::fs::File>,
+}
+
+impl Puppet {
+    fn tell(&mut self, what: &str) {
+        writeln!(self.line, "{what}").expect("tell the test");
+    }
+
+    /// Waits for the test or init and passes on what came; false when the test is gone.
+    fn turn(&mut self) -> bool {
+        let mut files =
+            [PollFd::new(&self.line, PollFlags::IN), PollFd::new(&self.channel, PollFlags::IN)];
+        poll(&mut files, None).expect("poll");
+        let [test, init] = files.map(|file| !file.revents().is_empty());
+        while init && let Some(reply) = self.channel.recv().expect("init lives") {
+            let text = self.describe(reply);
+            self.tell(&text);
+        }
+        if test {
+            let mut text = String::new();
+            if self.lines.read_line(&mut text).expect("hear the test") == 0 {
+                return false;
+            }
+            self.obey(&text.split_whitespace().collect::<Vec<_>>());
+            while !self.lines.buffer().is_empty() {
+                let mut text = String::new();
+                self.lines.read_line(&mut text).expect("hear the test");
+                self.obey(&text.split_whitespace().collect::<Vec<_>>());
+            }
+        }
+        true
+    }
+
+    fn describe(&mut self, reply: Reply) -> String {
+        match reply {
+            Reply::Process { process, pid, streams } => {
+                let text = streams.map_or("own".to_owned(), read_streams);
+                format!("process {} {pid} {text}", process.0)
+            }
+            Reply::Ended { process, how } => match how {
+                Ended::Code(code) => format!("ended {} code {code}", process.0),
+                Ended::Signal(signal) => format!("ended {} signal {signal}", process.0),
+                Ended::NotStarted(errno) => format!("ended {} errno {errno}", process.0),
+            },
+            Reply::Ready { state, predecessors } => {
+                self.state = Some(state.into());
+                format!("ready {predecessors}")
+            }
+            Reply::Signal { signal } => format!("signal {signal}"),
+        }
+    }
+
+    fn say(&mut self, request: &Request) {
+        while let Err(error) = self.channel.send(request) {
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+            poll(&mut [PollFd::new(&self.channel, PollFlags::OUT)], None).expect("poll");
+        }
+    }
+
+    fn obey(&mut self, words: &[&str]) {
+        let number = |at: usize| words[at].parse::<u64>().expect("a number");
+        let process = || ProcessId(number(1));
+        let request = match words[0] {
+            "hello" => Request::Hello,
+            "start" => {
+                let output = if words[2] == "own" { Output::Own } else { Output::Wrapped };
+                Request::Start { process: process(), output, command: command(&words[3..]) }
+            }
+            "kill" => {
+                let to = if words[3] == "group" { Target::Group } else { Target::Process };
+                Request::Signal { process: process(), signal: number(2) as i32, to }
+            }
+            "forget" => Request::Forget { process: process() },
+            "drained" => Request::Drained { process: process() },
+            "took" => Request::Took { signal: number(1) as i32 },
+            "bye" => {
+                self.say(&Request::Bye { code: number(1) as i32 });
+                std::process::exit(0);
+            }
+            "exit" => std::process::exit(number(1) as i32),
+            "remember" => {
+                let state = self.state.as_ref().expect("after hello");
+                return state.write_all_at(words[1].as_bytes(), 0).expect("remember");
+            }
+            "recall" => {
+                let mut bytes = [0; 64];
+                let state = self.state.as_ref().expect("after hello");
+                let size = state.read_at(&mut bytes, 0).expect("recall");
+                return self.tell(&String::from_utf8_lossy(&bytes[..size]));
+            }
+            other => panic!("what is {other}?"),
+        };
+        self.say(&request);
+    }
+}
+
+fn command(words: &[&str]) -> OwnedFd {
+    let arguments = words.iter().map(|word| word.replace('\u{1}', " ").into()).collect();
+    let environment = std::env::vars_os().collect();
+    let command = Command { arguments, environment, directory: PathBuf::from("/") };
+    command.encode().expect("encode")
+}
+
+/// What is in both pipes now.
+fn read_streams(streams: Streams) -> String {
+    let read = |pipe: &OwnedFd| {
+        let mut bytes = [0; 256];
+        match rustix::io::read(pipe, &mut bytes) {
+            Ok(size) => format!("[{}]", String::from_utf8_lossy(&bytes[..size]).trim_end()),
+            Err(_) => "[-]".to_owned(),
+        }
+    };
+    format!("{}{}", read(&streams.out.pipe), read(&streams.err.pipe))
+}
