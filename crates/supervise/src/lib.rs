@@ -19,5 +19,7 @@
 //! Start reading at [`config::Config`], then [`machine::Machine`].
 
 pub mod config;
+pub mod control;
 pub mod event;
+pub mod flags;
 pub mod machine;
