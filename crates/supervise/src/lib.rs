@@ -20,6 +20,7 @@
 
 pub mod config;
 pub mod control;
+pub mod discovery;
 pub mod event;
 pub mod flags;
 pub mod machine;

@@ -1,0 +1,33 @@
+//! Saying that something fails, once: when it begins, when it fails in another way, and when it works
+//! again, with how often it failed in between.
+
+use super::error::CallError;
+
+/// What is known of one thing that may fail.
+#[derive(Debug, Default)]
+pub(super) struct Complaint {
+    /// Failures since it worked.
+    failures: u64,
+    /// Kind of the last one.
+    kind: Option<u16>,
+}
+
+impl Complaint {
+    /// It failed: what to say of it, if anything.
+    pub(super) fn failed(&mut self, text: &str, error: &CallError) -> Option<String> {
+        self.failures += 1;
+        if self.kind.replace(error.kind()) == Some(error.kind()) {
+            return None;
+        }
+        Some(match self.failures {
+            1 => format!("{text}: {error}"),
+            more => format!("{text}: {error} (failed {more} times so far)"),
+        })
+    }
+
+    /// It works: how often it failed before, if it did.
+    pub(super) fn worked(&mut self) -> Option<u64> {
+        let failures = std::mem::take(self).failures;
+        (failures > 0).then_some(failures)
+    }
+}
