@@ -84,7 +84,7 @@ impl Code {
 }
 
 /// What happened, and to whom.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// What.
     pub code: Code,

@@ -1,0 +1,202 @@
+//! The end: of jobs, of what a lock was held for, of the program.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::hub::{Cause, Hub};
+use super::io::{Effect, Moment};
+use super::life::Life;
+use super::table::{Cue, Phase};
+use super::{JobId, Machine};
+use crate::config::When;
+use crate::event::{Code, Event};
+
+impl Machine {
+    /// A job has ended for good.
+    pub(super) fn job_ended(&mut self, id: JobId) {
+        self.rested(id);
+        let Some(life) = self.lives.get(&id) else { return };
+        let name = Arc::clone(&life.job.name);
+        if life.job.main && !life.leaving {
+            self.hub.main = Some(life.last.map_or(0, |last| last.code));
+            self.end(Cause::Done);
+        }
+        if self.hub.ending.is_some() {
+            self.release_hooks(&name);
+        }
+    }
+
+    /// The program ends: no restarts, no starts; every job ends at once, but for those that run
+    /// when another has stopped and for what they wait for.
+    pub(super) fn end(&mut self, cause: Cause) {
+        if self.hub.ending.is_some() {
+            return;
+        }
+        self.hub.ending = Some(cause);
+        self.hub.begun = true;
+        self.hub.moved = true;
+        self.hub.publish(Code::Shutdown, &"global".into());
+        let hooks = self.hooks();
+        for id in self.all() {
+            self.with(id, |life, hub| {
+                life.press(hub);
+                if !hooks.contains(&id) || life.phase == Phase::Pausing {
+                    life.on(Cue::End, hub);
+                }
+            });
+        }
+        for lock in self.hub.locks.keys().cloned().collect::<Vec<_>>() {
+            self.settle_lock(&lock);
+        }
+    }
+
+    /// The jobs that still get to run once: a job that ends now, or one of these, leads to them.
+    fn hooks(&self) -> BTreeSet<JobId> {
+        let alive = |life: &&Life| life.phase != Phase::Ended;
+        let mut next: Vec<&Life> =
+            self.lives.values().filter(alive).filter(|life| !life.is_hook()).collect();
+        let mut hooks = BTreeSet::new();
+        while let Some(life) = next.pop() {
+            for code in [Code::Stopping, Code::Stopped] {
+                let event = Event::new(code, Arc::clone(&life.job.name));
+                let waiting = self.waiting.get(&event).into_iter().flatten();
+                let found = waiting.filter_map(|id| self.lives.get(id)).filter(alive);
+                next.extend(found.filter(|life| life.is_hook() && hooks.insert(life.id)));
+            }
+        }
+        hooks
+    }
+
+    /// A job of this name has ended: what only waited for that, and did not start, ends too.
+    fn release_hooks(&mut self, name: &Arc<str>) {
+        let mut ids: Vec<JobId> = Vec::new();
+        for code in [Code::Stopping, Code::Stopped] {
+            ids.extend(self.waiting.get(&Event::new(code, Arc::clone(name))).into_iter().flatten());
+        }
+        for id in ids {
+            let Some(life) = self.lives.get(&id) else { continue };
+            let idle = matches!(life.phase, Phase::Idle | Phase::Waiting);
+            if idle && !self.may_still_stop(life) {
+                self.with(id, |life, hub| life.on(Cue::End, hub));
+            }
+        }
+    }
+
+    /// Whether one of the jobs for whose stop this one waits has not ended yet.
+    fn may_still_stop(&self, hook: &Life) -> bool {
+        let stops = |t: &&crate::config::Trigger| matches!(t.code, Code::Stopping | Code::Stopped);
+        hook.triggers().iter().filter(stops).any(|trigger| {
+            let named = |life: &&Life| life.job.name == trigger.source && life.id != hook.id;
+            self.lives.values().filter(named).any(|life| life.phase != Phase::Ended)
+        })
+    }
+
+    /// Gives a lock back when it is to go and nothing that ran under it is left.
+    pub(super) fn settle_lock(&mut self, lock: &Arc<str>) {
+        let Some(held) = self.hub.locks.get(lock) else { return };
+        let leaving = held.leaving;
+        let ours = self.lives.values().filter(|life| life.lock.as_ref() == Some(lock));
+        let busy: Vec<JobId> = ours.filter(|life| life.is_busy()).map(|life| life.id).collect();
+        if leaving {
+            for id in &busy {
+                self.with(*id, |life, hub| life.lose(lock, None, hub));
+            }
+        }
+        if busy.is_empty() {
+            self.hub.locks.remove(lock);
+            self.hub.effects.push(Effect::Release { lock: Arc::clone(lock) });
+            self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
+        }
+    }
+
+    /// Whether something follows from how all jobs are: the program begins to end, or exits.
+    pub(super) fn conclude(&mut self) -> bool {
+        if self.hub.over.is_some() || !self.hub.begun {
+            return false;
+        }
+        if self.hub.ending.is_none() && self.is_done() {
+            self.end(Cause::Done);
+            return true;
+        }
+        if self.hub.ending.is_some() && self.lives.values().all(|l| l.phase == Phase::Ended) {
+            let code = self.exit_code();
+            self.hub.over = Some(code);
+            self.hub.effects.push(Effect::Exit { code });
+        }
+        false
+    }
+
+    /// Nothing is left to do.
+    fn is_done(&self) -> bool {
+        let strict = self.hub.config.strict;
+        if self.lives.is_empty() {
+            return !strict;
+        }
+        let mut open = self.lives.values().filter(|life| life.phase != Phase::Ended);
+        if strict {
+            return open.next().is_none();
+        }
+        let mut open = open.filter(|life| !life.job.telemetry).peekable();
+        let some = self.lives.values().any(|life| !life.job.telemetry);
+        if open.peek().is_none() {
+            return some;
+        }
+        self.hub.completed && !open.any(|life| life.holds_open(&self.hub))
+    }
+
+    /// The code of the main job; else that of the first job that failed for good. Who told the
+    /// program to end did not ask how the jobs were before, and TERM is how jobs are told to end:
+    /// then only a main job that failed in another way counts.
+    fn exit_code(&self) -> i32 {
+        let told = self.hub.ending == Some(Cause::Told);
+        match (self.hub.main, told) {
+            _ if self.hub.config.strict => 0,
+            (Some(143 | 130), true) => 0,
+            (Some(code), _) => code,
+            (None, true) => 0,
+            (None, false) => self.hub.failed.unwrap_or(0),
+        }
+    }
+}
+
+impl Life {
+    /// The program has a reason to go on because of this job.
+    fn holds_open(&self, hub: &Hub) -> bool {
+        let works = self.job.exec.is_some();
+        match self.phase {
+            Phase::Starting | Phase::Running | Phase::Pausing if works => true,
+            Phase::Draining | Phase::Withdrawing | Phase::Terminating => true,
+            Phase::Idle | Phase::Waiting if self.pending => true,
+            _ if matches!(self.job.when, When::Interval(_)) => self.ran,
+            Phase::Idle | Phase::Waiting => self.is_standby() && hub.failed.is_none(),
+            Phase::Starting | Phase::Running | Phase::Pausing | Phase::Ended => false,
+        }
+    }
+
+    /// It is work that waits for the world outside to let it begin: for a lock, or, for its first
+    /// and only start, for a watch.
+    fn is_standby(&self) -> bool {
+        let watch = self.triggers().iter().any(|trigger| trigger.source.starts_with("watch."));
+        self.lock.is_some() || (watch && self.starts == Some(1))
+    }
+
+    /// A lock goes: now (and what is left is killed at that moment), or as soon as what runs under
+    /// it has ended in its own time.
+    pub(super) fn lose(&mut self, lock: &Arc<str>, kill_at: Option<Moment>, hub: &mut Hub) {
+        if self.lock.as_ref() != Some(lock) {
+            return;
+        }
+        let acquired = self.triggers().iter().position(|t| t.code == Code::Acquired);
+        if let Some(place) = acquired {
+            self.seen.remove(&place);
+        }
+        self.pending = false;
+        if self.phase != Phase::Ended {
+            self.kill_by = kill_at.map(|at| self.kill_by.map_or(at, |by| by.min(at)));
+        }
+        self.on(Cue::Losing, hub);
+        if self.phase != Phase::Terminating {
+            self.kill_by = None;
+        }
+    }
+}
