@@ -3,13 +3,13 @@
 //! Layout: [`VERSION`], number of arguments and number of environment entries (`u32`, little-endian),
 //! then strings that each end in a zero byte: the folder, the arguments, the entries `NAME=VALUE`.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use crate::sys;
 
 /// Version of the layout.
 const VERSION: u32 = 1;
@@ -37,7 +37,7 @@ impl Command {
     /// is over 8 MiB; otherwise what the kernel says of files in memory.
     pub fn encode(&self) -> io::Result<OwnedFd> {
         let block = self.to_bytes()?;
-        let file = memfd_create(c"command", MemfdFlags::CLOEXEC)?;
+        let file = sys::memory_file(c"command").map_err(io::Error::from_raw_os_error)?;
         let mut file = std::fs::File::from(file);
         file.write_all(&block)?;
         Ok(file.into())
@@ -72,14 +72,15 @@ impl Command {
     }
 }
 
-/// A command in the child: borrowed from its file, nothing copied.
+/// A command in the child: borrowed from its block, nothing copied. Every string has its zero byte.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
-    pub directory: &'a CStr,
-    pub program: &'a CStr,
-    arguments: usize,
-    environment: usize,
-    /// Every string after the folder.
+    pub directory: &'a [u8],
+    pub program: &'a [u8],
+    /// Number of arguments.
+    pub arguments: usize,
+    /// Number of arguments and environment entries.
+    pub count: usize,
     strings: &'a [u8],
 }
 
@@ -90,48 +91,41 @@ impl<'a> Parts<'a> {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *head;
         let arguments = usize::try_from(u32::from_le_bytes([e, f, g, h])).ok()?;
         let environment = usize::try_from(u32::from_le_bytes([i, j, k, l])).ok()?;
-        let directory = CStr::from_bytes_until_nul(texts).ok()?;
-        let strings = texts.get(directory.to_bytes_with_nul().len()..)?;
-        let program = CStr::from_bytes_until_nul(strings).ok()?;
-        let parts = Self { directory, program, arguments, environment, strings };
+        let directory = Texts(texts).next()?;
+        let strings = texts.get(directory.len()..)?;
+        let program = Texts(strings).next()?;
+        let count = arguments.saturating_add(environment);
         let right = u32::from_le_bytes([a, b, c, d]) == VERSION
             && block.len() <= BYTES_MAX
             && block.last() == Some(&0)
             && arguments > 0
-            && strings.iter().filter(|byte| **byte == 0).count() == parts.len();
-        right.then_some(parts)
+            && Texts(strings).count() == count;
+        right.then_some(Self { directory, program, arguments, count, strings })
     }
 
-    /// Number of arguments and environment entries.
-    pub fn len(&self) -> usize {
-        self.arguments.saturating_add(self.environment)
-    }
-
-    pub fn arguments(&self) -> impl Iterator<Item = &'a CStr> {
-        Texts(self.strings).take(self.arguments)
-    }
-
-    pub fn environment(&self) -> impl Iterator<Item = &'a CStr> {
-        Texts(self.strings).skip(self.arguments)
+    /// Arguments, then environment entries.
+    pub fn texts(&self) -> Texts<'a> {
+        Texts(self.strings)
     }
 
     /// Folders in which a program without a slash is looked for.
     pub fn path(&self) -> &'a [u8] {
-        self.environment()
-            .find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="))
-            .unwrap_or_default()
+        let path = self.texts().skip(self.arguments).find_map(|text| text.strip_prefix(b"PATH="));
+        path.and_then(<[u8]>::split_last).map_or(&[], |(_, path)| path)
     }
 }
 
 /// Strings that each end in a zero byte.
-struct Texts<'a>(&'a [u8]);
+#[derive(Clone, Debug)]
+pub struct Texts<'a>(&'a [u8]);
 
 impl<'a> Iterator for Texts<'a> {
-    type Item = &'a CStr;
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<&'a CStr> {
-        let text = CStr::from_bytes_until_nul(self.0).ok()?;
-        self.0 = self.0.get(text.to_bytes_with_nul().len()..)?;
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().position(|byte| *byte == 0)?.saturating_add(1);
+        let (text, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
         Some(text)
     }
 }

@@ -1,12 +1,7 @@
 //! The end: nothing that we are responsible for is left.
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Errno;
-use rustix::process::{Pid, getpgid};
-
-use crate::run::{Init, now, timespec};
-use crate::sys;
+use crate::run::Init;
+use crate::sys::{self, now};
 
 /// How long everything may take to end after it was told to, in milliseconds.
 const PATIENCE: u64 = 5000;
@@ -30,15 +25,14 @@ impl Init {
                 match sys::peek() {
                     Ok(Some((pid, _))) => sys::reap(pid),
                     Ok(None) => break,
-                    Err(Errno::CHILD) => return,
+                    Err(libc::ECHILD) => return,
                     Err(_) => break,
                 }
             }
             if now() >= until {
                 return;
             }
-            let mut files = [PollFd::new(&self.signal_file, PollFlags::IN)];
-            let _ = poll(&mut files, Some(&timespec(ROUND)));
+            sys::wait([Some(&self.signal_file), None], Some(ROUND));
             self.signals.take(&self.signal_file);
         }
     }
@@ -47,12 +41,15 @@ impl Init {
         if self.first {
             return sys::kill(-1, signal);
         }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let Ok(list) = open(c"/proc/thread-self/children", flags, Mode::empty()) else { return };
+        let Ok(list) = sys::open(c"/proc/thread-self/children") else { return };
         let mut bytes = [0_u8; 4096];
         let mut number: i32 = 0;
-        while let Ok(taken @ 1..) = rustix::io::read(&list, &mut bytes) {
-            for byte in bytes.iter().take(taken) {
+        loop {
+            let part = sys::read(&list, &mut bytes);
+            if part.is_empty() {
+                return;
+            }
+            for byte in part {
                 if byte.is_ascii_digit() {
                     let digit = i32::from(byte.wrapping_sub(b'0'));
                     number = number.saturating_mul(10).saturating_add(digit);
@@ -68,8 +65,8 @@ impl Init {
     /// to a group leaves it no moment to fork out of it.
     fn signal_child(&self, pid: i32, signal: i32) {
         sys::kill(pid, signal);
-        let group = getpgid(Pid::from_raw(pid)).map_or(0, |group| group.as_raw_nonzero().get());
-        if group > 1 && group != self.own_group {
+        let group = sys::group_of(pid);
+        if group > 1 && group != sys::group_of(0) {
             sys::kill(group.saturating_neg(), signal);
         }
     }

@@ -42,6 +42,7 @@
 
 mod command;
 mod end;
+mod exec;
 pub mod protocol;
 mod run;
 mod signals;
@@ -68,5 +69,5 @@ pub use protocol::{Channel, Ended, Output, ProcessId, Reply, Request, Stream, St
 ///
 /// What the kernel said where this process could not be prepared; nothing was forked then.
 pub fn split() -> io::Result<Channel> {
-    Ok(run::Init::new()?.run())
+    run::Init::new().map(run::Init::run).map_err(io::Error::from_raw_os_error)
 }

@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{self, Received};
@@ -152,7 +151,7 @@ impl Channel {
     /// when the descriptor can be written to. Any other error means that init is gone.
     pub fn send(&self, request: &Request) -> io::Result<()> {
         let (frame, file) = wire::from_request(request);
-        Ok(wire::send(self.0.as_fd(), frame, file.as_slice())?)
+        wire::send(&self.0, frame, file.as_slice()).map_err(io::Error::from_raw_os_error)
     }
 
     /// The next thing that init says; `None` where there is nothing now.
@@ -161,14 +160,14 @@ impl Channel {
     /// next [`Request::Hello`] brings it again.
     pub fn recv(&self) -> io::Result<Option<Reply>> {
         let faulty = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        match wire::receive(self.0.as_fd()) {
+        match wire::receive(&self.0) {
             Ok(Received::Message(frame, files)) => wire::to_reply(frame, files)
                 .map(Some)
                 .ok_or_else(|| faulty("init said what this program does not know or cannot hold")),
             Ok(Received::Noise) => Err(faulty("init said what is no message")),
             Ok(Received::Empty) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(libc::EAGAIN) => Ok(None),
+            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Signals on their way to the worker: none is lost with a worker, and there is always room.
 
-use rustix::io::Result;
 use std::os::fd::OwnedFd;
 
-use crate::sys::SIGNAL_MAX;
+use crate::sys::{self, SIGNAL_MAX};
 
 /// Bytes of what a `signalfd` says of one signal; its number comes first.
 const RECORD: usize = 128;
@@ -77,18 +76,16 @@ impl Signals {
     /// signals for reading and writing in the background concern nobody: both only wake us.
     pub fn take(&mut self, file: &OwnedFd) {
         let mut bytes = [0_u8; 16 * RECORD];
-        loop {
-            let taken: Result<usize> = rustix::io::read(file, &mut bytes);
-            let Some(records) = taken.ok().and_then(|taken| bytes.get(..taken)) else { return };
+        let mut more = true;
+        while more {
+            let records = sys::read(file, &mut bytes);
             for record in records.chunks_exact(RECORD) {
                 let number = record.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
                 if !matches!(number, libc::SIGCHLD | libc::SIGTTIN | libc::SIGTTOU) {
                     self.arrive(number);
                 }
             }
-            if records.len() < bytes.len() {
-                return;
-            }
+            more = records.len() == 16 * RECORD;
         }
     }
 }

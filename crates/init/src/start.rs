@@ -1,15 +1,11 @@
 //! Requests carried out, and how a process comes to be.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
-use rustix::io::{Errno, Result};
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Resource, setpgid, setrlimit};
-
+use crate::exec::execute;
 use crate::protocol::{Ended, ProcessId, Stream, Streams};
 use crate::run::Init;
-use crate::sys;
+use crate::sys::{self, Result};
 use crate::table::Slot;
 use crate::wire::{self, Files, Frame};
 
@@ -69,18 +65,15 @@ impl Init {
         if let Some(slot) = self.table.of(process) {
             return slot.repeat();
         }
-        if self.table.add(Slot::new(process)).is_err() {
-            self.refused = Some(process);
-            return;
+        let Some((slot, full)) = self.table.add(process) else { return };
+        if full {
+            return slot.end(Ended::NotStarted(libc::EAGAIN));
         }
         let started = self.spawn(process, wrapped, command);
         let Some(slot) = self.table.of(process) else { return };
         match started {
-            Ok((pid, streams)) => {
-                slot.pid = pid;
-                slot.streams = streams;
-            }
-            Err(error) => slot.end(Ended::NotStarted(error.raw_os_error())),
+            Ok((pid, streams)) => (slot.pid, slot.streams) = (pid, streams),
+            Err(errno) => slot.end(Ended::NotStarted(errno)),
         }
     }
 
@@ -91,36 +84,35 @@ impl Init {
         command: Option<OwnedFd>,
     ) -> Result<(i32, Option<Streams>)> {
         // Only a full table of descriptors takes the file from a message.
-        let command = command.ok_or(Errno::MFILE)?;
-        let (ends, streams) = match wrapped {
-            true => streams().map(|(ends, streams)| (Some(ends), Some(streams)))?,
-            false => (None, None),
-        };
-        let Some(pid) = sys::fork()? else { self.become_process(process, &command, ends.as_ref()) };
+        let command = command.ok_or(libc::EMFILE)?;
+        let (ends, streams) = if wrapped { streams()? } else { (None, None) };
+        let pid = sys::fork()?;
+        if pid == 0 {
+            self.become_process(process, &command, ends.as_ref());
+        }
         // The child does it too: whoever is later fails, and a signal sent now finds the group.
-        let group = Pid::from_raw(pid);
-        let _ = setpgid(group, group);
+        sys::lead_group(pid);
         Ok((pid, streams))
     }
 
     /// What the child does. Its parent cannot be held up by it.
     fn become_process(&self, process: ProcessId, command: &OwnedFd, ends: Option<&Ends>) -> ! {
-        let error = self.prepare(ends).err().unwrap_or_else(|| sys::execute(command.as_fd()));
+        let errno = self.prepare(ends).err().unwrap_or_else(|| execute(command));
         let [a, b, c, d, e, f, g, h] = process.0.to_le_bytes();
-        let [i, j, k, l] = error.raw_os_error().to_le_bytes();
+        let [i, j, k, l] = errno.to_le_bytes();
         let report: [u8; REPORT] = [a, b, c, d, e, f, g, h, i, j, k, l];
-        let _ = rustix::io::write(&self.reports.1, &report);
+        sys::write(&self.reports.1, &report);
         sys::exit(NOT_EXECUTED)
     }
 
     fn prepare(&self, ends: Option<&Ends>) -> Result<()> {
-        let _ = setpgid(None, None);
-        sys::place(self.null.as_fd(), 0)?;
+        sys::lead_group(0);
+        sys::place(&self.null, 0)?;
         if let Some((out, err)) = ends {
-            sys::place(out.as_fd(), 1)?;
-            sys::place(err.as_fd(), 2)?;
+            sys::place(out, 1)?;
+            sys::place(err, 2)?;
         }
-        setrlimit(Resource::Nofile, self.limit)?;
+        sys::swap_limit(|_| self.limit);
         sys::default_signals();
         sys::unblock_signals();
         Ok(())
@@ -129,8 +121,7 @@ impl Init {
     /// Takes what children said before they returned [`NOT_EXECUTED`].
     pub fn take_reports(&mut self) {
         let mut report = [0_u8; REPORT];
-        while rustix::io::read(&self.reports.0, &mut report) == Ok(REPORT) {
-            let [a, b, c, d, e, f, g, h, i, j, k, l] = report;
+        while let [a, b, c, d, e, f, g, h, i, j, k, l] = *sys::read(&self.reports.0, &mut report) {
             let process = ProcessId(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
             if let Some(slot) = self.table.of(process) {
                 slot.failed = Some(i32::from_le_bytes([i, j, k, l]));
@@ -142,13 +133,12 @@ impl Init {
 /// The writing ends of a wrapped process: output, errors.
 type Ends = (OwnedFd, OwnedFd);
 
-fn streams() -> Result<(Ends, Streams)> {
+fn streams() -> Result<(Option<Ends>, Option<Streams>)> {
     let ((out, out_end), (err, err_end)) = (stream()?, stream()?);
-    Ok(((out_end, err_end), Streams { out, err }))
+    Ok((Some((out_end, err_end)), Some(Streams { out, err })))
 }
 
 fn stream() -> Result<(Stream, OwnedFd)> {
-    let (pipe, end) = pipe_with(PipeFlags::CLOEXEC)?;
-    fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-    Ok((Stream { pipe, spool: memfd_create(c"spool", MemfdFlags::CLOEXEC)? }, end))
+    let (pipe, end) = sys::pipe()?;
+    Ok((Stream { pipe, spool: sys::memory_file(c"spool")? }, end))
 }

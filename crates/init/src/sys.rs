@@ -1,60 +1,72 @@
-//! The kernel, as far as init needs it: every `unsafe` of this crate is here, each with why it holds.
+//! The kernel, as far as init needs it: every `unsafe` of the loop is here or in `exec`, each with why
+//! it holds.
 //!
-//! Nothing allocates, and nothing panics.
+//! Nothing allocates and nothing panics. That is why this speaks to the C library itself where rustix
+//! has safe words for it: those check what they get and panic, which a test forbids here.
 
-use std::ffi::{CStr, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::{mem, ptr, slice};
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::{mem, ptr};
 
-use rustix::io::{Errno, Result};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
-
-use crate::command::{BYTES_MAX, Parts};
 use crate::protocol::Ended;
+use crate::wire::{FILES_MAX, Files};
+
+/// What a call gave, or its `errno`.
+pub type Result<T> = std::result::Result<T, i32>;
 
 /// Highest signal number of Linux.
 pub const SIGNAL_MAX: i32 = 64;
-/// Longest path that is tried for a program without a slash, with its zero byte.
-const PATH_MAX: usize = 4096;
 
-fn errno() -> Errno {
-    // SAFETY: glibc and musl give every thread a valid place for its errno.
-    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+pub fn errno() -> i32 {
+    // SAFETY: the C library gives every thread a valid place for its errno.
+    unsafe { *libc::__errno_location() }
 }
 
-/// Forks. `None` in the child.
-///
-/// Rustix has no fork: what the child may do depends on the rest of the program. Here there is one
-/// thread and no lock that it could hold.
-pub fn fork() -> Result<Option<i32>> {
-    // SAFETY: this program has one thread when `split` runs, so the child finds every lock free.
-    match unsafe { libc::fork() } {
-        0 => Ok(None),
-        pid if pid > 0 => Ok(Some(pid)),
-        _ => Err(errno()),
-    }
+fn checked(answer: c_int) -> Result<c_int> {
+    if answer < 0 { Err(errno()) } else { Ok(answer) }
+}
+
+fn owned(answer: c_int) -> Result<OwnedFd> {
+    // SAFETY: callers pass a descriptor that was made for them, and it is not negative.
+    checked(answer).map(|file| unsafe { OwnedFd::from_raw_fd(file) })
+}
+
+/// Forks: the number of the child, 0 in the child.
+pub fn fork() -> Result<i32> {
+    // SAFETY: `split` is called while there is one thread, so the child finds every lock free.
+    checked(unsafe { libc::fork() })
 }
 
 /// Ends the process here, without destructors and `atexit`.
 pub fn exit(code: i32) -> ! {
-    // SAFETY: ends the process, touches no memory.
+    // SAFETY: touches no memory.
     unsafe { libc::_exit(code) }
 }
 
-/// Blocks every signal and gives the descriptor from which they are taken instead.
-pub fn take_signals() -> Result<OwnedFd> {
-    let every = every_signal();
-    // SAFETY: `every` is a whole signal set. The descriptor is new and ours alone.
+/// Milliseconds since some moment in the past.
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills `time`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0))
+}
+
+/// Waits until one of them can be read or until so many milliseconds passed.
+pub fn wait(files: [Option<&OwnedFd>; 2], limit: Option<u64>) {
+    let limit = limit.map_or(-1, |limit| c_int::try_from(limit).unwrap_or(c_int::MAX));
+    let poll = |file: Option<&OwnedFd>| {
+        let fd = file.map_or(-1, OwnedFd::as_raw_fd);
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+    };
+    let mut files = files.map(poll);
+    // SAFETY: two entries, alive over the call; negative descriptors are passed over. The second call
+    // has no entries: without memory even waiting fails, and nothing may spin then.
     unsafe {
-        // Where SIGCHLD is ignored by inheritance the kernel would reap without us.
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const every, ptr::null_mut()) < 0 {
-            return Err(errno());
-        }
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        match libc::signalfd(-1, &raw const every, flags) {
-            -1 => Err(errno()),
-            file => Ok(OwnedFd::from_raw_fd(file)),
+        if libc::poll(files.as_mut_ptr(), 2, limit) < 0 {
+            libc::poll(ptr::null_mut(), 0, 100);
         }
     }
 }
@@ -65,6 +77,18 @@ fn every_signal() -> libc::sigset_t {
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigfillset(&raw mut set);
         set
+    }
+}
+
+/// Blocks every signal and gives the descriptor from which they are taken instead.
+pub fn block_signals() -> Result<OwnedFd> {
+    let every = every_signal();
+    // SAFETY: `every` is a whole signal set. Where SIGCHLD is ignored by inheritance the kernel would
+    // reap without us.
+    unsafe {
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        checked(libc::sigprocmask(libc::SIG_SETMASK, &raw const every, ptr::null_mut()))?;
+        owned(libc::signalfd(-1, &raw const every, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
     }
 }
 
@@ -83,32 +107,24 @@ pub fn default_signals() {
     }
 }
 
-/// `kill(2)`, errors ignored: the target may be gone, which is what was wanted.
-///
-/// Rustix knows only signals with a name; jobs also get those without one.
+/// `kill(2)`. Errors are ignored: the target may be gone, which is what was wanted.
 pub fn kill(pid: i32, signal: i32) {
     // SAFETY: touches no memory. Whom it hits is the caller's duty: only what is not yet reaped.
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Looks at a child that has ended and leaves it as it is; `None` where there is none now.
-/// [`Errno::CHILD`] where there are no children at all.
-///
-/// Rustix does not say which process it was.
+/// Looks at a child that has ended and leaves it as it is; `None` where there is none now, `ECHILD`
+/// where there are no children at all.
 pub fn peek() -> Result<Option<(i32, Ended)>> {
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the kernel fills `info` for SIGCHLD or leaves it zero, so its fields are plain numbers.
+    // SAFETY: the kernel fills `info` for SIGCHLD or leaves it zero: its fields are plain numbers.
     unsafe {
         let mut info: libc::siginfo_t = mem::zeroed();
-        if libc::waitid(libc::P_ALL, 0, &raw mut info, flags) < 0 {
-            return Err(errno());
-        }
-        let status = info.si_status();
-        let how = match info.si_code {
-            libc::CLD_EXITED => Ended::Code(status),
-            _ => Ended::Signal(status),
-        };
-        Ok(Some((info.si_pid(), how)).filter(|(pid, _)| *pid > 0))
+        checked(libc::waitid(libc::P_ALL, 0, &raw mut info, flags))?;
+        let (pid, status) = (info.si_pid(), info.si_status());
+        let exited = info.si_code == libc::CLD_EXITED;
+        let how = if exited { Ended::Code(status) } else { Ended::Signal(status) };
+        Ok(Some((pid, how)).filter(|_| pid > 0))
     }
 }
 
@@ -119,86 +135,157 @@ pub fn reap(pid: i32) {
     unsafe { libc::waitid(libc::P_PID, pid.unsigned_abs(), ptr::null_mut(), flags) };
 }
 
+/// Makes a process, 0 for this one, leader of its own group.
+pub fn lead_group(pid: i32) {
+    // SAFETY: touches no memory.
+    unsafe { libc::setpgid(pid, pid) };
+}
+
+/// The group of a process, 0 for this one.
+pub fn group_of(pid: i32) -> i32 {
+    // SAFETY: touches no memory.
+    unsafe { libc::getpgid(pid) }
+}
+
+/// Makes this process the one that orphans below it fall to; true where it is the first process of
+/// its name space and so is that already.
+pub fn adopt_orphans() -> Result<bool> {
+    // SAFETY: touches no memory.
+    unsafe {
+        let first = libc::getpid() == 1;
+        checked(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_u64, 0_u64, 0_u64, 0_u64))?;
+        Ok(first)
+    }
+}
+
+/// Sets the limit of descriptors, and gives what it was.
+pub fn swap_limit(to: impl FnOnce(libc::rlimit) -> libc::rlimit) -> libc::rlimit {
+    let mut was = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills the one and reads the other.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut was);
+        let new = to(was);
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const new);
+    }
+    was
+}
+
+/// A new empty file in memory.
+pub fn memory_file(name: &CStr) -> Result<OwnedFd> {
+    // SAFETY: `name` ends in zero; the descriptor is new.
+    owned(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })
+}
+
+/// Opens a file for reading.
+pub fn open(path: &CStr) -> Result<OwnedFd> {
+    // SAFETY: `path` ends in zero; the descriptor is new.
+    owned(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })
+}
+
+/// A pipe: the end to read, which never waits, and the end to write, which does.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel fills `ends` with two new descriptors.
+    unsafe {
+        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC))?;
+        let [read, write] = ends;
+        libc::fcntl(read, libc::F_SETFL, libc::O_NONBLOCK);
+        Ok((owned(read)?, owned(write)?))
+    }
+}
+
+/// A pair of sockets that keep messages whole.
+pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the kernel fills `ends` with two new descriptors.
+    unsafe {
+        checked(libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()))?;
+        let [ours, theirs] = ends;
+        Ok((owned(ours)?, owned(theirs)?))
+    }
+}
+
 /// Makes `file` the descriptor `number`, open over `execve`.
-pub fn place(file: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+pub fn place(file: &OwnedFd, number: RawFd) -> Result<()> {
     // SAFETY: only in a child that is about to execute: nobody owns 0, 1 and 2 there any more.
-    if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 { Err(errno()) } else { Ok(()) }
+    checked(unsafe { libc::dup2(file.as_raw_fd(), number) }).map(drop)
 }
 
-/// Becomes the command in this file. Returns only where that is not possible.
-pub fn execute(file: BorrowedFd<'_>) -> Errno {
-    let size = rustix::fs::fstat(file).map(|status| usize::try_from(status.st_size));
-    let size = match size {
-        Ok(Ok(size)) if size <= BYTES_MAX => size,
-        Ok(_) => return Errno::TOOBIG,
-        Err(error) => return error,
-    };
-    // SAFETY: a new mapping of its own address. Should the worker cut the file short meanwhile, a
-    // signal ends this child and nobody else.
-    let block = unsafe { mmap(ptr::null_mut(), size, ProtFlags::READ, MapFlags::PRIVATE, file, 0) };
-    let block: &[u8] = match block {
-        // SAFETY: `size` readable bytes start there, and they stay until `execve`.
-        Ok(start) => unsafe { slice::from_raw_parts(start.cast(), size) },
-        Err(error) => return error,
-    };
-    let Some(parts) = Parts::parse(block) else { return Errno::INVAL };
-    if !parts.directory.is_empty()
-        && let Err(error) = rustix::process::chdir(parts.directory)
-    {
-        return error;
-    }
-    match pointers(&parts) {
-        Ok((arguments, environment)) => search(&parts, arguments, environment),
-        Err(error) => error,
-    }
+/// Reads; nothing where there is nothing, or an error.
+pub fn read<'a>(file: &OwnedFd, bytes: &'a mut [u8]) -> &'a [u8] {
+    // SAFETY: so many bytes may be written there.
+    let taken = unsafe { libc::read(file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
+    usize::try_from(taken).ok().and_then(|taken| bytes.get(..taken)).unwrap_or_default()
 }
 
-type Pointers = *const *const c_char;
-
-/// The two lists of pointers that `execve` takes, each with its null at the end.
-fn pointers(parts: &Parts<'_>) -> Result<(Pointers, Pointers)> {
-    let places = parts.len().saturating_add(2);
-    let size = places.saturating_mul(size_of::<Pointers>());
-    let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: a new mapping of its own address, `places` pointers long, zero, and never unmapped.
-    let list: &mut [*const c_char] = unsafe {
-        let start = mmap_anonymous(ptr::null_mut(), size, access, MapFlags::PRIVATE)?;
-        slice::from_raw_parts_mut(start.cast(), places)
-    };
-    let null = ptr::null();
-    let texts = parts.arguments().map(CStr::as_ptr).chain([null]);
-    let texts = texts.chain(parts.environment().map(CStr::as_ptr)).chain([null]);
-    list.iter_mut().zip(texts).for_each(|(place, text)| *place = text);
-    let environment = list.iter().position(|text| text.is_null());
-    let environment = environment.and_then(|null| list.get(null.saturating_add(1)..));
-    Ok((list.as_ptr(), environment.unwrap_or_default().as_ptr()))
+/// Writes, or fails and nobody minds.
+pub fn write(file: &OwnedFd, bytes: &[u8]) {
+    // SAFETY: so many bytes may be read there.
+    unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
 }
 
-/// `execve` of the program, or of each file of that name in the folders of `PATH` until one is.
-fn search(parts: &Parts<'_>, arguments: Pointers, environment: Pointers) -> Errno {
-    let execve = |program: *const c_char| {
-        // SAFETY: a string that ends in zero and two lists that end in null, all alive.
-        unsafe { libc::execve(program, arguments, environment) };
-        errno()
-    };
-    let name = parts.program.to_bytes_with_nul();
-    if name.contains(&b'/') {
-        return execve(parts.program.as_ptr());
-    }
-    let mut answer = Errno::NOENT;
-    for folder in parts.path().split(|byte| *byte == b':') {
-        let mut program = [0_u8; PATH_MAX];
-        let folder: &[u8] = if folder.is_empty() { b"." } else { folder };
-        if folder.len().saturating_add(name.len()) >= PATH_MAX {
-            continue;
+/// Room beside a message for its files, aligned as the kernel wants it.
+type Beside = [u64; 4];
+/// Bytes of that room that so many files take.
+const fn room(files: usize) -> usize {
+    // SAFETY: plain arithmetic.
+    unsafe { libc::CMSG_SPACE((files * size_of::<RawFd>()) as u32) as usize }
+}
+const _: () = assert!(room(FILES_MAX) == size_of::<Beside>());
+
+/// Sends one message with files beside it, whole or not at all, without waiting.
+pub fn send(socket: &OwnedFd, bytes: &[u8], files: &[&OwnedFd]) -> Result<()> {
+    let mut beside: Beside = [0; 4];
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let files = files.iter().take(FILES_MAX);
+    // SAFETY: `message` points to what lives until the call is over. `beside` has room for a header
+    // and `FILES_MAX` descriptors, which the macros find.
+    unsafe {
+        let mut message: libc::msghdr = mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        if files.len() > 0 {
+            let size = size_of::<RawFd>().saturating_mul(files.len()) as u32;
+            message.msg_control = beside.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(size) as _;
+            let header = message.msg_control.cast::<libc::cmsghdr>();
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+            let place = libc::CMSG_DATA(header).cast::<RawFd>();
+            files.enumerate().for_each(|(at, file)| place.add(at).write(file.as_raw_fd()));
         }
-        let bytes = folder.iter().chain(b"/").chain(name);
-        program.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
-        match execve(program.as_ptr().cast()) {
-            Errno::NOENT | Errno::NOTDIR => {}
-            Errno::ACCESS => answer = Errno::ACCESS,
-            error => return error,
-        }
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let sent = libc::sendmsg(socket.as_raw_fd(), &raw const message, flags);
+        if sent < 0 { Err(errno()) } else { Ok(()) }
     }
-    answer
+}
+
+/// Takes one message without waiting: its bytes and files. `EAGAIN` where there is none.
+pub fn receive<'a>(socket: &OwnedFd, bytes: &'a mut [u8]) -> Result<(&'a [u8], Files)> {
+    let mut beside: Beside = [0; 4];
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut files = Files::default();
+    // SAFETY: as above. The kernel puts at most `FILES_MAX` new descriptors there, says how many,
+    // and nobody else owns them.
+    let taken = unsafe {
+        let mut message: libc::msghdr = mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = beside.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<Beside>() as _;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+        let taken = libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags);
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        if taken >= 0 && !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS {
+            let size = ((*header).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            let places = files.iter_mut().enumerate().take(size / size_of::<RawFd>());
+            places.for_each(|(at, place)| *place = owned(data.add(at).read()).ok());
+        }
+        taken
+    };
+    let taken = usize::try_from(taken).map_err(|_| errno())?;
+    Ok((bytes.get(..taken).unwrap_or_default(), files))
 }

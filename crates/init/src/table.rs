@@ -8,6 +8,9 @@ use crate::protocol::{Ended, ProcessId, Streams};
 
 /// Most processes that are known at one time.
 pub const PLACES: usize = 8192;
+/// Places behind them for processes that are not started because there are too many, until the worker
+/// has taken that.
+const PLACES_REFUSED: usize = 64;
 
 /// One process.
 #[derive(Debug)]
@@ -70,12 +73,12 @@ pub struct Table {
 impl Table {
     /// The one allocation of init.
     pub fn new() -> Self {
-        Self { places: Box::leak(Box::new_uninit_slice(PLACES)), used: 0 }
+        Self { places: Box::leak(Box::new_uninit_slice(PLACES + PLACES_REFUSED)), used: 0 }
     }
 
     fn places(&mut self) -> &mut [Option<Slot>] {
         let start = self.places.as_mut_ptr().cast();
-        // SAFETY: the first `used` places were written by `add`, and `used` is never over `PLACES`.
+        // SAFETY: the first `used` places were written by `add`, and it found them in the slice.
         unsafe { slice::from_raw_parts_mut(start, self.used) }
     }
 
@@ -92,16 +95,15 @@ impl Table {
         self.slots().find(|slot| slot.pid == pid && slot.ended.is_none())
     }
 
-    /// Puts a slot into a free place; gives it back where there is none.
-    pub fn add(&mut self, slot: Slot) -> Result<(), Slot> {
-        if let Some(place) = self.places().iter_mut().find(|place| place.is_none()) {
-            *place = Some(slot);
-            return Ok(());
-        }
-        let Some(place) = self.places.get_mut(self.used) else { return Err(slot) };
-        place.write(Some(slot));
-        self.used = self.used.saturating_add(1);
-        Ok(())
+    /// A place for a process. `full` where it is one for those that are not started; `None` where not
+    /// even that is left.
+    pub fn add(&mut self, process: ProcessId) -> Option<(&mut Slot, bool)> {
+        let free = self.places().iter().position(Option::is_none);
+        let at = free.unwrap_or(self.used);
+        self.places.get_mut(at)?.write(Some(Slot::new(process)));
+        self.used = self.used.max(at.saturating_add(1));
+        let slot = self.places().get_mut(at)?.as_mut()?;
+        Some((slot, at >= PLACES))
     }
 
     /// Frees the places of processes of which nobody wants to know anything any more.

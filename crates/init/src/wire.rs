@@ -11,17 +11,10 @@
 //!
 //! Nothing here allocates: init uses it too.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::io::{Errno, Result};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use std::os::fd::OwnedFd;
 
 use crate::protocol::{Ended, Output, ProcessId, Reply, Request, Stream, Streams, Target};
+use crate::sys;
 
 /// Version of the layout. Both ends are one program, so another version is a fault, not an age.
 const VERSION: u8 = 1;
@@ -87,13 +80,13 @@ impl Frame {
 }
 
 /// A request as a frame and the file beside it.
-pub fn from_request(request: &Request) -> (Frame, Option<BorrowedFd<'_>>) {
+pub fn from_request(request: &Request) -> (Frame, Option<&OwnedFd>) {
     let of = |kind, process| Frame::new(kind, 0, 0, process);
     let frame = match *request {
         Request::Hello => Frame::plain(HELLO, 0),
         Request::Start { process, output, ref command } => {
             let detail = u8::from(output == Output::Wrapped);
-            return (Frame::new(START, detail, 0, process), Some(command.as_fd()));
+            return (Frame::new(START, detail, 0, process), Some(command));
         }
         Request::Signal { process, signal, to } => {
             Frame::new(SIGNAL, u8::from(to == Target::Group), signal, process)
@@ -131,15 +124,8 @@ pub fn to_reply(frame: Frame, files: Files) -> Option<Reply> {
 }
 
 /// Sends one message, whole or not at all, without waiting.
-pub fn send(socket: BorrowedFd<'_>, frame: Frame, files: &[BorrowedFd<'_>]) -> Result<()> {
-    let bytes = frame.encode();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-    let mut beside = SendAncillaryBuffer::new(&mut space);
-    if !files.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(files)) {
-        return Err(Errno::INVAL);
-    }
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    sendmsg(socket, &[IoSlice::new(&bytes)], &mut beside, flags).map(drop)
+pub fn send(socket: &OwnedFd, frame: Frame, files: &[&OwnedFd]) -> sys::Result<()> {
+    sys::send(socket, &frame.encode(), files)
 }
 
 /// What came from the other end.
@@ -151,26 +137,14 @@ pub enum Received {
     Empty,
 }
 
-/// Takes one message without waiting; [`Errno::WOULDBLOCK`] where there is none.
-pub fn receive(socket: BorrowedFd<'_>) -> Result<Received> {
+/// Takes one message without waiting; `EAGAIN` where there is none.
+pub fn receive(socket: &OwnedFd) -> sys::Result<Received> {
+    // One byte more than a message has, to see that it is not longer.
     let mut bytes = [0_u8; 17];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
-    let mut beside = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let taken = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut beside, flags)?.bytes;
-    let mut files = Files::default();
-    let mut places = files.iter_mut();
-    for message in beside.drain() {
-        let RecvAncillaryMessage::ScmRights(rights) = message else { continue };
-        for file in rights {
-            if let Some(place) = places.next() {
-                *place = Some(file);
-            }
-        }
-    }
-    if taken == 0 {
-        return Ok(Received::Empty);
-    }
-    let frame = bytes.get(..taken).and_then(Frame::decode);
-    Ok(frame.map_or(Received::Noise, |frame| Received::Message(frame, files)))
+    let (bytes, files) = sys::receive(socket, &mut bytes)?;
+    Ok(match Frame::decode(bytes) {
+        Some(frame) => Received::Message(frame, files),
+        None if bytes.is_empty() => Received::Empty,
+        None => Received::Noise,
+    })
 }

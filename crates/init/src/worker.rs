@@ -1,14 +1,10 @@
 //! The worker as init sees it: forked, listened to, and forked again when it dies.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::io::{Errno, Result};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::setpgid;
+use std::os::fd::OwnedFd;
 
 use crate::protocol::{Channel, Ended};
-use crate::run::{Init, now};
-use crate::sys;
+use crate::run::Init;
+use crate::sys::{self, Result, now};
 use crate::table::Slot;
 use crate::wire::{self, Frame};
 
@@ -23,29 +19,19 @@ const HOPELESS: u32 = 3;
 /// How long a worker may take to end after it said so or hung up, in milliseconds.
 const LEAVE: u64 = 5000;
 
-/// Whether the worker takes what it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    Open,
-    /// Its socket is full: go on when it can be written to.
-    Full,
-    /// The kernel refused: try again a little later.
-    Failed,
-}
-
 /// The present worker.
 #[derive(Debug)]
 pub struct Worker {
     pub pid: i32,
-    pub socket: OwnedFd,
+    /// `None` once it closed its end.
+    pub socket: Option<OwnedFd>,
     born: u64,
     /// It said hello.
     pub ready: bool,
     /// It is to be told that it was told everything.
     pub owed_ready: bool,
-    pub link: Link,
-    /// Its end of the socket is closed.
-    pub deaf: bool,
+    /// It could not be told everything.
+    pub behind: bool,
     /// The exit code that it asked for.
     pub bye: Option<i32>,
     /// When it is killed because it does not end, in milliseconds of [`now`].
@@ -54,21 +40,23 @@ pub struct Worker {
 
 impl Worker {
     /// Tells it something; false where that has to wait.
-    pub fn say(&mut self, frame: Frame, files: &[BorrowedFd<'_>]) -> bool {
-        self.link = match wire::send(self.socket.as_fd(), frame, files) {
-            Ok(()) => Link::Open,
-            Err(Errno::WOULDBLOCK) => Link::Full,
-            Err(_) => Link::Failed,
-        };
-        self.link == Link::Open
+    pub fn say(&self, frame: Frame, files: &[&OwnedFd]) -> bool {
+        self.socket.as_ref().is_some_and(|socket| wire::send(socket, frame, files).is_ok())
     }
 
-    pub fn say_process(&mut self, slot: &Slot) -> bool {
+    pub fn say_process(&self, slot: &Slot) -> bool {
         let frame = |streams| Frame::new(wire::PROCESS, streams, slot.pid, slot.process);
         let Some(streams) = &slot.streams else { return self.say(frame(0), &[]) };
         let [out, err] = [&streams.out, &streams.err];
-        let files = [out.pipe.as_fd(), out.spool.as_fd(), err.pipe.as_fd(), err.spool.as_fd()];
-        self.say(frame(1), &files)
+        self.say(frame(1), &[&out.pipe, &out.spool, &err.pipe, &err.spool])
+    }
+
+    /// It closed its end of the socket. One that was at work is about to end.
+    pub fn hung_up(&mut self) {
+        self.socket = None;
+        if self.ready {
+            self.leave();
+        }
     }
 
     /// It is expected to end now.
@@ -99,53 +87,31 @@ impl Init {
     }
 
     fn try_fork_worker(&mut self) -> Result<Option<Channel>> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        let Some(pid) = sys::fork()? else {
+        let (socket, theirs) = sys::socket_pair()?;
+        let pid = sys::fork()?;
+        if pid == 0 {
             self.table.clear();
             // Its own group: what a terminal sends to the group of init is for init to pass on.
-            let _ = setpgid(None, None);
+            sys::lead_group(0);
             sys::unblock_signals();
             return Ok(Some(Channel(theirs)));
-        };
+        }
         self.forks = self.forks.saturating_add(1);
         self.worker = Some(Worker {
             pid,
-            socket,
+            socket: Some(socket),
             born: now(),
             ready: false,
             owed_ready: false,
-            link: Link::Open,
-            deaf: false,
+            behind: false,
             bye: None,
             until: None,
         });
         Ok(None)
     }
 
-    /// The worker closed its end of the socket. One that was at work is about to end.
-    pub fn worker_hung_up(&mut self) {
-        if let Some(worker) = &mut self.worker {
-            worker.deaf = true;
-            if worker.ready {
-                worker.leave();
-            }
-        }
-    }
-
-    /// Ends a worker that does not end by itself.
-    pub fn watch_worker(&mut self) {
-        if let Some(worker) = &mut self.worker
-            && worker.until.is_some_and(|until| until <= now())
-        {
-            sys::kill(worker.pid, libc::SIGKILL);
-            worker.until = None;
-        }
-    }
-
     /// The worker was reaped. What it still said counts.
     pub fn worker_ended(&mut self, how: Ended) {
-        self.refused = None;
         self.take_requests();
         let Some(worker) = self.worker.take() else { return };
         if let Some(code) = worker.bye {

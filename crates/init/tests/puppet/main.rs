@@ -4,14 +4,13 @@
 
 mod jobs;
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use regrow_init::{Channel, Command, Ended, Output, ProcessId, Reply, Request, Streams, Target};
-use rustix::event::{PollFd, PollFlags, poll};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,10 +39,7 @@ impl Puppet {
 
     /// Waits for the test or init and passes on what came; false when the test is gone.
     fn turn(&mut self) -> bool {
-        let mut files =
-            [PollFd::new(&self.line, PollFlags::IN), PollFd::new(&self.channel, PollFlags::IN)];
-        poll(&mut files, None).expect("poll");
-        let [test, init] = files.map(|file| !file.revents().is_empty());
+        let [test, init] = wait([(&self.line, libc::POLLIN), (&self.channel, libc::POLLIN)]);
         while init && let Some(reply) = self.channel.recv().expect("init lives") {
             let text = self.describe(reply);
             self.tell(&text);
@@ -85,7 +81,7 @@ impl Puppet {
     fn say(&mut self, request: &Request) {
         while let Err(error) = self.channel.send(request) {
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
-            poll(&mut [PollFd::new(&self.channel, PollFlags::OUT)], None).expect("poll");
+            wait([(&self.channel, libc::POLLOUT)]);
         }
     }
 
@@ -126,6 +122,16 @@ impl Puppet {
     }
 }
 
+/// Waits until one of them is ready; which are.
+fn wait<const N: usize>(files: [(&dyn AsRawFd, i16); N]) -> [bool; N] {
+    let mut files =
+        files.map(|(file, events)| libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 });
+    // SAFETY: so many entries, alive over the call.
+    let ready = unsafe { libc::poll(files.as_mut_ptr(), N as libc::nfds_t, -1) };
+    assert!(ready > 0, "poll");
+    files.map(|file| file.revents != 0)
+}
+
 fn command(words: &[&str]) -> OwnedFd {
     let arguments = words.iter().map(|word| word.replace('\u{1}', " ").into()).collect();
     let environment = std::env::vars_os().collect();
@@ -137,7 +143,7 @@ fn command(words: &[&str]) -> OwnedFd {
 fn read_streams(streams: Streams) -> String {
     let read = |pipe: &OwnedFd| {
         let mut bytes = [0; 256];
-        match rustix::io::read(pipe, &mut bytes) {
+        match std::fs::File::from(pipe.try_clone().expect("clone")).read(&mut bytes) {
             Ok(size) => format!("[{}]", String::from_utf8_lossy(&bytes[..size]).trim_end()),
             Err(_) => "[-]".to_owned(),
         }
