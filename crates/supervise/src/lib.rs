@@ -23,4 +23,5 @@ pub mod control;
 pub mod discovery;
 pub mod event;
 pub mod flags;
+pub mod log;
 pub mod machine;
