@@ -1,7 +1,7 @@
 //! How to render: delimiters, missing keys, limits and the doors to the outside.
 
 use crate::fetch::{Fetcher, UrlFetcher};
-use crate::value::JsonNumbers;
+use crate::value::{JsonNumbers, Value};
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,8 +14,20 @@ pub enum MissingKey {
     /// Prints `<no value>`.
     #[default]
     NoValue,
+    /// Is empty text, as Go has it for a map of texts with `missingkey=zero`.
+    Zero,
     /// Fails the rendering.
     Error,
+}
+
+impl MissingKey {
+    /// What a map yields for a key that it lacks, where that is no failure.
+    pub(crate) fn value(self) -> Value {
+        match self {
+            Self::NoValue | Self::Error => Value::Nil,
+            Self::Zero => Value::from(""),
+        }
+    }
 }
 
 /// Bounds on one rendering, included templates counted in.

@@ -30,14 +30,34 @@
 //! | when | `any`, `all` | list of `{source, once or each}`: any of these events starts the job, or all of them together |
 //! | watch | `key` | a key of the catalog instead of a service |
 
+mod address;
+mod decode;
+mod duration;
+mod error;
 mod job;
+mod keys;
+mod load;
 mod model;
+mod template;
+mod tree;
+mod validate;
 
+pub use address::Surroundings;
+pub use error::{ConfigError, Invalid};
 pub use job::{
     Backoff, Check, Exec, Health, Job, Liveness, Notify, Probe, Restarts, SecretFile, SecretSource,
     Service, Status, Trigger, When,
 };
+pub use load::{Loaded, load, parse};
 pub use model::{
     Config, Consul, Discovery, Format, Level, Lock, Logging, Metric, MetricKind, Secret, SignalAct,
     SignalUse, Sink, Telemetry, UserSignal, Watch, Watched,
 };
+pub use template::render;
+pub use tree::{Place, SyntaxError};
+
+/// How large a file may be, in bytes, before and after templates.
+pub const MAX_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;

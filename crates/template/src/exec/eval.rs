@@ -158,12 +158,13 @@ impl<'a> Machine<'a> {
     }
 
     fn field(&self, value: &Value, name: &str) -> Result<Value, CallError> {
-        let strict = self.scope.options().missing_key == MissingKey::Error;
+        let missing = self.scope.options().missing_key;
+        let strict = missing == MissingKey::Error;
         match value {
             Value::Map(map) => match map.get(name) {
                 Some(value) => Ok(value),
                 None if strict => Err(CallError::MissingKey(name.to_owned())),
-                None => Ok(Value::Nil),
+                None => Ok(missing.value()),
             },
             Value::Nil if strict => {
                 Err(CallError::Evaluate(format!("nil data; no entry for key {name:?}")))

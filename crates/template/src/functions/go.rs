@@ -173,11 +173,13 @@ fn len(_: &Scope<'_>, args: &Args<'_>) -> Result {
     Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
-fn index(_: &Scope<'_>, args: &Args<'_>) -> Result {
+fn index(scope: &Scope<'_>, args: &Args<'_>) -> Result {
     let mut value = args.any(0).clone();
     for key in args.rest(1) {
         value = match (&value, key) {
-            (Value::Map(map), Value::Str(key)) => map.get(key).unwrap_or_default(),
+            (Value::Map(map), Value::Str(key)) => {
+                map.get(key).unwrap_or_else(|| scope.options().missing_key.value())
+            }
             (Value::Map(_), key) => {
                 let kind = key.type_name();
                 return Err(args.fail(format!("value has type {kind}; should be string")));

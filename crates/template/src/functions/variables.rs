@@ -34,7 +34,7 @@ pub(super) fn var(scope: &Scope<'_>, args: &Args<'_>) -> Result {
     }
     match options.missing_key {
         MissingKey::Error => Err(CallError::MissingVariable(name.to_owned())),
-        MissingKey::NoValue => Ok(Value::Nil),
+        missing => Ok(missing.value()),
     }
 }
 
