@@ -29,6 +29,12 @@ const BENCHES: &[Bench] = &[
         bin: "bench-groups",
         about: "heal, converge, roll, idle, describe, plan and start of the group pillar",
     },
+    Bench {
+        name: "supervise",
+        package: "e2e",
+        bin: "bench-supervise",
+        about: "start, rest, stop, orphans, logs and kills of the supervisor, beside tini and dumb-init",
+    },
 ];
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
