@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Client;
 use crate::config::Consul;
 
 /// The longest that a test waits for what must come; a busy machine is slow.
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How it is today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +155,7 @@ impl FakeAgent {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let call = Call {
@@ -165,14 +169,7 @@ impl FakeAgent {
             Mood::Well => {}
             Mood::Silent => std::future::pending().await,
             Mood::Refusing(status) => return reply(status, "out of order", None),
-            Mood::Slow => {
-                // The head promises more than ever comes.
-                let mut slow = reply(200, "{", None);
-                slow.headers_mut().insert("content-length", "1000".parse().expect("header"));
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                std::future::pending::<()>().await;
-                return slow;
-            }
+            Mood::Slow => return Response::new(trickle()),
         }
         let path = head.uri.path();
         if head.method == Method::PUT {
@@ -181,7 +178,7 @@ impl FakeAgent {
         self.read(path, head.uri.query().unwrap_or_default()).await
     }
 
-    fn write(&self, path: &str, body: &str) -> Response<Full<Bytes>> {
+    fn write(&self, path: &str, body: &str) -> Response<Body> {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         if path == "/v1/agent/service/register" {
@@ -212,7 +209,7 @@ impl FakeAgent {
         reply(200, "", None)
     }
 
-    async fn read(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
+    async fn read(&self, path: &str, query: &str) -> Response<Body> {
         if let Some(id) = path.strip_prefix("/v1/agent/service/") {
             let state = self.state.borrow();
             return match state.services.get(id) {
@@ -224,7 +221,10 @@ impl FakeAgent {
                 }
             };
         }
-        let asked = query.split('&').find_map(|part| part.strip_prefix("index=")?.parse().ok());
+        let of = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name));
+        let asked = of("index=").and_then(|index| index.parse().ok());
+        let wait = of("wait=").and_then(|wait| wait.strip_suffix('s')?.parse().ok());
+        let until = Instant::now() + Duration::from_secs(wait.unwrap_or(0));
         let mut state = self.state.subscribe();
         loop {
             let found = state.borrow_and_update().reads.get(path).cloned();
@@ -236,18 +236,26 @@ impl FakeAgent {
             if index > asked.unwrap_or(0) {
                 return reply(status, &body, Some(index));
             }
-            let wait = tokio::time::timeout(Duration::from_secs(2), state.changed());
-            if wait.await.is_err() {
+            if tokio::time::timeout_at(until, state.changed()).await.is_err() {
                 return reply(status, &body, Some(index));
             }
         }
     }
 }
 
-fn reply(status: u16, body: &str, index: Option<u64>) -> Response<Full<Bytes>> {
+fn reply(status: u16, body: &str, index: Option<u64>) -> Response<Body> {
     let mut response = Response::builder().status(status);
     if let Some(index) = index {
         response = response.header("X-Consul-Index", index);
     }
-    response.body(Full::new(body.to_owned().into())).expect("answer")
+    response.body(Full::new(body.to_owned().into()).boxed_unsync()).expect("answer")
+}
+
+/// A body of which a byte comes ten times a second, for ever.
+fn trickle() -> Body {
+    let bytes = futures::stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok(Frame::data(Bytes::from_static(b" "))), ()))
+    });
+    StreamBody::new(bytes).boxed_unsync()
 }

@@ -4,6 +4,7 @@
 //!
 //! - [`Client`]: one call with a limit of time and size.
 //! - [`Announcer`]: keeps the agent at the latest state of each service.
+//! - [`Watching`]: tells what becomes of services and keys.
 //!
 //! It must never hold up its caller, grow while the agent is silent, or tell a sign of life that is
 //! older than the agent would believe it.
@@ -16,7 +17,9 @@ mod error;
 mod fake;
 mod pace;
 mod tls;
+mod watching;
 
 pub use announce::Announcer;
 pub use client::Client;
 pub use error::{CallError, DiscoveryError};
+pub use watching::Watching;
