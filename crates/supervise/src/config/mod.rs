@@ -40,6 +40,7 @@ mod load;
 mod model;
 mod template;
 mod tree;
+pub mod v2;
 mod validate;
 
 pub use address::Surroundings;
