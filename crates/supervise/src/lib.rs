@@ -25,3 +25,4 @@ pub mod event;
 pub mod flags;
 pub mod log;
 pub mod machine;
+pub mod telemetry;
