@@ -46,6 +46,7 @@ fn main() -> Result<()> {
         }
         next = arguments.next();
     }
+    supervisor::adopt()?;
     let mut report = Report::new()?;
     cases::run(&only, &amounts, &mut report);
     report.ended()?;

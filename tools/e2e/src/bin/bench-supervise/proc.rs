@@ -73,11 +73,13 @@ pub fn family(pid: u32) -> Vec<u32> {
 
 /// How many children of a process have ended and wait to be reaped.
 pub fn zombies(pid: u32) -> usize {
-    let is = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
-    };
-    children(pid).iter().filter(|pid| is(pid)).count()
+    children(pid).into_iter().filter(|pid| is_zombie(*pid)).count()
+}
+
+/// Whether a process has ended and was not reaped.
+pub fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// The program that a process runs.

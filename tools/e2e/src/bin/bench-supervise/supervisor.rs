@@ -230,6 +230,32 @@ impl Drop for Running {
     }
 }
 
+/// From here on what a program leaves behind becomes a child of this one.
+pub fn adopt() -> Result<()> {
+    let own = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(own)).context("become a sub-reaper")
+}
+
+/// Kills what was left behind, once everything that was started is dropped; says what it was.
+pub fn sweep() -> Vec<String> {
+    let mut found = vec![];
+    loop {
+        let own = proc::children(std::process::id());
+        let left: Vec<_> = own.into_iter().filter(|pid| !proc::is_zombie(*pid)).collect();
+        if left.is_empty() {
+            return found;
+        }
+        // What they leave behind in turn is there at the next look.
+        for pid in left {
+            if let Ok(member) = handle(pid) {
+                found.push(proc::words(pid));
+                let _ = pidfd_send_signal(&member, Signal::KILL);
+                let _ = readable(&member, PATIENCE);
+            }
+        }
+    }
+}
+
 /// A handle that means this process for ever, whoever gets its number later.
 pub fn handle(pid: u32) -> Result<OwnedFd> {
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process number")?;

@@ -1,8 +1,8 @@
 //! The worker is killed again and again under load; its successor goes on.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::process::{ChildStdout, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ struct Kills {
 }
 
 /// What came of numbered lines.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Lines {
     right: u64,
     lost: u64,
@@ -149,15 +149,14 @@ fn long_jobs(init: u32) -> Vec<u32> {
 }
 
 /// Reads lines until the end of the stream.
-fn follow(from: ChildStdout, newest: &AtomicU64) -> Result<Lines> {
+fn follow(from: impl Read, newest: &AtomicU64) -> Result<Lines> {
     let mut lines = Lines::default();
     let mut next = [0; WRITERS];
     for line in BufReader::new(from).split(b'\n') {
         let line = line.context("read the log")?;
         let line = String::from_utf8_lossy(&line);
         let Some((_, text)) = line.split_once("@@") else { continue };
-        let numbers: Vec<u64> = text.split('@').map_while(|part| part.parse().ok()).collect();
-        let [who, number, at] = numbers[..] else {
+        let Some([who, number, at]) = ticked(text) else {
             lines.wrong += 1;
             continue;
         };
@@ -173,4 +172,32 @@ fn follow(from: ChildStdout, newest: &AtomicU64) -> Result<Lines> {
         }
     }
     Ok(lines)
+}
+
+/// Who wrote a line, its number and its time: the text after the mark, which is closed once.
+fn ticked(text: &str) -> Option<[u64; 3]> {
+    let (numbers, rest) = text.split_once("@@")?;
+    let numbers: Vec<u64> = numbers.split('@').map_while(|part| part.parse().ok()).collect();
+    if rest.contains("@@") { None } else { numbers.try_into().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_repeated_and_joined_lines_are_found() {
+        let read = |text: &str| {
+            let newest = AtomicU64::new(0);
+            (follow(text.as_bytes(), &newest).unwrap(), newest.into_inner())
+        };
+        let all = read("hello\nTIME w 7 @@0@0@50@@\n@@1@0@51@@ job=w\n@@0@1@52@@\n");
+        assert_eq!(all, (Lines { right: 3, lost: 0, wrong: 0 }, 52));
+        let gap = read("@@0@0@50@@\n@@0@3@51@@\n");
+        assert_eq!(gap, (Lines { right: 2, lost: 2, wrong: 0 }, 51));
+        let twice = read("@@0@0@50@@\n@@0@0@50@@\n");
+        assert_eq!(twice, (Lines { right: 1, lost: 0, wrong: 1 }, 50));
+        let joined = read("@@0@0@50@@\n@@0@1@5@@0@2@52@@\n");
+        assert_eq!(joined, (Lines { right: 1, lost: 0, wrong: 1 }, 50));
+    }
 }

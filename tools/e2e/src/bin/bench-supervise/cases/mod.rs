@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::report::{Cells, Report, Row, cell};
-use crate::supervisor::Kind;
+use crate::supervisor::{Kind, sweep};
 
 /// A case by its name.
 pub struct Case {
@@ -100,6 +100,13 @@ pub fn run(only: &[String], amounts: &Amounts, report: &mut Report) {
             let cells =
                 Cells { regrow: cell::<()>(&Err(fault), |()| String::new()), ..Cells::default() };
             report.add(Row { what: case.name.into(), cells, ..Row::default() });
+        }
+        let left = sweep();
+        if let Some(first) = left.first() {
+            let what = format!("{}: processes left behind, one of them", case.name);
+            let cells = Cells { regrow: format!("{}: {first}", left.len()), ..Cells::default() };
+            let reached = Some(false);
+            report.add(Row { what, cells, goal: "none", reached, ..Row::default() });
         }
     }
 }
