@@ -12,6 +12,8 @@ pub struct Surroundings {
     pub hostname: String,
     /// Addresses with the names of their interfaces, in any order.
     pub interfaces: Vec<(String, IpAddr)>,
+    /// The main application that the command line names, for files of version 2.
+    pub app: Vec<String>,
     /// Version of the program: a tag of the telemetry service, where it is known.
     pub version: Option<String>,
 }

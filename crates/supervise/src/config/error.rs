@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::tree::{Place, SyntaxError};
+use super::v2::V2Error;
 
 /// Why a file is not a configuration.
 ///
@@ -35,6 +36,15 @@ pub enum ConfigError {
     /// What the templates made is neither JSON5 nor YAML.
     #[error("{0}")]
     Syntax(SyntaxError),
+    /// It is a file of version 2, and makes no sense as one.
+    #[error(transparent)]
+    Version2(#[from] V2Error),
+    /// A file of version 2 is wanted.
+    #[error("{} is no configuration of version 2: it has none of the keys that only version 2 has", path.display())]
+    NotVersion2 {
+        /// The file.
+        path: PathBuf,
+    },
     /// It reads, and a value in it is wrong.
     #[error("{0}")]
     Invalid(Invalid),

@@ -1,13 +1,14 @@
 //! From a path to a [`Config`].
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::address::Surroundings;
 use super::error::{ConfigError, Fault, Invalid};
 use super::model::Config;
 use super::template::render_at;
-use super::tree::{self, Place};
-use super::{MAX_BYTES, validate};
+use super::tree::{self, Node, Place};
+use super::{MAX_BYTES, v2, validate};
 
 /// A configuration, and what is to be said about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,15 +46,76 @@ pub fn parse(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Loa
     let rendered = render_at(&file, text, &surroundings.env)
         .map_err(|error| ConfigError::Template(Box::new(error)))?;
     let root = tree::read(&rendered, path).map_err(ConfigError::Syntax)?;
+    let old = v2::is_v2(&root.to_json());
+    let (root, mut warnings) =
+        if old { converted(&root, surroundings)? } else { (root, Vec::new()) };
+    if !old && !surroundings.app.is_empty() {
+        warnings.push(("an application after the flags is ignored in version 3".to_owned(), None));
+    }
     let invalid =
         |Fault { text, places }| ConfigError::Invalid(Invalid { text, file: file.clone(), places });
-    let (config, warnings) = validate::config(&root, surroundings).map_err(invalid)?;
+    let (mut config, oddities) = validate::config(&root, surroundings).map_err(invalid)?;
+    if old {
+        v2::render_app(&mut config, &surroundings.env)
+            .map_err(|error| ConfigError::Template(Box::new(error)))?;
+    }
+    warnings.extend(oddities);
     let line = |(text, place): (String, Option<Place>)| match place {
         Some(place) => format!("{file}:{place}: {text}"),
         None => format!("{file}: {text}"),
     };
     let warnings = warnings.into_iter().map(line).collect();
     Ok(Loaded { config, warnings, rendered })
+}
+
+/// A tree of version 2 as one of version 3, and what is otherwise than it was.
+fn converted(root: &Node, surroundings: &Surroundings) -> Result<(Node, Warnings), ConfigError> {
+    let (document, notes) = v2::convert(&root.to_json(), &surroundings.app)?;
+    let notes = notes.into_iter().map(|note| (format!("of version 2: {note}"), None));
+    Ok((Node::from_json(document), notes.collect()))
+}
+
+type Warnings = Vec<(String, Option<Place>)>;
+
+/// The text of a file after the template step, and nothing else of it is looked at.
+///
+/// # Errors
+///
+/// [`ConfigError::Read`] and its like, [`ConfigError::Template`].
+pub fn render_file(path: &Path, env: &BTreeMap<String, String>) -> Result<String, ConfigError> {
+    let text = read(path)?;
+    render_at(&path.display().to_string(), &text, env)
+        .map_err(|error| ConfigError::Template(Box::new(error)))
+}
+
+/// The file of version 2 at `path` as text of version 3, and what is otherwise than it was. Its
+/// templates stay as they are where the file reads without them, else they are rendered.
+///
+/// # Errors
+///
+/// [`ConfigError`], [`ConfigError::NotVersion2`] among them.
+pub fn convert_file(
+    path: &Path,
+    surroundings: &Surroundings,
+) -> Result<(String, Vec<String>), ConfigError> {
+    let text = read(path)?;
+    let convert = |text: &str| {
+        let document = tree::read(text, path).map_err(ConfigError::Syntax)?.to_json();
+        if !v2::is_v2(&document) {
+            return Err(ConfigError::NotVersion2 { path: path.to_owned() });
+        }
+        Ok(v2::convert_text(&document, &surroundings.app)?)
+    };
+    if let Ok(converted) = convert(&text) {
+        return Ok(converted);
+    }
+    let rendered = render_at(&path.display().to_string(), &text, &surroundings.env)
+        .map_err(|error| ConfigError::Template(Box::new(error)))?;
+    let (converted, mut notes) = convert(&rendered)?;
+    if rendered != text {
+        notes.push("templates were rendered: they stand where values must be known".to_owned());
+    }
+    Ok((converted, notes))
 }
 
 /// The text of a file that is not too large. What is not UTF-8 is refused.

@@ -49,7 +49,7 @@ pub use job::{
     Backoff, Check, Exec, Health, Job, Liveness, Notify, Probe, Restarts, SecretFile, SecretSource,
     Service, Status, Trigger, When,
 };
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, convert_file, load, parse, render_file};
 pub use model::{
     Config, Consul, Discovery, Format, Level, Lock, Logging, Metric, MetricKind, Secret, SignalAct,
     SignalUse, Sink, Telemetry, UserSignal, Watch, Watched,

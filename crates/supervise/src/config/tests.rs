@@ -13,6 +13,7 @@ pub(super) fn here() -> Surroundings {
         hostname: "host".into(),
         interfaces: pairs.map(|(name, ip)| (name.into(), ip.parse().expect("an IP"))).to_vec(),
         version: Some("9.9.9".into()),
+        app: Vec::new(),
     }
 }
 

@@ -20,6 +20,7 @@
 //! Nothing is run or looked up here. What version 3 checks by itself (names, addresses, durations) is
 //! left to it; what behaves otherwise than in version 2 is told in the warnings.
 
+mod app;
 mod document;
 mod map;
 mod print;
@@ -28,6 +29,8 @@ mod read;
 mod tests;
 
 use serde_json::Value;
+
+pub(super) use app::render_app;
 
 use document::Document;
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::{self, SignalAct, Surroundings, UserSignal};
 
 /// Every golden file with its main application.
 const GOLDEN: &[(&str, &str)] = &[
@@ -55,6 +56,77 @@ fn a_file_is_of_version_2_by_its_keys() {
     for other in [json!({}), json!({"consul": "x"}), json!([]), json!("services"), Value::Null] {
         assert!(!is_v2(&other), "{other}");
     }
+}
+
+fn here(app: &str) -> Surroundings {
+    let address = "10.0.0.5".parse().expect("an address");
+    Surroundings {
+        env: [("PORT".to_owned(), "8080".to_owned())].into(),
+        interfaces: vec![("eth0".to_owned(), address), ("eth1".to_owned(), address)],
+        app: words(app),
+        ..Surroundings::default()
+    }
+}
+
+#[test]
+fn golden_files_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2");
+    for (name, app) in GOLDEN {
+        let old = folder.join(format!("{name}.json"));
+        let new = folder.join(format!("{name}.v3.json5"));
+        let old = config::load(Some(&old), &here(app)).expect("version 2 loads").config;
+        let new = config::load(Some(&new), &here("")).expect("version 3 loads").config;
+        assert_eq!(old, new, "{name}");
+        assert_eq!(old.jobs.iter().filter(|job| job.main).count(), usize::from(!app.is_empty()));
+    }
+}
+
+#[test]
+fn complaint_21_an_application_on_the_command_line_is_what_the_program_is_about() {
+    let text = r#"{"consul": "x", "services": [{"name": "app", "port": 80, "poll": 1, "ttl": 2}]}"#;
+    let app = "serve {{.CONTAINERPILOT_APP_IP}}:{{.PORT}} {{.NOPE}}";
+    let loaded = config::parse(text, Path::new("v2.json"), &here(app)).expect("loads");
+    let job = &loaded.config.jobs[0];
+    let exec = job.exec.as_ref().expect("a command");
+    assert_eq!(
+        (exec.program.as_str(), exec.args.join(" ")),
+        ("serve", "10.0.0.5:8080 ".to_owned())
+    );
+    assert!(job.main && job.raw, "{job:?}");
+    let act =
+        |signal| loaded.config.signals.iter().find(|it| it.signal == signal).expect("used").act;
+    assert_eq!(act(UserSignal::Hup), SignalAct::Reload);
+    assert_eq!(act(UserSignal::Usr1), SignalAct::Maintenance);
+}
+
+#[test]
+fn an_application_beside_a_file_of_version_3_is_told() {
+    let load = |app| config::parse("{consul: 'x'}", Path::new("v3"), &here(app)).expect("loads");
+    assert_eq!(load("").warnings, Vec::<String>::new());
+    let text = "v3: an application after the flags is ignored in version 3";
+    assert_eq!(load("serve").warnings, [text]);
+}
+
+#[test]
+fn a_converted_file_keeps_its_templates_where_it_can() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = |text: &str| {
+        let path = folder.path().join("v2.json");
+        fs::write(&path, text).expect("write");
+        config::convert_file(&path, &here("serve"))
+    };
+    let (text, notes) = file(r#"{"consul": "{{ .C }}:8500", "preStart": "x"}"#).expect("converted");
+    assert!(text.contains(r#""consul": "{{ .C }}:8500""#), "{text}");
+    assert_eq!(notes, Vec::<String>::new());
+    let (text, notes) = file(
+        r#"{"consul": "{{ .C }}:8500", "services": [
+            {"name": "app", "port": {{ .PORT }}, "poll": 1, "ttl": 2}]}"#,
+    )
+    .expect("converted");
+    assert!(text.contains(r#""port": 8080"#), "{text}");
+    assert_eq!(notes, ["templates were rendered: they stand where values must be known"]);
+    let error = file("{consul: 'x', jobs: []}").expect_err("version 3").to_string();
+    assert!(error.ends_with("it has none of the keys that only version 2 has"), "{error}");
 }
 
 fn converted(rest: Value) -> Value {
