@@ -22,7 +22,7 @@ pub const BYTES_MAX: usize = 8 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// Program and arguments; at least one. A program without a slash is looked up in the `PATH` of
-    /// [`Command::environment`] when it starts.
+    /// [`Command::environment`] when it starts; a script without `#!` is run by `/bin/sh`.
     pub arguments: Vec<OsString>,
     /// The whole environment, in this order. Nothing is inherited.
     pub environment: Vec<(OsString, OsString)>,
@@ -76,7 +76,6 @@ impl Command {
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     pub directory: &'a [u8],
-    pub program: &'a [u8],
     /// Number of arguments.
     pub arguments: usize,
     /// Number of arguments and environment entries.
@@ -93,25 +92,18 @@ impl<'a> Parts<'a> {
         let environment = usize::try_from(u32::from_le_bytes([i, j, k, l])).ok()?;
         let directory = Texts(texts).next()?;
         let strings = texts.get(directory.len()..)?;
-        let program = Texts(strings).next()?;
         let count = arguments.saturating_add(environment);
         let right = u32::from_le_bytes([a, b, c, d]) == VERSION
             && block.len() <= BYTES_MAX
             && block.last() == Some(&0)
             && arguments > 0
             && Texts(strings).count() == count;
-        right.then_some(Self { directory, program, arguments, count, strings })
+        right.then_some(Self { directory, arguments, count, strings })
     }
 
     /// Arguments, then environment entries.
     pub fn texts(&self) -> Texts<'a> {
         Texts(self.strings)
-    }
-
-    /// Folders in which a program without a slash is looked for.
-    pub fn path(&self) -> &'a [u8] {
-        let path = self.texts().skip(self.arguments).find_map(|text| text.strip_prefix(b"PATH="));
-        path.and_then(<[u8]>::split_last).map_or(&[], |(_, path)| path)
     }
 }
 

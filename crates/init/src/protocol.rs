@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{self, Received};
+use crate::wire;
 
 /// A process that the worker asked for. The worker chooses the number and never uses one twice in
 /// the life of its init, so asking again after a crash starts nothing a second time.
@@ -159,14 +159,13 @@ impl Channel {
     /// message that lacks what belongs to it, as when this process has no descriptors left: the
     /// next [`Request::Hello`] brings it again.
     pub fn recv(&self) -> io::Result<Option<Reply>> {
-        let faulty = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         match wire::receive(&self.0) {
-            Ok(Received::Message(frame, files)) => wire::to_reply(frame, files)
-                .map(Some)
-                .ok_or_else(|| faulty("init said what this program does not know or cannot hold")),
-            Ok(Received::Noise) => Err(faulty("init said what is no message")),
-            Ok(Received::Empty) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(message) => match message.and_then(|(frame, files)| wire::to_reply(frame, files)) {
+                Some(reply) => Ok(Some(reply)),
+                None => Err(io::ErrorKind::InvalidData.into()),
+            },
             Err(libc::EAGAIN) => Ok(None),
+            Err(libc::EPIPE) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(errno) => Err(io::Error::from_raw_os_error(errno)),
         }
     }

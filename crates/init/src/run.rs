@@ -7,13 +7,16 @@ use crate::signals::Signals;
 use crate::start::NOT_EXECUTED;
 use crate::sys::{self, Result, now};
 use crate::table::Table;
-use crate::wire::{self, Frame, Received};
+use crate::wire::{self, Frame};
 use crate::worker::Worker;
 
 /// Most children reaped, or requests taken, before the other has its turn.
 const TURN: usize = 1000;
 /// Pause before a worker that could not be told something is told again, in milliseconds.
 const PAUSE: u64 = 20;
+/// Pause between two rounds of reaping where orphans come thick and fast, in milliseconds: together they
+/// cost less.
+const ORPHAN_PAUSE: u64 = 5;
 
 /// Everything that init knows.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Init {
     pub forks: u32,
     /// Workers that died young, one after the other.
     pub deaths: u32,
+    /// When only orphans were reaped, the last time, in milliseconds of [`now`].
+    pub orphans_at: u64,
     /// Some worker said hello.
     pub greeted: bool,
 }
@@ -59,6 +64,7 @@ impl Init {
             revive_at: 0,
             forks: 0,
             deaths: 0,
+            orphans_at: 0,
             greeted: false,
         })
     }
@@ -68,6 +74,7 @@ impl Init {
     #[unsafe(export_name = "regrow_init_run")]
     #[inline(never)]
     pub fn run(mut self) -> Channel {
+        let mut more = false;
         loop {
             if self.worker.is_none() && self.revive_at <= now() {
                 self.give_up_where_asked();
@@ -76,12 +83,21 @@ impl Init {
                 }
             }
             self.tell();
-            let due = self.due();
+            let due = if more { Some(0) } else { self.due() };
             let socket = self.worker.as_ref().and_then(|worker| worker.socket.as_ref());
-            sys::wait([Some(&self.signal_file), socket], due);
-            self.take_signals();
-            self.take_requests();
-            self.reap();
+            let [signals, requests] = sys::wait([Some(&self.signal_file), socket], due);
+            if signals {
+                if now().saturating_sub(self.orphans_at) < ORPHAN_PAUSE {
+                    sys::pause(ORPHAN_PAUSE as i32);
+                }
+                self.take_signals();
+            }
+            if requests {
+                self.take_requests();
+            }
+            if signals || more {
+                more = self.reap();
+            }
         }
     }
 
@@ -118,9 +134,9 @@ impl Init {
             let Some(worker) = &mut self.worker else { return };
             let Some(socket) = &worker.socket else { return };
             match wire::receive(socket) {
-                Ok(Received::Message(frame, files)) => self.handle(frame, files),
-                Ok(Received::Noise) => {}
-                Ok(Received::Empty) => return worker.hung_up(),
+                Ok(Some((frame, files))) => self.handle(frame, files),
+                Ok(None) => {}
+                Err(libc::EPIPE) => return worker.hung_up(),
                 Err(libc::EAGAIN) => return,
                 // Says once that a dead worker left something unread; what it sent comes after it.
                 Err(_) => {}
@@ -129,10 +145,10 @@ impl Init {
     }
 
     /// Reaps what has ended. While a leader is looked at and not yet reaped nobody else can have its
-    /// number, so its group is told then.
-    fn reap(&mut self) {
+    /// number, so its group is told then. True where there may be more.
+    fn reap(&mut self) -> bool {
         for _ in 0..TURN {
-            let Ok(Some((pid, how))) = sys::peek() else { return };
+            let Ok(Some((pid, how))) = sys::peek() else { return false };
             if self.table.of_pid(pid).is_some() {
                 sys::kill(pid.saturating_neg(), libc::SIGTERM);
                 if how == Ended::Code(NOT_EXECUTED) {
@@ -140,12 +156,16 @@ impl Init {
                 }
             }
             sys::reap(pid);
+            self.orphans_at = 0;
             if let Some(slot) = self.table.of_pid(pid) {
                 slot.end(how);
             } else if self.worker.as_ref().is_some_and(|worker| worker.pid == pid) {
                 self.worker_ended(how);
+            } else {
+                self.orphans_at = now();
             }
         }
+        true
     }
 
     /// Tells the worker what it was not told yet, as far as there is room.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::{mem, ptr};
+use std::{mem, ptr, slice};
 
 use crate::protocol::Ended;
 use crate::wire::{FILES_MAX, Files};
@@ -16,6 +16,8 @@ pub type Result<T> = std::result::Result<T, i32>;
 
 /// Highest signal number of Linux.
 pub const SIGNAL_MAX: i32 = 64;
+/// Smallest page of any machine that we run on; the kernel wants addresses at the start of one.
+const PAGE: u64 = 4096;
 
 pub fn errno() -> i32 {
     // SAFETY: the C library gives every thread a valid place for its errno.
@@ -54,21 +56,25 @@ pub fn now() -> u64 {
         .saturating_add(u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0))
 }
 
-/// Waits until one of them can be read or until so many milliseconds passed.
-pub fn wait(files: [Option<&OwnedFd>; 2], limit: Option<u64>) {
+/// Waits until one of them can be read or so many milliseconds passed; which can be read.
+pub fn wait(files: [Option<&OwnedFd>; 2], limit: Option<u64>) -> [bool; 2] {
     let limit = limit.map_or(-1, |limit| c_int::try_from(limit).unwrap_or(c_int::MAX));
-    let poll = |file: Option<&OwnedFd>| {
+    let mut files = files.map(|file| {
         let fd = file.map_or(-1, OwnedFd::as_raw_fd);
         libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
-    };
-    let mut files = files.map(poll);
-    // SAFETY: two entries, alive over the call; negative descriptors are passed over. The second call
-    // has no entries: without memory even waiting fails, and nothing may spin then.
-    unsafe {
-        if libc::poll(files.as_mut_ptr(), 2, limit) < 0 {
-            libc::poll(ptr::null_mut(), 0, 100);
-        }
+    });
+    // SAFETY: two entries, alive over the call; negative descriptors are passed over.
+    if unsafe { libc::poll(files.as_mut_ptr(), 2, limit) } < 0 {
+        // Without memory even waiting fails, and nothing may spin then.
+        pause(100);
     }
+    files.map(|file| file.revents != 0)
+}
+
+/// Does nothing for so many milliseconds.
+pub fn pause(milliseconds: c_int) {
+    // SAFETY: there are no entries.
+    unsafe { libc::poll(ptr::null_mut(), 0, milliseconds) };
 }
 
 fn every_signal() -> libc::sigset_t {
@@ -223,6 +229,36 @@ pub fn read<'a>(file: &OwnedFd, bytes: &'a mut [u8]) -> &'a [u8] {
 pub fn write(file: &OwnedFd, bytes: &[u8]) {
     // SAFETY: so many bytes may be read there.
     unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Lets go of the program's pages that can be read again from its files: start-up touched many that
+/// the loop never needs.
+pub fn shrink() {
+    // SAFETY: the callback keeps nothing of what it is shown.
+    unsafe { libc::dl_iterate_phdr(Some(shrink_object), ptr::null_mut()) };
+}
+
+unsafe extern "C" fn shrink_object(
+    object: *mut libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut libc::c_void,
+) -> c_int {
+    // SAFETY: the loader hands over a whole object with so many headers. What is not writable is as
+    // its file has it, private and without a change that could be lost; the parts that the loader
+    // writes and then protects are in segments that are writable by their header.
+    unsafe {
+        let object = &*object;
+        let headers = slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum));
+        for header in
+            headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0)
+        {
+            let start = object.dlpi_addr.wrapping_add(header.p_vaddr);
+            let page = start & !(PAGE - 1);
+            let size = start.wrapping_sub(page).wrapping_add(header.p_memsz);
+            libc::madvise(page as *mut libc::c_void, size as usize, libc::MADV_DONTNEED);
+        }
+    }
+    0
 }
 
 /// Room beside a message for its files, aligned as the kernel wants it.

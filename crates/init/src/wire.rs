@@ -128,23 +128,13 @@ pub fn send(socket: &OwnedFd, frame: Frame, files: &[&OwnedFd]) -> sys::Result<(
     sys::send(socket, &frame.encode(), files)
 }
 
-/// What came from the other end.
-pub enum Received {
-    Message(Frame, Files),
-    /// Something that is no message of ours.
-    Noise,
-    /// No bytes: the other end is closed, or sent an empty datagram.
-    Empty,
-}
-
-/// Takes one message without waiting; `EAGAIN` where there is none.
-pub fn receive(socket: &OwnedFd) -> sys::Result<Received> {
+/// Takes one message without waiting: `None` for what is no message of ours; `EAGAIN` where there is
+/// none, `EPIPE` where the other end is closed, or sent an empty datagram.
+pub fn receive(socket: &OwnedFd) -> sys::Result<Option<(Frame, Files)>> {
     // One byte more than a message has, to see that it is not longer.
     let mut bytes = [0_u8; 17];
-    let (bytes, files) = sys::receive(socket, &mut bytes)?;
-    Ok(match Frame::decode(bytes) {
-        Some(frame) => Received::Message(frame, files),
-        None if bytes.is_empty() => Received::Empty,
-        None => Received::Noise,
-    })
+    match sys::receive(socket, &mut bytes)? {
+        ([], _) => Err(libc::EPIPE),
+        (bytes, files) => Ok(Frame::decode(bytes).map(|frame| (frame, files))),
+    }
 }

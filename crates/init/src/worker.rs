@@ -96,6 +96,7 @@ impl Init {
             sys::unblock_signals();
             return Ok(Some(Channel(theirs)));
         }
+        sys::shrink();
         self.forks = self.forks.saturating_add(1);
         self.worker = Some(Worker {
             pid,
