@@ -12,8 +12,8 @@ use crate::wire::{self, Frame};
 const GROWN_UP: u64 = 10_000;
 /// Pause before the second worker that is forked in a row, doubled from there on, in milliseconds.
 const BACK_OFF: u64 = 100;
-/// Longest such pause, in milliseconds.
-const BACK_OFF_MAX: u64 = 5000;
+/// Longest such pause, in milliseconds: promise S8 allows a second without a worker.
+const BACK_OFF_MAX: u64 = 1000;
 /// So many deaths in a row mean that no worker can be made to live.
 const HOPELESS: u32 = 3;
 /// How long a worker may take to end after it said so or hung up, in milliseconds.

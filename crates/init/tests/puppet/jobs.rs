@@ -6,7 +6,8 @@ pub fn run(words: &[String]) {
     let number = |at: usize| words[at].parse::<u32>().expect("a number");
     match words[0].as_str() {
         "orphans" => orphans(number(1), number(2), number(3)),
-        "idle" => std::thread::sleep(Duration::from_secs(3600)),
+        "strangers" => strangers(number(1)),
+        "storm" => storm(number(1)),
         other => panic!("what is {other}?"),
     }
 }
@@ -29,5 +30,45 @@ fn orphans(count: u32, burst: u32, bursts_a_second: u32) {
             let due = Duration::from_secs(1) * ((made + 1) / burst) / bursts_a_second;
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         }
+    }
+}
+
+/// Makes this many children, each leader of its own group, that live for a moment. Fails where one of
+/// them was hit by a signal.
+fn strangers(count: u32) {
+    for _ in 0..count {
+        let mut status = 0;
+        // SAFETY: this process has one thread; the child only makes a group, waits and exits.
+        unsafe {
+            match libc::fork() {
+                0 => {
+                    libc::setpgid(0, 0);
+                    libc::usleep(200);
+                    libc::_exit(0);
+                }
+                // No number is free just now.
+                -1 => continue,
+                pid => libc::waitpid(pid, &raw mut status, 0),
+            };
+        }
+        assert_eq!(status, 0, "a stranger was hit");
+    }
+}
+
+/// So many lines of processes that each fork the next and exit, for ever.
+fn storm(lines: u32) {
+    // SAFETY: this process has one thread; the children only fork and exit.
+    unsafe {
+        for _ in 0..lines {
+            if libc::fork() == 0 {
+                loop {
+                    if libc::fork() > 0 {
+                        libc::_exit(0);
+                    }
+                    libc::usleep(100);
+                }
+            }
+        }
+        libc::pause();
     }
 }

@@ -85,6 +85,14 @@ impl Puppet {
         }
     }
 
+    fn say_bytes(&mut self, bytes: &[u8]) {
+        let socket = self.channel.as_raw_fd();
+        // SAFETY: so many bytes may be read there.
+        while unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), 0) } < 0 {
+            wait([(&self.channel, libc::POLLOUT)]);
+        }
+    }
+
     fn obey(&mut self, words: &[&str]) {
         let number = |at: usize| words[at].parse::<u64>().expect("a number");
         let process = || ProcessId(number(1));
@@ -104,6 +112,24 @@ impl Puppet {
             "bye" => {
                 self.say(&Request::Bye { code: number(1) as i32 });
                 std::process::exit(0);
+            }
+            "hang" => {
+                self.say(&Request::Bye { code: number(1) as i32 });
+                loop {
+                    std::thread::park();
+                }
+            }
+            "deaf" => {
+                // SAFETY: closes the descriptor of the channel, which is not used again.
+                unsafe { libc::close(self.channel.as_raw_fd()) };
+                loop {
+                    std::thread::park();
+                }
+            }
+            "raw" => {
+                let byte = |at: usize| u8::from_str_radix(&words[1][at..at + 2], 16).expect("hex");
+                let bytes: Vec<u8> = (0..words[1].len()).step_by(2).map(byte).collect();
+                return self.say_bytes(&bytes);
             }
             "exit" => std::process::exit(number(1) as i32),
             "remember" => {
