@@ -1,6 +1,5 @@
 //! From a path to a [`Config`].
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::address::Surroundings;
@@ -76,47 +75,6 @@ fn converted(root: &Node, surroundings: &Surroundings) -> Result<(Node, Warnings
 }
 
 type Warnings = Vec<(String, Option<Place>)>;
-
-/// The text of a file after the template step, and nothing else of it is looked at.
-///
-/// # Errors
-///
-/// [`ConfigError::Read`] and its like, [`ConfigError::Template`].
-pub fn render_file(path: &Path, env: &BTreeMap<String, String>) -> Result<String, ConfigError> {
-    let text = read(path)?;
-    render_at(&path.display().to_string(), &text, env)
-        .map_err(|error| ConfigError::Template(Box::new(error)))
-}
-
-/// The file of version 2 at `path` as text of version 3, and what is otherwise than it was. Its
-/// templates stay as they are where the file reads without them, else they are rendered.
-///
-/// # Errors
-///
-/// [`ConfigError`], [`ConfigError::NotVersion2`] among them.
-pub fn convert_file(
-    path: &Path,
-    surroundings: &Surroundings,
-) -> Result<(String, Vec<String>), ConfigError> {
-    let text = read(path)?;
-    let convert = |text: &str| {
-        let document = tree::read(text, path).map_err(ConfigError::Syntax)?.to_json();
-        if !v2::is_v2(&document) {
-            return Err(ConfigError::NotVersion2 { path: path.to_owned() });
-        }
-        Ok(v2::convert_text(&document, &surroundings.app)?)
-    };
-    if let Ok(converted) = convert(&text) {
-        return Ok(converted);
-    }
-    let rendered = render_at(&path.display().to_string(), &text, &surroundings.env)
-        .map_err(|error| ConfigError::Template(Box::new(error)))?;
-    let (converted, mut notes) = convert(&rendered)?;
-    if rendered != text {
-        notes.push("templates were rendered: they stand where values must be known".to_owned());
-    }
-    Ok((converted, notes))
-}
 
 /// The text of a file that is not too large. What is not UTF-8 is refused.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {

@@ -38,6 +38,7 @@ mod job;
 mod keys;
 mod load;
 mod model;
+mod source;
 mod template;
 mod tree;
 pub mod v2;
@@ -49,11 +50,12 @@ pub use job::{
     Backoff, Check, Exec, Health, Job, Liveness, Notify, Probe, Restarts, SecretFile, SecretSource,
     Service, Status, Trigger, When,
 };
-pub use load::{Loaded, convert_file, load, parse, render_file};
+pub use load::{Loaded, load, parse};
 pub use model::{
     Config, Consul, Discovery, Format, Level, Lock, Logging, Metric, MetricKind, Secret, SignalAct,
     SignalUse, Sink, Telemetry, UserSignal, Watch, Watched,
 };
+pub use source::Source;
 pub use template::render;
 pub use tree::{Place, SyntaxError};
 

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::Source;
 use crate::control::client;
 use go::Given;
 
@@ -50,45 +51,18 @@ pub enum Mode {
     Run,
 }
 
-/// Where the configuration is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// In a file.
-    Path(PathBuf),
-    /// This is it: version 2 takes the text itself in place of a path.
-    Text(String),
-}
-
-impl Source {
-    /// A path, `file://PATH`, or a text that begins with a brace; `None` for an empty word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        if word.trim_start().starts_with('{') {
-            return Some(Self::Text(word.to_owned()));
-        }
-        let path = plain_path(word);
-        (!path.is_empty()).then(|| Self::Path(path.into()))
-    }
-}
-
-/// Version 2 writes paths as URLs.
-fn plain_path(word: &str) -> &str {
-    word.strip_prefix("file://").unwrap_or(word)
-}
-
 /// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flags {
     /// What shall be done.
     pub mode: Mode,
-    /// Where the configuration is; `None`: nobody said, and [`CONFIG_REQUIRED`] is to be said.
+    /// Where the configuration is; `None`: nobody said, and
+    /// [`ConfigError::NoFile`](crate::config::ConfigError::NoFile) is to be said.
     pub source: Option<Source>,
     /// The words after the flags: with a configuration of version 2 the main application, else
     /// without meaning.
     pub app: Vec<String>,
 }
-
-/// Said where there is no configuration.
-pub const CONFIG_REQUIRED: &str = "-config flag is required";
 
 /// Exit code after a wrong command line.
 pub const USAGE_EXIT: u8 = 2;
@@ -144,7 +118,9 @@ fn mode(given: &Given) -> Mode {
     } else if given.switch("version") {
         Mode::Version
     } else if given.switch("template") {
-        let out = given.text("out").map(plain_path).filter(|out| !["", "-"].contains(out));
+        let out = given.text("out").filter(|out| !["", "-"].contains(out));
+        // Version 2 writes paths as URLs.
+        let out = out.map(|out| out.strip_prefix("file://").unwrap_or(out));
         Mode::Template { out: out.map(PathBuf::from) }
     } else if given.switch("reload") {
         Mode::Reload

@@ -113,7 +113,7 @@ fn a_converted_file_keeps_its_templates_where_it_can() {
     let file = |text: &str| {
         let path = folder.path().join("v2.json");
         fs::write(&path, text).expect("write");
-        config::convert_file(&path, &here("serve"))
+        config::Source::Path(path).convert(&here("serve"))
     };
     let (text, notes) = file(r#"{"consul": "{{ .C }}:8500", "preStart": "x"}"#).expect("converted");
     assert!(text.contains(r#""consul": "{{ .C }}:8500""#), "{text}");

@@ -161,6 +161,11 @@ fn stop_timeout(context: &mut Context<'_>, top: &Block<'_>) -> Result<Duration, 
     Ok(seconds(if count == 0 { STOP_TIMEOUT } else { count }))
 }
 
+/// The control socket that a file names; the rest of it may be wrong.
+pub(super) fn control_socket_of(root: &Node) -> Result<PathBuf, Fault> {
+    control_socket(&Block::open(&mut Faults::default(), String::new(), root, keys::TOP))
+}
+
 fn control_socket(top: &Block<'_>) -> Result<PathBuf, Fault> {
     let Some(node) = top.get("control") else { return Ok(CONTROL_SOCKET.into()) };
     let (socket, given) = checked(|faults| {
