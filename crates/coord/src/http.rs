@@ -100,9 +100,21 @@ impl Http {
         deadline: Duration,
     ) -> Result<Self, Invalid> {
         let settings = |reason: String| Invalid::Settings { backend: backend.to_owned(), reason };
-        let servers = check(servers, tls.is_some()).map_err(settings)?;
+        let socket = match servers {
+            [only] => only.strip_prefix("unix://").map(ToOwned::to_owned),
+            _ => None,
+        };
+        let servers = match socket {
+            // Who listens on a socket of its own asks for no name.
+            Some(_) => vec!["http://localhost".to_owned()],
+            None => check(servers, tls.is_some()).map_err(settings)?,
+        };
         let config = tls.map_or_else(plain, Ok).map_err(|error| settings(error.to_string()))?;
-        let client = Client::builder()
+        let builder = match socket {
+            Some(path) => Client::builder().unix_socket(path),
+            None => Client::builder(),
+        };
+        let client = builder
             .tls_backend_preconfigured(config)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

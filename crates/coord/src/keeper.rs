@@ -55,12 +55,29 @@ impl HeldLease {
     ) -> Result<Self, CoordError> {
         let asked = Instant::now();
         let lease = coordinator.grant(ttl).await?;
+        Ok(Self::keep(coordinator, lease, asked))
+    }
+
+    /// Goes on keeping a lease whose keeper died with its process.
+    ///
+    /// # Errors
+    /// [`CoordError::UnknownLease`] when it ended; or it was not renewed.
+    pub async fn adopt(
+        coordinator: Arc<dyn Coordinator>,
+        lease: LeaseId,
+    ) -> Result<Self, CoordError> {
+        let asked = Instant::now();
+        let lease = coordinator.keep_alive(lease).await?;
+        Ok(Self::keep(coordinator, lease, asked))
+    }
+
+    fn keep(coordinator: Arc<dyn Coordinator>, lease: Lease, asked: Instant) -> Self {
         let until = asked + safe(lease.ttl);
         let (sender, standing) = watch::channel(Standing { until, ended: false });
         let stop = CancellationToken::new();
         let keeper = Keeper { coordinator, lease, standing: sender, asked };
         tokio::spawn(keeper.run(stop.clone()));
-        Ok(Self { id: lease.id, standing, _keeping: stop.drop_guard() })
+        Self { id: lease.id, standing, _keeping: stop.drop_guard() }
     }
 
     /// Its name.
@@ -73,6 +90,13 @@ impl HeldLease {
     pub fn holds(&self) -> bool {
         let standing = *self.standing.borrow();
         !standing.ended && Instant::now() < standing.until
+    }
+
+    /// The moment until which it holds unless it is renewed; each renewal moves it. `None` when it
+    /// ended. Nobody else can believe that it ended before a tenth of its time has passed after that.
+    pub fn until(&self) -> Option<Instant> {
+        let standing = *self.standing.borrow();
+        (!standing.ended).then_some(standing.until)
     }
 
     /// Returns when it is lost: its time may be over, or it was revoked.

@@ -30,7 +30,7 @@ mod watch;
 
 pub use consul::{Consul, ConsulSettings};
 pub use coordinator::{Capabilities, Coordinator, Events, Limits};
-pub use election::{Candidacy, Election, Leader, Leading, Standing};
+pub use election::{Candidacy, Election, Leader, Leading, Report, Standing};
 pub use entry::{Entry, Got, Listing, Query};
 pub use error::{CoordError, Invalid, WatchError};
 pub use etcd::{Etcd, EtcdSettings};

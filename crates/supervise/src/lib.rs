@@ -18,6 +18,7 @@
 //!
 //! Start reading at [`config::Config`], then [`machine::Machine`].
 
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod discovery;

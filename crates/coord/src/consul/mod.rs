@@ -60,12 +60,15 @@ const WAIT: Duration = Duration::from_secs(60);
 /// What a Consul backend needs to know.
 #[derive(Clone, Debug)]
 pub struct ConsulSettings {
-    /// Base URLs of agents, as `http://127.0.0.1:8500`. They are tried in turn.
+    /// Base URLs of agents, as `http://127.0.0.1:8500`, which are tried in turn; or one socket, as
+    /// `unix:///run/consul.sock`.
     pub endpoints: Vec<String>,
     /// What all keys begin with in Consul.
     pub prefix: Prefix,
     /// The ACL token, where one is needed.
     pub token: Option<String>,
+    /// User and password of HTTP basic authentication, where something before Consul asks for it.
+    pub login: Option<(String, String)>,
     /// How long a call may take.
     pub deadline: Duration,
     /// Whom to trust and as whom to come, for `https` agents.

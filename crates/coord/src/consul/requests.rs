@@ -36,6 +36,7 @@ pub struct Requests {
     http: Http,
     names: Names,
     token: Option<String>,
+    login: Option<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -94,9 +95,9 @@ fn read_path(
 
 impl Requests {
     pub fn new(settings: ConsulSettings) -> Result<Self, Invalid> {
-        let ConsulSettings { endpoints, prefix, token, deadline, tls } = settings;
+        let ConsulSettings { endpoints, prefix, token, login, deadline, tls } = settings;
         let http = Http::new("consul", &endpoints, tls, deadline)?;
-        Ok(Self { http, names: Names { lead: prefix.into() }, token })
+        Ok(Self { http, names: Names { lead: prefix.into() }, token, login })
     }
 
     pub const fn names(&self) -> &Names {
@@ -105,6 +106,10 @@ impl Requests {
 
     fn request(&self, client: &Client, method: &Method, url: String) -> RequestBuilder {
         let request = client.request(method.clone(), url);
+        let request = match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        };
         match &self.token {
             Some(token) => request.header(TOKEN, token),
             None => request,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use regrow_consensus::Consistency;
 use regrow_ids::{Fence, Revision};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::coordinator::Coordinator;
@@ -53,6 +54,12 @@ impl Leading {
     /// True while nobody else can lead, by this process's own clock; see [`HeldLease`].
     pub fn holds(&self) -> bool {
         !*self.removed.borrow() && self.held.holds()
+    }
+
+    /// The moment until which it holds unless its lease is renewed, see [`HeldLease::until`]; `None`
+    /// when it is lost.
+    pub fn until(&self) -> Option<Instant> {
+        if *self.removed.borrow() { None } else { self.held.until() }
     }
 
     /// Returns when the leadership is lost, or may be: before another can have it where the lease

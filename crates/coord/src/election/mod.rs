@@ -56,7 +56,7 @@ pub struct Election {
 }
 
 /// How the way to leadership goes, for those who show it.
-type Report<'r> = &'r (dyn Fn(Result<(), &CoordError>) + Send + Sync);
+pub type Report<'r> = &'r (dyn Fn(Result<(), &CoordError>) + Send + Sync);
 
 impl Election {
     /// The election of this name. The name is a part of a key without a slash.
@@ -87,7 +87,12 @@ impl Election {
         self.campaign_telling(value.into(), ttl, &|_| ()).await
     }
 
-    async fn campaign_telling(
+    /// As [`campaign`](Self::campaign), and tells how it goes: `Ok` when it queues behind another,
+    /// `Err` each time when the backend could not be asked.
+    ///
+    /// # Errors
+    /// The value or the time is invalid, or the backend refuses for good.
+    pub async fn campaign_telling(
         &self,
         value: Bytes,
         ttl: Duration,
@@ -107,6 +112,34 @@ impl Election {
             }
             retry.wait().await;
         }
+    }
+
+    /// Goes on with the leadership of a candidate that died with its process, under the same fence:
+    /// the leader's value is `value`. Others that died in the queue with that value leave it. `None`
+    /// when the leader is somebody else.
+    ///
+    /// The value must be that of one candidate alone, and that one must be dead: two that go on with
+    /// one leadership both lead.
+    ///
+    /// # Errors
+    /// The backend cannot be asked, or does not answer.
+    pub async fn resume(&self, value: &[u8]) -> Result<Option<Leading>, CoordError> {
+        let listing = self.coordinator.range(&Query::of(self.candidates.clone())).await?;
+        let first = listing.entries.iter().map(|entry| entry.created).min();
+        let mut resumed = None;
+        for own in listing.entries.into_iter().filter(|entry| entry.value == value) {
+            let Some(lease) = own.lease else { continue };
+            if Some(own.created) != first {
+                self.coordinator.revoke(lease).await?;
+                continue;
+            }
+            resumed = match HeldLease::adopt(self.coordinator.clone(), lease).await {
+                Ok(held) => Some(Leading::new(self.coordinator.clone(), own, held)),
+                Err(CoordError::UnknownLease { .. }) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(resumed)
     }
 
     /// Waits for this candidate's turn; `None` when its lease ends before.

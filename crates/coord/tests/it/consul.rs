@@ -35,6 +35,7 @@ impl Server {
             endpoints: vec![self.url.clone()],
             prefix: Prefix::new("regrow/").expect("prefix"),
             token: None,
+            login: None,
             deadline,
             tls: None,
         };

@@ -120,7 +120,8 @@ fn coordinator(
         return Ok(Arc::new(Etcd::new(EtcdSettings { endpoints, prefix, deadline, tls })?));
     }
     let token = options.token_file.as_deref().map(read_token).transpose()?;
-    Ok(Arc::new(Consul::new(ConsulSettings { endpoints, prefix, token, deadline, tls })?))
+    let settings = ConsulSettings { endpoints, prefix, token, login: None, deadline, tls };
+    Ok(Arc::new(Consul::new(settings)?))
 }
 
 fn read_token(path: &Path) -> Result<String> {

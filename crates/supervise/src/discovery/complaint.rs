@@ -1,7 +1,7 @@
 //! Saying that something fails, once: when it begins, when it fails in another way, and when it works
 //! again, with how often it failed in between.
 
-use super::error::CallError;
+use std::fmt::Display;
 
 /// What is known of one thing that may fail.
 #[derive(Debug, Default)]
@@ -13,10 +13,10 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
-    /// It failed: what to say of it, if anything.
-    pub(super) fn failed(&mut self, text: &str, error: &CallError) -> Option<String> {
+    /// It failed, in that way: what to say of it, if anything.
+    pub(super) fn failed(&mut self, text: &str, kind: u16, error: &dyn Display) -> Option<String> {
         self.failures += 1;
-        if self.kind.replace(error.kind()) == Some(error.kind()) {
+        if self.kind.replace(kind) == Some(kind) {
             return None;
         }
         Some(match self.failures {

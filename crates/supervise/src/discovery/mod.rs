@@ -5,6 +5,7 @@
 //! - [`Client`]: one call with a limit of time and size.
 //! - [`Announcer`]: keeps the agent at the latest state of each service.
 //! - [`Watching`]: tells what becomes of services and keys.
+//! - [`Locking`]: competes for locks and says when they are ours.
 //!
 //! It must never hold up its caller, grow while the agent is silent, or tell a sign of life that is
 //! older than the agent would believe it.
@@ -15,6 +16,7 @@ mod complaint;
 mod error;
 #[cfg(test)]
 mod fake;
+mod locking;
 mod pace;
 mod tls;
 mod watching;
@@ -22,4 +24,5 @@ mod watching;
 pub use announce::Announcer;
 pub use client::Client;
 pub use error::{CallError, DiscoveryError};
+pub use locking::Locking;
 pub use watching::Watching;

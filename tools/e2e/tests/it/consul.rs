@@ -21,6 +21,7 @@ async fn our_catalog_passes_every_check_of_a_coordinator() -> Result<()> {
         endpoints: vec![catalog.url().to_owned()],
         prefix: Prefix::new("regrow/")?,
         token: None,
+        login: None,
         deadline: DEADLINE,
         tls: None,
     };

@@ -134,7 +134,7 @@ impl Keeper {
         };
         match outcome {
             Outcome::Failed(error) if step == Step::Deregister && error.says_unknown() => {}
-            Outcome::Failed(error) => match complaint.failed(text, error) {
+            Outcome::Failed(error) => match complaint.failed(text, error.kind(), error) {
                 Some(line) if step == Step::Deregister => tracing::info!(job, "{line}"),
                 Some(line) => tracing::warn!(job, "{line}"),
                 None => tracing::debug!(job, "{text}: {error}"),

@@ -122,7 +122,7 @@ impl One {
 
     fn failed(&mut self, error: &CallError) {
         let text = format!("failed to query {}", self.watch.name);
-        match self.complaint.failed(&text, error) {
+        match self.complaint.failed(&text, error.kind(), error) {
             Some(line) => tracing::warn!("{line}"),
             None => tracing::debug!("{text}: {error}"),
         }
