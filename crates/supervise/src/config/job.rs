@@ -182,7 +182,8 @@ pub struct Liveness {
 /// What a job is announced as.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
-    /// Identity in the catalog: `NAME-HOSTNAME`.
+    /// Identity in the catalog: the job's `id`, which is not in ContainerPilot and tells supervisors
+    /// apart that share a machine; without it `NAME-HOSTNAME`.
     pub id: String,
     /// Name in the catalog.
     pub name: String,

@@ -45,6 +45,7 @@ pub(super) const JOB: &[&str] = &[
     "notify",
     "secrets",
     "meta",
+    "id",
 ];
 pub(super) const WHEN: &[&str] = &["interval", "source", "once", "each", "timeout", "any", "all"];
 pub(super) const TRIGGER: &[&str] = &["source", "once", "each"];

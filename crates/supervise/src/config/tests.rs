@@ -61,6 +61,12 @@ fn a_job_has_all_defaults() {
 }
 
 #[test]
+fn supervisors_that_share_a_machine_can_name_their_services() {
+    let job = job("{name: 'db', id: 'db-two', port: 3306, health: {interval: 1, ttl: 5}}");
+    assert_eq!(job.service.expect("a service").id, "db-two");
+}
+
+#[test]
 fn a_job_with_a_port_is_a_service() {
     let job = job(
         "{name: 'web', port: '8080', exec: ['nginx', '-p', 80], tags: 'a', initial_status: 'critical',

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// What a job says of its service.
 pub(super) struct ServiceFields {
     pub(super) port: i64,
+    id: String,
     pub(super) interfaces: Vec<String>,
     pub(super) tags: Vec<String>,
     pub(super) meta: Vec<(String, String)>,
@@ -41,6 +42,7 @@ impl ServiceFields {
         });
         Self {
             port: block.int(faults, "port"),
+            id: block.text(faults, "id"),
             interfaces: block.texts(faults, "interfaces"),
             tags: block.texts(faults, "tags"),
             meta: block.pairs(faults, "meta"),
@@ -73,8 +75,9 @@ impl ServiceFields {
             Some(extras) => (extras.enable_tag_override, extras.deregister(name)?),
             None => (false, None),
         };
+        let own = || format!("{name}-{}", context.surroundings.hostname);
         Ok(Some(Service {
-            id: format!("{name}-{}", context.surroundings.hostname),
+            id: if self.id.is_empty() { own() } else { self.id },
             name: name.to_owned(),
             port,
             address,
