@@ -11,10 +11,11 @@ use crate::config::{Level, When};
 use crate::event::{Code, Event};
 
 impl Machine {
-    /// Who waits for what, of the jobs of the configuration.
+    /// Who waits for what: the jobs of the configuration in its order, then those that leave it.
     pub(super) fn index(&mut self) {
         let mut waiting: HashMap<Event, Vec<JobId>> = HashMap::new();
-        for life in self.order.iter().filter_map(|id| self.lives.get(id)) {
+        let current = self.order.iter().filter_map(|id| self.lives.get(id));
+        for life in current.chain(self.lives.values().filter(|life| life.leaving)) {
             let mut events: Vec<Event> = match life.job.when {
                 When::Startup | When::Interval(_) => vec![Event::new(Code::Startup, "global")],
                 When::Events { .. } | When::Never => {
@@ -122,25 +123,36 @@ impl Machine {
             return;
         }
         let lock = life.lock.clone();
+        self.let_go(id);
+        if let Some(lock) = lock {
+            self.settle_lock(&lock);
+        }
+    }
+
+    /// Those that waited for this job to run because they are stopping go on.
+    pub(super) fn let_go(&mut self, id: JobId) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
         for waiter in std::mem::take(&mut life.waited_by) {
             self.with(waiter, |life, hub| {
-                if life.waits.remove(&id) && life.waits.is_empty() {
+                if life.waits.remove(&id) && life.phase == Phase::Draining && life.waits.is_empty()
+                {
                     life.on(Cue::Drained, hub);
                 }
             });
-        }
-        if let Some(lock) = lock {
-            self.settle_lock(&lock);
         }
     }
 }
 
 impl Life {
     /// An event came that it waits for. Its own ends are no start events: the rules for ends have
-    /// them already.
+    /// them already. While it waits to take the place of another, that one runs when a job stops.
     fn hear(&mut self, event: &Event, hub: &mut Hub) {
         let own = event.source == self.job.name || event.source == self.check_label;
         if own && matches!(event.code, Code::ExitSuccess | Code::ExitFailed) {
+            return;
+        }
+        let ends = matches!(event.code, Code::Stopping | Code::Stopped);
+        if self.behind.is_some() && ends {
             return;
         }
         if self.has_all(event) {

@@ -14,16 +14,18 @@ use crate::event::{Code, Event};
 impl Machine {
     /// A job has ended for good.
     pub(super) fn job_ended(&mut self, id: JobId) {
-        self.rested(id);
         let Some(life) = self.lives.get(&id) else { return };
-        let name = Arc::clone(&life.job.name);
+        let (name, lock) = (Arc::clone(&life.job.name), life.lock.clone());
         if life.job.main && !life.leaving {
             self.hub.main = Some(life.last.map_or(0, |last| last.code));
             self.end(Cause::Done);
         }
-        if self.hub.ending.is_some() {
-            self.release_hooks(&name);
+        self.let_go(id);
+        self.succeed(id);
+        if let Some(lock) = lock {
+            self.settle_lock(&lock);
         }
+        self.release_hooks(&name);
     }
 
     /// The program ends: no restarts, no starts; every job ends at once, but for those that run
@@ -36,11 +38,12 @@ impl Machine {
         self.hub.begun = true;
         self.hub.moved = true;
         self.hub.publish(Code::Shutdown, &"global".into());
-        let hooks = self.hooks();
+        let hooks = self.hooks(|_| true);
         for id in self.all() {
             self.with(id, |life, hub| {
                 life.press(hub);
-                if !hooks.contains(&id) || life.phase == Phase::Pausing {
+                let waits = life.behind.is_some() || life.phase == Phase::Pausing;
+                if waits || !hooks.contains(&id) {
                     life.on(Cue::End, hub);
                 }
             });
@@ -50,9 +53,10 @@ impl Machine {
         }
     }
 
-    /// The jobs that still get to run once: a job that ends now, or one of these, leads to them.
-    fn hooks(&self) -> BTreeSet<JobId> {
-        let alive = |life: &&Life| life.phase != Phase::Ended;
+    /// Of these jobs, that are to end, the ones that still get to run once: a job that ends at
+    /// once, or another of them, leads to them.
+    pub(super) fn hooks(&self, these: impl Fn(&Life) -> bool) -> BTreeSet<JobId> {
+        let alive = |life: &&Life| life.phase != Phase::Ended && these(life);
         let mut next: Vec<&Life> =
             self.lives.values().filter(alive).filter(|life| !life.is_hook()).collect();
         let mut hooks = BTreeSet::new();
@@ -76,7 +80,8 @@ impl Machine {
         for id in ids {
             let Some(life) = self.lives.get(&id) else { continue };
             let idle = matches!(life.phase, Phase::Idle | Phase::Waiting);
-            if idle && !self.may_still_stop(life) {
+            let ends = self.hub.ending.is_some() || life.leaving;
+            if idle && ends && !self.may_still_stop(life) {
                 self.with(id, |life, hub| life.on(Cue::End, hub));
             }
         }
@@ -84,11 +89,11 @@ impl Machine {
 
     /// Whether one of the jobs for whose stop this one waits has not ended yet.
     fn may_still_stop(&self, hook: &Life) -> bool {
-        let stops = |t: &&crate::config::Trigger| matches!(t.code, Code::Stopping | Code::Stopped);
-        hook.triggers().iter().filter(stops).any(|trigger| {
-            let named = |life: &&Life| life.job.name == trigger.source && life.id != hook.id;
-            self.lives.values().filter(named).any(|life| life.phase != Phase::Ended)
-        })
+        let open = |name: &Arc<str>| {
+            let named = |life: &&Life| life.job.name == *name && life.phase != Phase::Ended;
+            self.lives.values().any(|life| named(&life))
+        };
+        hook.stops().any(open)
     }
 
     /// Gives a lock back when it is to go and nothing that ran under it is left.
@@ -96,7 +101,7 @@ impl Machine {
         let Some(held) = self.hub.locks.get(lock) else { return };
         let leaving = held.leaving;
         let ours = self.lives.values().filter(|life| life.lock.as_ref() == Some(lock));
-        let busy: Vec<JobId> = ours.filter(|life| life.is_busy()).map(|life| life.id).collect();
+        let busy: Vec<JobId> = ours.filter(|life| life.uses_lock()).map(|life| life.id).collect();
         if leaving {
             for id in &busy {
                 self.with(*id, |life, hub| life.lose(lock, None, hub));
@@ -104,9 +109,14 @@ impl Machine {
         }
         if busy.is_empty() {
             self.hub.locks.remove(lock);
-            self.hub.effects.push(Effect::Release { lock: Arc::clone(lock) });
+            self.release(lock);
             self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
         }
+    }
+
+    pub(super) fn release(&mut self, lock: &Arc<str>) {
+        self.hub.released.insert(Arc::clone(lock));
+        self.hub.effects.push(Effect::Release { lock: Arc::clone(lock) });
     }
 
     /// Whether something follows from how all jobs are: the program begins to end, or exits.
@@ -118,12 +128,32 @@ impl Machine {
             self.end(Cause::Done);
             return true;
         }
+        if self.break_circle() {
+            return true;
+        }
         if self.hub.ending.is_some() && self.lives.values().all(|l| l.phase == Phase::Ended) {
             let code = self.exit_code();
             self.hub.over = Some(code);
             self.hub.effects.push(Effect::Exit { code });
         }
         false
+    }
+
+    /// Of the jobs that are to end, only some are left that wait for one another to stop, so none
+    /// of them ever would: they end.
+    fn break_circle(&mut self) -> bool {
+        let all = self.hub.ending.is_some();
+        let ends = |life: &&Life| life.phase != Phase::Ended && (all || life.leaving);
+        let idle =
+            |life: &Life| matches!(life.phase, Phase::Idle | Phase::Waiting) && !life.pending;
+        if !self.lives.values().filter(ends).all(idle) {
+            return false;
+        }
+        let left: Vec<JobId> = self.lives.values().filter(ends).map(|life| life.id).collect();
+        for id in &left {
+            self.with(*id, |life, hub| life.on(Cue::End, hub));
+        }
+        !left.is_empty()
     }
 
     /// Nothing is left to do.

@@ -208,7 +208,7 @@ impl Life {
         if self.live.is_some() {
             return;
         }
-        let label: Arc<str> = format!("live.{}", self.job.name).into();
+        let label = self.label_of(Role::Live);
         self.live = Some(self.ask(Role::Live, label, liveness.check, liveness.timeout, hub));
         self.set(Cue::LiveOver, hub.now.after(liveness.timeout), hub);
     }

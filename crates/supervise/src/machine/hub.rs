@@ -75,6 +75,8 @@ pub(super) struct Hub {
     next_job: u32,
     pub processes: BTreeMap<ProcessId, Process>,
     pub locks: BTreeMap<Arc<str>, Held>,
+    /// Locks that were given back and were not ours again since.
+    pub released: BTreeSet<Arc<str>>,
     /// The last state that each watch told.
     pub watched: BTreeMap<Arc<str>, Code>,
     pub maintenance: bool,
@@ -110,6 +112,7 @@ impl Hub {
             next_job: 1,
             processes: BTreeMap::new(),
             locks: BTreeMap::new(),
+            released: BTreeSet::new(),
             watched: BTreeMap::new(),
             maintenance: false,
             begun: false,

@@ -8,7 +8,6 @@ use super::hub::{Cause, Held, Role};
 use super::io::{Effect, Input, Moment, Notice};
 use super::table::{Cue, Phase};
 use super::{JobId, Machine};
-use crate::config::Level;
 use crate::event::{Code, Event};
 
 impl Machine {
@@ -54,7 +53,7 @@ impl Machine {
         }
         self.hub.moved = true;
         for id in self.order.clone() {
-            self.with(id, |life, hub| life.listen(hub));
+            self.with(id, |life, hub| life.on(Cue::Begin, hub));
         }
         self.hub.publish(Code::Startup, &"global".into());
     }
@@ -85,7 +84,7 @@ impl Machine {
     }
 
     /// The end of a process that nobody knows (any more) is taken all the same.
-    fn ended(&mut self, process: ProcessId, how: Ended, text: Option<String>) {
+    pub(super) fn ended(&mut self, process: ProcessId, how: Ended, text: Option<String>) {
         self.hub.effects.push(Effect::Forget { process });
         if self.hub.processes.get(&process).is_none_or(|known| known.probe) {
             return;
@@ -156,12 +155,17 @@ impl Machine {
         }
     }
 
+    /// Where nobody runs under the lock, or the program ends, it is for others.
     fn acquired(&mut self, lock: Arc<str>, fence: u64) {
-        let source: Arc<str> = format!("lock:{lock}").into();
-        if self.hub.ending.is_some() {
-            self.hub.effects.push(Effect::Release { lock });
+        if self.hub.locks.get(&lock).is_some_and(|held| held.fence != fence) {
+            self.losing(&lock, self.hub.now);
+        }
+        self.hub.released.remove(&lock);
+        if !self.wants(&lock) {
+            self.release(&lock);
             return;
         }
+        let source: Arc<str> = format!("lock:{lock}").into();
         self.hub.locks.insert(lock, Held { fence, leaving: false });
         self.hub.publish(Code::Acquired, &source);
     }
@@ -174,15 +178,5 @@ impl Machine {
         if held {
             self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
         }
-    }
-
-    fn adopted(&mut self, known: &[ProcessId]) {
-        let text = format!("a worker follows one that died; {} processes are known", known.len());
-        self.hub.effects.push(Effect::Say { level: Level::Warning, job: None, text });
-    }
-
-    fn reload(&mut self, _config: &Arc<crate::config::Config>) {
-        let text = "reload is not there yet".to_owned();
-        self.hub.effects.push(Effect::Say { level: Level::Error, job: None, text });
     }
 }

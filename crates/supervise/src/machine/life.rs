@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hub::{Hub, Role};
 use super::io::{JobId, Moment, Shown};
 use super::table::{Act, Cue, Phase, cell};
-use crate::config::{Job, Level, Restarts, Service, Status, When};
+use crate::config::{Job, Level, Restarts, Service, Status, Trigger, When};
 use crate::event::Code;
 
 /// What is known of the fitness of a job.
@@ -18,6 +18,17 @@ pub(super) enum Fitness {
     Unknown,
     Healthy,
     Unhealthy,
+}
+
+impl Fitness {
+    /// The event that says so.
+    pub fn code(self) -> Option<Code> {
+        match self {
+            Self::Unknown => None,
+            Self::Healthy => Some(Code::Healthy),
+            Self::Unhealthy => Some(Code::Unhealthy),
+        }
+    }
 }
 
 /// How the last run of a job's process ended.
@@ -230,13 +241,25 @@ impl Life {
         }
     }
 
-    /// It waits for another job to stop, and there is something that it would run then.
-    pub fn is_hook(&self) -> bool {
-        self.job.exec.is_some()
-            && self.triggers().iter().any(|t| matches!(t.code, Code::Stopping | Code::Stopped))
+    /// Something of it depends on its lock being held.
+    pub fn uses_lock(&self) -> bool {
+        let rests = matches!(self.phase, Phase::Idle | Phase::Waiting | Phase::Ended);
+        !rests || self.processes().next().is_some()
     }
 
-    pub fn triggers(&self) -> &[crate::config::Trigger] {
+    /// It waits for another job to stop, and there is something that it would run then.
+    pub fn is_hook(&self) -> bool {
+        self.job.exec.is_some() && self.stops().next().is_some()
+    }
+
+    /// The jobs for whose stop it waits.
+    pub fn stops(&self) -> impl Iterator<Item = &Arc<str>> {
+        let stops = |t: &&Trigger| matches!(t.code, Code::Stopping | Code::Stopped);
+        let others = self.triggers().iter().filter(stops).map(|trigger| &trigger.source);
+        others.filter(|source| **source != self.job.name)
+    }
+
+    pub fn triggers(&self) -> &[Trigger] {
         match &self.job.when {
             When::Events { triggers, .. } => triggers,
             When::Startup | When::Interval(_) | When::Never => &[],

@@ -1,6 +1,7 @@
 //! The state machine of all jobs: what happened goes in, what is to be done comes out. No clock, no
 //! process, no socket; the same inputs give the same effects, randomness (jitter) is seeded.
 
+mod adopt;
 mod bus;
 mod ending;
 mod health;
@@ -8,6 +9,7 @@ mod hub;
 mod inputs;
 mod io;
 mod life;
+mod reload;
 mod run;
 mod stop;
 mod stored;
@@ -92,6 +94,12 @@ impl Machine {
     /// The code with which it exited, where it did.
     pub fn exited(&self) -> Option<i32> {
         self.hub.over
+    }
+
+    /// Whether some job may still run under this lock: only then it is worth competing for.
+    pub fn wants(&self, lock: &str) -> bool {
+        let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
+        self.hub.ending.is_none() && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
     }
 
     /// All jobs of the configuration in its order, as `/status` shows them.

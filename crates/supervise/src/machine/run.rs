@@ -210,7 +210,7 @@ impl Life {
     /// What comes after a run that ended by itself.
     pub(super) fn next(&mut self, hub: &mut Hub) {
         let again = std::mem::take(&mut self.pending);
-        if hub.ending.is_some() {
+        if hub.ending.is_some() || self.leaving {
             self.on(Cue::End, hub);
         } else if matches!(self.job.when, When::Interval(_)) {
             if again { self.launch(hub) } else { self.wait(hub) }
@@ -232,6 +232,8 @@ impl Life {
                 hub.failed.get_or_insert(code);
             }
             self.on(Cue::End, hub);
+        } else if lock.is_some() {
+            self.give_way(hub);
         } else {
             self.wait(hub);
         }
@@ -252,6 +254,7 @@ impl Life {
     fn pause(&mut self, hub: &mut Hub) {
         let backoff = self.job.backoff;
         let last = self.last.unwrap_or(LastRun { code: 0, stable: true });
+        self.tell_unfit("its process ended", hub);
         if last.stable || backoff.first.is_zero() {
             self.streak = 0;
             self.launch(hub);
@@ -262,7 +265,6 @@ impl Life {
         self.streak = if last.code == 0 { 0 } else { self.streak.saturating_add(1) };
         self.set(Cue::RestartDue, hub.now.after(pause), hub);
         self.enter(Phase::Pausing, hub);
-        self.tell_unfit("its process ended", hub);
     }
 
     /// Its process took too long, was not ready in time or was silent: it is killed.

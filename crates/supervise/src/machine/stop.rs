@@ -20,8 +20,12 @@ pub(super) const WITHDRAW_WITHIN: Duration = Duration::from_secs(1);
 pub(super) const GONE_WITHIN: Duration = Duration::from_secs(1);
 
 impl Life {
-    /// It is to end.
+    /// It is to end. One that never began to listen tells nobody.
     pub(super) fn drain(&mut self, hub: &mut Hub) {
+        if self.behind.take().is_some() {
+            self.enter(Phase::Ended, hub);
+            return;
+        }
         self.clear(
             &[
                 Cue::WhenOver,
@@ -126,7 +130,7 @@ impl Life {
             return;
         }
         self.enter(Phase::Ended, hub);
-        hub.completed |= self.ran && self.job.exec.is_some();
+        hub.completed |= self.ran && self.job.exec.is_some() && !self.leaving;
         hub.publish_from(Code::Stopped, &Arc::clone(&self.job.name), Some(self.id));
         hub.queue.push_back(Step::Ended(self.id));
     }

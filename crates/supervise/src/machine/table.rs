@@ -90,8 +90,8 @@ pub enum Cue {
     Lived,
     /// Its process said that it is ready.
     Ready,
-    /// The job that it replaces has ended.
-    Successor,
+    /// It may begin to listen: all others do, or the job that it replaces has ended.
+    Begin,
 }
 
 impl Cue {
@@ -120,7 +120,7 @@ impl Cue {
         Self::Checked,
         Self::Lived,
         Self::Ready,
-        Self::Successor,
+        Self::Begin,
     ];
 }
 
@@ -277,9 +277,8 @@ pub fn cell(phase: Phase, cue: Cue) -> Act {
         (Cue::Ready, Draining | Withdrawing | Terminating) => Act::Skip,
         (Cue::Ready, Idle | Pausing | Waiting | Ended) => Act::Never,
 
-        (Cue::Successor, Idle) => Act::Listen,
-        (Cue::Successor, Ended) => Act::Skip,
-        (Cue::Successor, Starting | Running | Pausing | Waiting) => Act::Never,
-        (Cue::Successor, Draining | Withdrawing | Terminating) => Act::Never,
+        (Cue::Begin, Idle) => Act::Listen,
+        (Cue::Begin, Starting | Running | Pausing | Waiting) => Act::Never,
+        (Cue::Begin, Draining | Withdrawing | Terminating | Ended) => Act::Never,
     }
 }
