@@ -121,3 +121,6 @@ impl<'a> Iterator for Texts<'a> {
         Some(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

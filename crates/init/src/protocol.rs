@@ -10,7 +10,9 @@ use crate::wire;
 
 /// A process that the worker asked for. The worker chooses the number and never uses one twice in
 /// the life of its init, so asking again after a crash starts nothing a second time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct ProcessId(pub u64);
 
 /// Where a process writes.

@@ -53,7 +53,7 @@ impl Init {
         Ok(Self {
             first: sys::adopt_orphans()?,
             table: Table::new(),
-            signals: Signals::new(),
+            signals: Signals::default(),
             signal_file: sys::block_signals()?,
             reports: sys::pipe()?,
             // An empty file reads like /dev/null, and there are images without that.

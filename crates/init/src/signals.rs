@@ -2,80 +2,62 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::sys::{self, SIGNAL_MAX};
+use crate::sys;
 
 /// Bytes of what a `signalfd` says of one signal; its number comes first.
 const RECORD: usize = 128;
+/// Records taken at once.
+const RECORDS: usize = 16;
 
-/// What is known of one signal. Equal signals that wait become one, as in the kernel.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    /// Place in the queue of those that nobody was told; 0 for none.
+/// Signals that the worker has not taken yet, one bit each. Equal ones become one and the lowest number
+/// goes first, as in the kernel.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// Those that nobody was told.
     waiting: u64,
-    /// The place that it had when it was told to the worker, until that took it; 0 for none.
+    /// Those that the worker was told and has not taken.
     told: u64,
 }
 
-/// Signals that the worker has not taken yet, by number.
-#[derive(Debug)]
-pub struct Signals {
-    marks: [Mark; SIGNAL_MAX as usize + 1],
-    arrived: u64,
+/// The bit of a signal, 1 to 64; none for other numbers.
+fn bit(signal: i32) -> u64 {
+    u32::try_from(signal).ok().and_then(|n| 1_u64.checked_shl(n.checked_sub(1)?)).unwrap_or(0)
 }
 
 impl Signals {
-    pub fn new() -> Self {
-        Self { marks: [Mark::default(); SIGNAL_MAX as usize + 1], arrived: 0 }
-    }
-
-    fn mark(&mut self, signal: i32) -> Option<&mut Mark> {
-        self.marks.get_mut(usize::try_from(signal).ok()?)
-    }
-
     pub fn arrive(&mut self, signal: i32) {
-        self.arrived = self.arrived.saturating_add(1);
-        let place = self.arrived;
-        if let Some(mark) = self.mark(signal).filter(|mark| mark.waiting == 0) {
-            mark.waiting = place;
-        }
+        self.waiting |= bit(signal);
+    }
+
+    pub fn waits(&self, signal: i32) -> bool {
+        self.waiting & bit(signal) != 0
     }
 
     /// The signal to tell next.
     pub fn next(&self) -> Option<i32> {
-        let marks = (0_i32..).zip(&self.marks).filter(|(_, mark)| mark.waiting > 0);
-        marks.min_by_key(|(_, mark)| mark.waiting).map(|(signal, _)| signal)
+        (1..=sys::SIGNAL_MAX).find(|signal| self.waits(*signal))
     }
 
     /// It was told to the worker.
     pub fn told(&mut self, signal: i32) {
-        if let Some(mark) = self.mark(signal) {
-            *mark = Mark { waiting: 0, told: mark.waiting };
-        }
+        self.waiting &= !bit(signal);
+        self.told |= bit(signal);
     }
 
     /// The worker has done what it asked for.
     pub fn took(&mut self, signal: i32) {
-        if let Some(mark) = self.mark(signal) {
-            mark.told = 0;
-        }
+        self.told &= !bit(signal);
     }
 
-    /// The worker died: what it was told and did not take waits again, in its old place.
+    /// The worker died: what it was told and did not take waits again.
     pub fn untake(&mut self) {
-        for mark in self.marks.iter_mut().filter(|mark| mark.told > 0) {
-            *mark = Mark { waiting: mark.told, told: 0 };
-        }
-    }
-
-    pub fn waits(&self, signal: i32) -> bool {
-        let mark = usize::try_from(signal).ok().and_then(|at| self.marks.get(at));
-        mark.is_some_and(|mark| mark.waiting > 0)
+        self.waiting |= std::mem::take(&mut self.told);
     }
 
     /// Takes what has come in. Children's ends are not for the worker, and a terminal's stop
     /// signals for reading and writing in the background concern nobody: both only wake us.
     pub fn take(&mut self, file: &OwnedFd) {
-        let mut bytes = [0_u8; 16 * RECORD];
+        let mut bytes = [0_u8; RECORDS * RECORD];
         let mut more = true;
         while more {
             let records = sys::read(file, &mut bytes);
@@ -85,7 +67,43 @@ impl Signals {
                     self.arrive(number);
                 }
             }
-            more = records.len() == 16 * RECORD;
+            more = records.len() == RECORDS * RECORD;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(signals: &mut Signals) -> Vec<i32> {
+        std::iter::from_fn(|| signals.next().inspect(|signal| signals.told(*signal))).collect()
+    }
+
+    #[test]
+    fn every_number_has_a_bit_and_no_other_has() {
+        let mut signals = Signals::default();
+        for number in [-1, 0, 65, i32::MAX, i32::MIN] {
+            signals.arrive(number);
+        }
+        assert_eq!(signals.next(), None);
+        (1..=64).for_each(|number| signals.arrive(number));
+        assert_eq!(drain(&mut signals), (1..=64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_told_and_not_taken_waits_for_the_next_worker() {
+        let mut signals = Signals::default();
+        signals.arrive(15);
+        signals.arrive(1);
+        assert_eq!(drain(&mut signals), [1, 15]);
+        signals.took(1);
+        signals.arrive(10);
+        signals.untake();
+        assert_eq!(drain(&mut signals), [10, 15]);
+        signals.took(10);
+        signals.took(15);
+        signals.untake();
+        assert_eq!(signals.next(), None);
     }
 }

@@ -188,28 +188,27 @@ pub fn open(path: &CStr) -> Result<OwnedFd> {
     owned(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })
 }
 
+fn pair(make: impl FnOnce(*mut c_int) -> c_int) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    checked(make(ends.as_mut_ptr()))?;
+    let [one, other] = ends;
+    Ok((owned(one)?, owned(other)?))
+}
+
 /// A pipe: the end to read, which never waits, and the end to write, which does.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [-1; 2];
     // SAFETY: the kernel fills `ends` with two new descriptors.
-    unsafe {
-        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC))?;
-        let [read, write] = ends;
-        libc::fcntl(read, libc::F_SETFL, libc::O_NONBLOCK);
-        Ok((owned(read)?, owned(write)?))
-    }
+    let pipe = pair(|ends| unsafe { libc::pipe2(ends, libc::O_CLOEXEC) })?;
+    // SAFETY: touches no memory.
+    unsafe { libc::fcntl(pipe.0.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    Ok(pipe)
 }
 
 /// A pair of sockets that keep messages whole.
 pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [-1; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: the kernel fills `ends` with two new descriptors.
-    unsafe {
-        checked(libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()))?;
-        let [ours, theirs] = ends;
-        Ok((owned(ours)?, owned(theirs)?))
-    }
+    pair(|ends| unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends) })
 }
 
 /// Makes `file` the descriptor `number`, open over `execve`.

@@ -13,7 +13,7 @@ pub const PLACES: usize = 8192;
 const PLACES_REFUSED: usize = 64;
 
 /// One process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slot {
     pub process: ProcessId,
     /// Its number in the kernel, 0 where it could not be forked. It is safe to signal while `ended`
@@ -31,19 +31,6 @@ pub struct Slot {
 }
 
 impl Slot {
-    pub fn new(process: ProcessId) -> Self {
-        Self {
-            process,
-            pid: 0,
-            ended: None,
-            failed: None,
-            streams: None,
-            forgotten: false,
-            tell_process: true,
-            tell_ended: false,
-        }
-    }
-
     /// It ended like this.
     pub fn end(&mut self, how: Ended) {
         self.ended = Some(self.failed.map_or(how, Ended::NotStarted));
@@ -100,7 +87,8 @@ impl Table {
     pub fn add(&mut self, process: ProcessId) -> Option<(&mut Slot, bool)> {
         let free = self.places().iter().position(Option::is_none);
         let at = free.unwrap_or(self.used);
-        self.places.get_mut(at)?.write(Some(Slot::new(process)));
+        let slot = Slot { process, tell_process: true, ..Slot::default() };
+        self.places.get_mut(at)?.write(Some(slot));
         self.used = self.used.max(at.saturating_add(1));
         let slot = self.places().get_mut(at)?.as_mut()?;
         Some((slot, at >= PLACES))
@@ -120,3 +108,6 @@ impl Table {
         self.places().fill_with(|| None);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ pub fn receive(socket: &OwnedFd) -> sys::Result<Option<(Frame, Files)>> {
         (bytes, files) => Ok(Frame::decode(bytes).map(|frame| (frame, files))),
     }
 }
+
+#[cfg(test)]
+mod tests;

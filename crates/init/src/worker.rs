@@ -20,7 +20,7 @@ const HOPELESS: u32 = 3;
 const LEAVE: u64 = 5000;
 
 /// The present worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Worker {
     pub pid: i32,
     /// `None` once it closed its end.
@@ -76,14 +76,17 @@ fn back_off(deaths: u32) -> u64 {
 impl Init {
     /// Forks a worker. `Some` in the worker itself, without anything that belongs to init.
     pub fn fork_worker(&mut self) -> Option<Channel> {
-        match self.try_fork_worker() {
-            Ok(channel) => channel,
-            Err(_) => {
-                self.deaths = self.deaths.saturating_add(1).max(2);
-                self.revive_at = now().saturating_add(back_off(self.deaths));
-                None
-            }
-        }
+        self.try_fork_worker().unwrap_or_else(|_| {
+            self.deaths = self.deaths.max(1);
+            self.died_young();
+            None
+        })
+    }
+
+    /// The next worker comes later than the last one did.
+    fn died_young(&mut self) {
+        self.deaths = self.deaths.saturating_add(1);
+        self.revive_at = now().saturating_add(back_off(self.deaths));
     }
 
     fn try_fork_worker(&mut self) -> Result<Option<Channel>> {
@@ -98,16 +101,8 @@ impl Init {
         }
         sys::shrink();
         self.forks = self.forks.saturating_add(1);
-        self.worker = Some(Worker {
-            pid,
-            socket: Some(socket),
-            born: now(),
-            ready: false,
-            owed_ready: false,
-            behind: false,
-            bye: None,
-            until: None,
-        });
+        let socket = Some(socket);
+        self.worker = Some(Worker { pid, socket, born: now(), ..Worker::default() });
         Ok(None)
     }
 
@@ -128,8 +123,7 @@ impl Init {
         if now().saturating_sub(worker.born) >= GROWN_UP {
             self.deaths = 0;
         }
-        self.deaths = self.deaths.saturating_add(1);
-        self.revive_at = now().saturating_add(back_off(self.deaths));
+        self.died_young();
     }
 
     /// Ends everything where that is asked for and no worker lives to do it.
@@ -139,5 +133,17 @@ impl Init {
             self.put_down(libc::SIGTERM);
             self.end(signal.saturating_add(128));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::back_off;
+
+    #[test]
+    fn pauses_double_up_to_a_second() {
+        let pauses: Vec<u64> = (0..8).map(back_off).collect();
+        assert_eq!(pauses, [0, 0, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(back_off(u32::MAX), 1000);
     }
 }
