@@ -21,15 +21,13 @@ impl Init {
         let until = now().saturating_add(PATIENCE);
         loop {
             self.signal_all(signal);
-            loop {
-                match sys::peek() {
-                    Ok(Some((pid, _))) => sys::reap(pid),
-                    Ok(None) => break,
-                    Err(libc::ECHILD) => return,
-                    Err(_) => break,
+            while let Ok(Some((pid, _))) = sys::peek() {
+                sys::reap(pid);
+                if now() >= until {
+                    return;
                 }
             }
-            if now() >= until {
+            if sys::peek() == Err(libc::ECHILD) || now() >= until {
                 return;
             }
             sys::wait([Some(&self.signal_file), None], Some(ROUND));

@@ -59,7 +59,8 @@ pub use protocol::{Channel, Ended, Output, ProcessId, Reply, Request, Stream, St
 
 /// Splits this process in two. The parent becomes init and never comes back; each worker that it
 /// forks returns from here, with the memory of the program as it is now, in a process group of its
-/// own, every signal let through.
+/// own, every signal let through, and its limit of descriptors as high as it may be. Processes get the
+/// limit that this one had.
 ///
 /// Call it first, while there is one thread. Until a worker says [`Request::Hello`] for the first
 /// time init is no more than its parent: `SIGTERM`, `SIGINT` and `SIGQUIT` go to it as they are, and

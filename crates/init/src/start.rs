@@ -85,6 +85,8 @@ impl Init {
     ) -> Result<(i32, Option<Streams>)> {
         // Only a full table of descriptors takes the file from a message.
         let command = command.ok_or(libc::EMFILE)?;
+        // The last descriptors are for the next worker: without one nobody would ever free others.
+        let _spare = sys::socket_pair()?;
         let (ends, streams) = if wrapped { streams()? } else { (None, None) };
         let pid = sys::fork()?;
         if pid == 0 {
