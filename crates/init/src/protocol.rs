@@ -104,7 +104,7 @@ pub enum Request {
         /// Number of the signal.
         signal: i32,
     },
-    /// The worker ends on purpose. Init kills what is left and exits with this code.
+    /// The worker ends on purpose, within 5 s. Then init kills what is left and exits with this code.
     Bye {
         /// Exit code, 0 to 255.
         code: i32,

@@ -45,6 +45,8 @@ pub struct Init {
     pub orphans_at: u64,
     /// Some worker said hello.
     pub greeted: bool,
+    /// There may be something in the table that the worker was not told.
+    pub news: bool,
 }
 
 impl Init {
@@ -66,6 +68,7 @@ impl Init {
             deaths: 0,
             orphans_at: 0,
             greeted: false,
+            news: false,
         })
     }
 
@@ -149,20 +152,21 @@ impl Init {
     fn reap(&mut self) -> bool {
         for _ in 0..TURN {
             let Ok(Some((pid, how))) = sys::peek() else { return false };
-            if self.table.of_pid(pid).is_some() {
+            let known = self.table.of_pid(pid).is_some();
+            if known {
                 sys::kill(pid.saturating_neg(), libc::SIGTERM);
                 if how == Ended::Code(NOT_EXECUTED) {
                     self.take_reports();
                 }
             }
             sys::reap(pid);
-            self.orphans_at = 0;
-            if let Some(slot) = self.table.of_pid(pid) {
+            let worker = self.worker.as_ref().is_some_and(|worker| worker.pid == pid);
+            self.orphans_at = if known || worker { 0 } else { now() };
+            if known && let Some(slot) = self.table.of_pid(pid) {
                 slot.end(how);
-            } else if self.worker.as_ref().is_some_and(|worker| worker.pid == pid) {
+                self.news = true;
+            } else if worker {
                 self.worker_ended(how);
-            } else {
-                self.orphans_at = now();
             }
         }
         true
@@ -172,7 +176,7 @@ impl Init {
     fn tell(&mut self) {
         let Some(worker) = self.worker.as_mut().filter(|worker| worker.ready) else { return };
         worker.behind = true;
-        for slot in self.table.slots() {
+        for slot in self.table.slots().take_while(|_| self.news) {
             if slot.tell_process && !worker.say_process(slot) {
                 return;
             }
@@ -183,6 +187,7 @@ impl Init {
             }
             slot.tell_ended = false;
         }
+        self.news = false;
         if worker.owed_ready {
             let predecessors = i32::try_from(self.forks).unwrap_or(i32::MAX).saturating_sub(1);
             if !worker.say(Frame::plain(wire::READY, predecessors), &[&self.state]) {

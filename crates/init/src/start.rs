@@ -17,6 +17,7 @@ const REPORT: usize = 12;
 impl Init {
     pub fn handle(&mut self, frame: Frame, files: Files) {
         let Frame { kind, detail, value, process } = frame;
+        self.news = true;
         match kind {
             wire::HELLO => self.hello(),
             wire::START => {

@@ -1,6 +1,6 @@
 //! Lives of processes and workers.
 
-use crate::world::{World, send, soak, wait_until};
+use crate::world::{World, send, wait_until};
 
 #[test]
 fn a_process_runs_and_its_end_is_told_until_it_is_forgotten() {
@@ -39,8 +39,8 @@ fn a_killed_worker_is_followed_by_one_that_finds_everything() {
     world.bye(0);
 }
 
-/// Promise S8. The load: processes that end while no worker is there. A hundred kills take a minute and
-/// a half, because workers that die young come once a second; `REGROW_SOAK` asks for them.
+/// Promise S8. The load: processes that end while no worker is there. A hundred kills take a
+/// minute and a half, because workers that die young come once a second; `REGROW_SOAK` asks for them.
 #[test]
 fn a_worker_killed_again_and_again_loses_no_process_no_end_and_no_state() {
     let mut world = World::new();
@@ -49,8 +49,8 @@ fn a_worker_killed_again_and_again_loses_no_process_no_end_and_no_state() {
     world.tell("remember state");
     world.tell("recall");
     assert_eq!(world.hear(), "state");
-    let rounds = if soak() > 1 { 100 * soak() } else { 12 };
-    for round in 1..=u64::from(rounds) {
+    let rounds = if std::env::var_os("REGROW_SOAK").is_some() { 100 } else { 12 };
+    for round in 1..=rounds {
         let process = 100 + round;
         let start = format!("start {process} own sh -c exit\u{1}{}", round % 100);
         world.tell(&start);
@@ -79,6 +79,26 @@ fn a_worker_killed_again_and_again_loses_no_process_no_end_and_no_state() {
         assert_eq!(world.hear(), "state");
         world.tell(&format!("forget {process}"));
     }
+    world.bye(0);
+}
+
+#[test]
+fn what_a_worker_said_before_it_died_counts() {
+    let mut world = World::new();
+    world.hello();
+    world.start(1, "sh -c exit\u{1}1");
+    assert_eq!(world.hear(), "ended 1 code 1");
+    // While init cannot listen.
+    world.signal(libc::SIGSTOP);
+    world.tell("forget 1");
+    world.tell("start 2 own sleep 1000");
+    world.tell("recall");
+    world.hear();
+    send(world.worker, libc::SIGKILL);
+    world.signal(libc::SIGCONT);
+    world.next_worker();
+    let known = world.hello();
+    assert!(known.len() == 2 && known[0].starts_with("process 2 "), "{known:?}");
     world.bye(0);
 }
 
