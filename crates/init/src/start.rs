@@ -86,8 +86,7 @@ impl Init {
     ) -> Result<(i32, Option<Streams>)> {
         // Only a full table of descriptors takes the file from a message.
         let command = command.ok_or(libc::EMFILE)?;
-        // The last descriptors are for the next worker: without one nobody would ever free others.
-        let _spare = sys::socket_pair()?;
+        // Two of the six descriptors are free again after it, which is what the next worker needs.
         let (ends, streams) = if wrapped { streams()? } else { (None, None) };
         let pid = sys::fork()?;
         if pid == 0 {

@@ -119,9 +119,9 @@ fn a_signal_that_comes_too_late_hits_no_stranger() {
     assert_eq!(world.hear(), "ended 1 code 0");
     let after = std::fs::read_to_string("/proc/sys/kernel/pid_max").expect("pid_max");
     assert_eq!(before, after, "the limit was to be that of the name space alone");
-    world.start(2, &format!("{PUPPET} strangers {}", 4000 * soak()));
+    world.start(2, &format!("{PUPPET} strangers {}", 10_000 * soak()));
     let mut numbers = BTreeMap::<String, u32>::new();
-    let mut process = 10;
+    let mut process = 1000;
     let mut strangers_done = false;
     while !strangers_done {
         process += 1;
@@ -136,17 +136,23 @@ fn a_signal_that_comes_too_late_hits_no_stranger() {
                 ["process", _, pid, _] => *numbers.entry(pid.to_owned()).or_default() += 1,
                 // The strangers tell by their code whether one of them was hit.
                 ["ended", "2", "code", "0"] => strangers_done = true,
+                // No number was free just then.
+                ["ended", _, "errno", "11"] => break,
                 _ => panic!("{heard}"),
             }
         }
-        for late in [process, process - 1, process - 5] {
+        for late in (0..100).step_by(7).map(|age| process - age) {
             world.tell(&format!("kill {late} 9 group"));
             world.tell(&format!("kill {late} 9 process"));
         }
-        world.tell(&format!("forget {}", process - 5));
+        world.tell(&format!("forget {}", process - 100));
     }
     let again = numbers.values().filter(|uses| **uses > 1).count();
-    println!("{} processes on {} numbers, {again} of them used again", process - 10, numbers.len());
+    println!(
+        "{} processes on {} numbers, {again} of them used again",
+        process - 1000,
+        numbers.len()
+    );
     assert!(again > 10, "numbers were to be used again: {numbers:?}");
     world.bye(0);
 }

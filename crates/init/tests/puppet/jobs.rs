@@ -33,25 +33,27 @@ fn orphans(count: u32, burst: u32, bursts_a_second: u32) {
     }
 }
 
-/// Makes this many children, each leader of its own group, that live for a moment. Fails where one of
-/// them was hit by a signal.
+/// Makes this many children, thirty at a time, each leader of its own group, that live for a moment.
+/// Fails where one of them was hit by a signal.
 fn strangers(count: u32) {
-    for _ in 0..count {
-        let mut status = 0;
+    for _ in 0..count / 30 {
         // SAFETY: this process has one thread; the child only makes a group, waits and exits.
-        unsafe {
-            match libc::fork() {
-                0 => {
-                    libc::setpgid(0, 0);
-                    libc::usleep(200);
-                    libc::_exit(0);
-                }
-                // No number is free just now.
-                -1 => continue,
-                pid => libc::waitpid(pid, &raw mut status, 0),
-            };
+        let children = std::array::from_fn::<_, 30, _>(|_| unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                libc::setpgid(0, 0);
+                libc::usleep(1000);
+                libc::_exit(0);
+            }
+            pid
+        });
+        // Where no number was free just then there is no child.
+        for pid in children.into_iter().filter(|pid| *pid > 0) {
+            let mut status = 0;
+            // SAFETY: the kernel fills `status`.
+            unsafe { libc::waitpid(pid, &raw mut status, 0) };
+            assert_eq!(status, 0, "a stranger was hit");
         }
-        assert_eq!(status, 0, "a stranger was hit");
     }
 }
 
@@ -65,7 +67,6 @@ fn storm(lines: u32) {
                     if libc::fork() > 0 {
                         libc::_exit(0);
                     }
-                    libc::usleep(100);
                 }
             }
         }
