@@ -7,6 +7,7 @@ use super::error::{ConfigError, Fault, Invalid};
 use super::model::Config;
 use super::template::render_at;
 use super::tree::{self, Node, Place};
+use super::validate::Warnings;
 use super::{MAX_BYTES, v2, validate};
 
 /// A configuration, and what is to be said about it.
@@ -73,8 +74,6 @@ fn converted(root: &Node, surroundings: &Surroundings) -> Result<(Node, Warnings
     let notes = notes.into_iter().map(|note| (format!("of version 2: {note}"), None));
     Ok((Node::from_json(document), notes.collect()))
 }
-
-type Warnings = Vec<(String, Option<Place>)>;
 
 /// The text of a file that is not too large. What is not UTF-8 is refused.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {

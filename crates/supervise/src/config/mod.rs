@@ -22,6 +22,7 @@
 //! | job | `liveness` | `{exec or http or tcp or grpc, interval, timeout, failures, grace}`; see [`Liveness`] |
 //! | job | `notify` | `true` or `{readyWithin, watchdog}`; see [`Notify`] |
 //! | job | `secrets` | list of `{name, env or file or key}`; see [`SecretFile`] |
+//! | job | `id` | identity of its service in the catalog; default `NAME-HOSTNAME` |
 //! | job | `meta` | object of texts that are announced with the service |
 //! | health | `http` | URL, or `{url, method, headers, insecure}` |
 //! | health | `tcp` | `"HOST:PORT"` |
@@ -34,10 +35,12 @@ mod address;
 mod decode;
 mod duration;
 mod error;
+mod interfaces;
 mod job;
 mod keys;
 mod load;
 mod model;
+mod schema;
 mod source;
 mod template;
 mod tree;
@@ -55,6 +58,7 @@ pub use model::{
     Config, Consul, Discovery, Format, Level, Lock, Logging, Metric, MetricKind, Secret, SignalAct,
     SignalUse, Sink, Telemetry, UserSignal, Watch, Watched,
 };
+pub use schema::schema;
 pub use source::Source;
 pub use template::render;
 pub use tree::{Place, SyntaxError};

@@ -1,5 +1,8 @@
 //! Whole files.
 
+mod faults;
+mod oddities;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -160,24 +160,25 @@ impl Fields {
     }
 }
 
-/// The base URL. A scheme in the address counts where the field `scheme` is empty.
+/// The base URL. A scheme in the address counts beside the field: `https` in either is `https`.
 fn url(scheme: &str, address: &str) -> Result<String, String> {
     if address.starts_with("unix://") {
         return Ok(address.to_owned());
     }
-    let (scheme, address) = match address.split_once("://") {
-        Some((own, rest)) => (if scheme.is_empty() { own } else { scheme }, rest),
-        None => (if scheme.is_empty() { "http" } else { scheme }, address),
-    };
-    let scheme = scheme.to_ascii_lowercase();
-    if scheme != "http" && scheme != "https" {
-        return Err(format!("consul: unknown scheme '{scheme}': use http, https or unix"));
+    let (own, address) = address.split_once("://").unwrap_or(("", address));
+    let mut secure = false;
+    for scheme in [scheme, own] {
+        match scheme.to_ascii_lowercase().as_str() {
+            "" | "http" => {}
+            "https" => secure = true,
+            _ => return Err(format!("consul: unknown scheme '{scheme}': use http, https or unix")),
+        }
     }
     let address = address.trim_end_matches('/');
     if address.is_empty() || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("consul: '{address}' is no address: write HOST:PORT"));
     }
-    Ok(format!("{scheme}://{address}"))
+    Ok(format!("{}://{address}", if secure { "https" } else { "http" }))
 }
 
 fn truth(name: &str, value: &str) -> Result<bool, String> {

@@ -28,13 +28,16 @@ const CONTROL_SOCKET: &str = "/var/run/containerpilot.socket";
 /// How long processes have to end, in seconds, where the file does not say.
 const STOP_TIMEOUT: i64 = 5;
 
+/// Oddities that are no faults, and where they are, as far as known.
+pub(super) type Warnings = Vec<(String, Option<Place>)>;
+
 /// What the checks know beside the block that they check.
 pub(super) struct Context<'a> {
     pub(super) surroundings: &'a Surroundings,
     /// Nobody is told of addresses.
     pub(super) alone: bool,
     /// Oddities that are no faults.
-    pub(super) warnings: Vec<(String, Option<Place>)>,
+    pub(super) warnings: Warnings,
 }
 
 impl Context<'_> {
@@ -68,7 +71,7 @@ fn seconds(count: i64) -> Duration {
 pub(super) fn config(
     root: &Node,
     surroundings: &Surroundings,
-) -> Result<(Config, Vec<(String, Option<Place>)>), Fault> {
+) -> Result<(Config, Warnings), Fault> {
     let top = top(root)?;
     let mut context = Context { surroundings, alone: false, warnings: Vec::new() };
     let discovery = backend::discovery(&mut context, &top)?;
