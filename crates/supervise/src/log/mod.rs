@@ -14,8 +14,8 @@
 //!   recorded there afterwards. The next worker goes on at that place, so after a crash some lines
 //!   come a second time, none not at all. A record that a dead worker wrote in part is taken back
 //!   from a file. A pipe takes whole records of up to 4 KiB or nothing; the rest of a longer one is
-//!   ended by a newline, and the record follows whole. For that, streams of a predecessor are
-//!   attached before anything is said.
+//!   ended by a newline, and the record follows whole. For that, the streams of a predecessor are
+//!   adopted together and before anything is said.
 //! - A slow reader or a full disk: nothing is taken from the pipes, so that jobs that write wait. The
 //!   time is a figure. A write is tried again until it succeeds, and completed where it was torn.
 //! - Nobody reads the output any more: jobs go on, their records are counted as lost.
@@ -110,9 +110,16 @@ impl Logger {
         Ok(Self { inbox, sink: Mutex::new(logging.output.clone()) })
     }
 
-    /// Reads the lines of this process from now on, and first what a predecessor did not write.
+    /// Reads the lines of this process from now on.
     pub fn attach(&self, process: ProcessId, label: Label, streams: Streams) {
-        self.inbox.put(|mail| mail.attached.push(Attach { process, label, streams }));
+        self.adopt([(process, label, streams)]);
+    }
+
+    /// Goes on with the processes of a predecessor: mends the records that it tore, writes what it took
+    /// and did not write, and reads on. To be called once, with all of them, before anything is said.
+    pub fn adopt(&self, processes: impl IntoIterator<Item = (ProcessId, Label, Streams)>) {
+        let new = |(process, label, streams)| Attach { process, label, streams };
+        self.inbox.put(|mail| mail.attached.extend(processes.into_iter().map(new)));
     }
 
     /// Says something of the supervisor, about a job or nobody in particular. Never waits: where too

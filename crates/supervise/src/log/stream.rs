@@ -85,12 +85,9 @@ impl Stream {
         &self.pipe
     }
 
-    /// Mends what a predecessor left, and writes what it took and did not write.
-    pub fn adopt(&mut self, to: &mut Destination<'_, impl Sheet>) -> Result<(), TurnError> {
-        if let Some(length) = self.mark.take() {
-            to.sheet.mend(length)?;
-        }
-        self.write_out(false, to)
+    /// Mends the record that a predecessor wrote in part.
+    pub fn mend(&mut self, to: &mut Destination<'_, impl Sheet>) -> Result<(), Abandoned> {
+        self.mark.take().map_or(Ok(()), |length| to.sheet.mend(length))
     }
 
     /// Takes what there is, at most [`TAKE_BYTES`], and writes the lines that are complete.

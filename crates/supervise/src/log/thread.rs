@@ -110,9 +110,7 @@ impl Reader {
             (std::mem::take(&mut mail.attached), own, dropped, mail.finish.is_some())
         };
         self.form.format = self.writer.format;
-        for attach in attached {
-            self.attach(attach)?;
-        }
+        self.attach(attached)?;
         let left_out = (dropped > 0).then(|| Own {
             at: jiff::Timestamp::now(),
             level: Level::Warning,
@@ -136,40 +134,61 @@ impl Reader {
         self.writer.write(&batch)
     }
 
-    fn attach(&mut self, attach: Attach) -> Result<(), Abandoned> {
-        let Attach { process, label, streams } = attach;
-        for stream in [streams.out, streams.err] {
-            match open(stream) {
-                Ok((stream, None)) => self.read_from(process, label.clone(), stream)?,
-                Ok((stream, Some(error))) => {
-                    self.complain(&label, &error);
-                    self.read_from(process, label.clone(), stream)?;
-                }
-                Err(error) => self.complain(&label, &error),
+    /// Begins to read processes: first all records that a predecessor tore are mended, then what it
+    /// took is written, so that nothing is joined with a torn one.
+    fn attach(&mut self, attached: Vec<Attach>) -> Result<(), Abandoned> {
+        let processes: Vec<ProcessId> = attached.iter().map(|attach| attach.process).collect();
+        let mut keys = Vec::new();
+        for Attach { process, label, streams } in attached {
+            for stream in [streams.out, streams.err] {
+                keys.extend(self.read_from(process, &label, stream));
             }
         }
-        self.tell_drained(process);
+        for key in &keys {
+            if let Some(mended) = self.with(*key, |stream, to| stream.mend(to)) {
+                mended?;
+            }
+        }
+        for key in keys {
+            if let Some(Err(error)) = self.with(key, |stream, to| stream.write_out(false, to)) {
+                self.failed(key, error)?;
+            }
+        }
+        for process in processes {
+            self.tell_drained(process);
+        }
         Ok(())
     }
 
+    /// Registers a stream. `None` where it cannot be read, which is said.
     fn read_from(
         &mut self,
         process: ProcessId,
-        label: Label,
-        stream: Stream,
-    ) -> Result<(), Abandoned> {
+        label: &Label,
+        stream: regrow_init::protocol::Stream,
+    ) -> Option<u64> {
+        let opened = open(stream).and_then(|(stream, passed_over)| {
+            let data = epoll::EventData::new_u64(self.next);
+            epoll::add(&self.epoll, stream.pipe(), data, epoll::EventFlags::IN)
+                .map_err(|error| SpoolError::File(error.into()))?;
+            Ok((stream, passed_over))
+        });
+        let stream = match opened {
+            Ok((stream, passed_over)) => {
+                if let Some(error) = passed_over {
+                    self.complain(label, &error);
+                }
+                stream
+            }
+            Err(error) => {
+                self.complain(label, &error);
+                return None;
+            }
+        };
         let key = self.next;
         self.next += 1;
-        let data = epoll::EventData::new_u64(key);
-        if let Err(error) = epoll::add(&self.epoll, stream.pipe(), data, epoll::EventFlags::IN) {
-            self.complain(&label, &error);
-            return Ok(());
-        }
-        self.readings.insert(key, Reading { process, label, stream });
-        match self.with(key, |stream, to| stream.adopt(to)) {
-            Some(Err(error)) => self.failed(key, error),
-            _ => Ok(()),
-        }
+        self.readings.insert(key, Reading { process, label: label.clone(), stream });
+        Some(key)
     }
 
     /// Does something with a stream.

@@ -1,5 +1,7 @@
 //! Tests of the log on real pipes and files, within one process.
 
+mod forms;
+mod kills;
 mod logger;
 
 use std::fs::File;
