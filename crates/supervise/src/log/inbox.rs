@@ -65,8 +65,8 @@ pub struct Mail {
     pub dropped: u64,
     /// End at this time at the latest.
     pub finish: Option<Instant>,
-    /// The thread has ended.
-    finished: bool,
+    /// The thread has ended, and whether everything was written.
+    finished: Option<bool>,
 }
 
 /// The inbox.
@@ -166,16 +166,19 @@ impl Inbox {
         let _: rustix::io::Result<usize> = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
-    /// The thread has ended.
-    pub fn set_finished(&self) {
-        self.mail().finished = true;
+    /// The thread has ended, and whether everything was written.
+    pub fn set_finished(&self, whole: bool) {
+        self.mail().finished = Some(whole);
         self.ended.notify_all();
     }
 
-    /// Waits for the end of the thread. False: it did not end in time.
+    /// Waits for the end of the thread. False: not everything was written in time.
     pub fn wait_finished(&self, until: Instant) -> bool {
         let mut mail = self.mail();
-        while !mail.finished {
+        loop {
+            if let Some(whole) = mail.finished {
+                return whole;
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -185,6 +188,5 @@ impl Inbox {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        true
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::io::Errno;
 
 use super::batch::Batch;
-use super::form::{Form, Who};
+use super::form::{Form, Frame, Who};
 use super::lines::{CONTINUED, first};
 use super::spool::{Spool, SpoolError};
 use super::writer::{Abandoned, Sheet};
@@ -19,6 +19,9 @@ pub const TAKE_BYTES: usize = 256 << 10;
 const FULL_BYTES: usize = 64 << 10;
 /// An unfinished line up to this length is read again with what follows it.
 const SHORT_BYTES: u64 = 4096;
+/// Records are written and recorded as written in batches of about this size: what comes twice
+/// after a death, and what a worker must live through to get on.
+const BATCH_BYTES: usize = 64 << 10;
 /// Memory that is kept for the next turn.
 const KEEP_BYTES: usize = 512 << 10;
 
@@ -121,28 +124,20 @@ impl Stream {
             return Ok(());
         }
         let begin = self.spool.begin();
-        self.spool.read(begin, &mut to.scratch.input)?;
         let Scratch { input, batch } = &mut *to.scratch;
-        let frame = to.form.frame(Timestamp::now(), Who::process(to.label));
-        batch.clear(KEEP_BYTES);
-        let mut at = 0;
-        while let Some(piece) = first(&input[at..], ended) {
-            let end = if piece.continues { CONTINUED } else { b"" };
-            if to.shown {
-                batch.push(|out| frame.write(out, piece.text, end));
-            }
-            at += piece.taken;
-        }
+        self.spool.read(begin, input)?;
         self.searched = self.spool.end();
+        let frame = to.form.frame(Timestamp::now(), Who::process(to.label));
+        let mut at = 0;
+        while let Some(taken) = gather(&input[at..], ended, batch, to.shown.then_some(&frame)) {
+            if let Some(length) = to.sheet.mark(batch) {
+                self.spool.mark(length)?;
+            }
+            to.sheet.write(batch)?;
+            at += taken;
+            self.spool.written(begin + at as u64)?;
+        }
         input.shrink_to(KEEP_BYTES);
-        if at == 0 {
-            return Ok(());
-        }
-        if let Some(length) = to.sheet.mark(batch) {
-            self.spool.mark(length)?;
-        }
-        to.sheet.write(batch)?;
-        self.spool.written(begin + at as u64)?;
         Ok(())
     }
 
@@ -160,6 +155,22 @@ impl Stream {
         self.searched = self.spool.end();
         Ok(memchr::memchr(b'\n', buffer).is_some())
     }
+}
+
+/// Fills the batch with the first records of `bytes`; without a frame they are passed over. Returns
+/// what they take; `None` where there is none.
+fn gather(bytes: &[u8], ended: bool, batch: &mut Batch, frame: Option<&Frame>) -> Option<usize> {
+    batch.clear(KEEP_BYTES);
+    let mut at = 0;
+    while batch.bytes().len() < BATCH_BYTES {
+        let Some(piece) = first(&bytes[at..], ended) else { break };
+        let end = if piece.continues { CONTINUED } else { b"" };
+        if let Some(frame) = frame {
+            batch.push(|out| frame.write(out, piece.text, end));
+        }
+        at += piece.taken;
+    }
+    (at > 0).then_some(at)
 }
 
 /// Where the lines of a stream go, and in which form.

@@ -75,8 +75,8 @@ impl Reader {
     /// Reads and writes until it is told to finish.
     pub fn run(mut self) {
         // What was not written in time stays where it is.
-        let _: Result<(), Abandoned> = self.rounds();
-        self.inbox.set_finished();
+        let whole = self.rounds().is_ok();
+        self.inbox.set_finished(whole);
     }
 
     fn rounds(&mut self) -> Result<(), Abandoned> {
@@ -204,12 +204,14 @@ impl Reader {
     }
 
     fn turn(&mut self, key: u64) -> Result<(), Abandoned> {
+        // What comes after a change is written as it says, also where the bell is still to be heard.
+        self.writer.adopt_settings();
+        self.form.format = self.writer.format;
         match self.with(key, |stream, to| stream.turn(to)) {
             None | Some(Ok(Turn::Took(_) | Turn::Empty)) => {}
             Some(Ok(Turn::Ended)) => self.end(key),
             Some(Err(error)) => self.failed(key, error)?,
         }
-        self.form.format = self.writer.format;
         Ok(())
     }
 

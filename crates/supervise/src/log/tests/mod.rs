@@ -1,12 +1,15 @@
 //! Tests of the log on real pipes and files, within one process.
 
+mod deaths;
 mod forms;
 mod kills;
 mod logger;
+mod outputs;
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use regrow_init::Streams;
@@ -27,6 +30,13 @@ struct Job {
 }
 
 impl Job {
+    /// A real process that writes to both.
+    fn run(self, script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(self.out).stderr(self.err);
+        command.spawn().expect("a shell")
+    }
+
     fn write(&mut self, text: &str) {
         self.out.write_all(text.as_bytes()).expect("write to the pipe");
     }
@@ -57,6 +67,15 @@ fn label(name: &str, pid: i32) -> Label {
 
 fn logging(path: &Path) -> Logging {
     Logging { level: Level::Info, format: Format::Default, output: Sink::File(path.to_owned()) }
+}
+
+/// Waits until something is so.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LONG, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Waits until the file has this text in it.
