@@ -111,7 +111,7 @@ impl Writer {
     }
 
     /// To a file: as much at once as it takes.
-    fn to_file(
+    fn write_file(
         &mut self,
         batch: &Batch,
         done: &mut usize,
@@ -129,7 +129,7 @@ impl Writer {
     }
 
     /// To a pipe, a socket or a terminal: a chunk that it takes whole, when there is room for it.
-    fn to_reader(&mut self, batch: &Batch, done: &mut usize) -> Result<(), Abandoned> {
+    fn write_chunk(&mut self, batch: &Batch, done: &mut usize) -> Result<(), Abandoned> {
         if !self.is_ready() {
             return self.wait(Some(&self.output), WAIT);
         }
@@ -192,9 +192,9 @@ impl Sheet for Writer {
                 self.write(&end_of_line)?;
             }
             if self.output.is_regular() {
-                self.to_file(batch, &mut done, &mut trouble)?;
+                self.write_file(batch, &mut done, &mut trouble)?;
             } else {
-                self.to_reader(batch, &mut done)?;
+                self.write_chunk(batch, &mut done)?;
             }
             if done < batch.bytes().len() && self.adopt_settings() {
                 // What was begun in the old output is written whole in the new one.

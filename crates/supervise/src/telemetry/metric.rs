@@ -104,10 +104,11 @@ impl Registered {
                     }
                     lines.line(&bucket, &[("le", "+Inf")], *count as f64);
                     self.totals(lines, *sum, *count);
-                })
+                });
             }
             Value::Summary { window, sum, count } => page.family(&family("summary"), |lines| {
-                for (quantile, value) in QUANTILES.iter().zip(window.quantiles(&QUANTILES, now)) {
+                let values = window.quantiles(&QUANTILES, now);
+                for (quantile, value) in QUANTILES.iter().zip(values) {
                     lines.line(&self.name, &[("quantile", &shown(*quantile))], value);
                 }
                 self.totals(lines, *sum, *count);

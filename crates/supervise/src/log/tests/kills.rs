@@ -210,7 +210,7 @@ fn judge(log: &str, names: [&str; 2], lines: &[Vec<String>; 2], pipe: bool) {
                 seen[of] = seen[of].max(number + 1);
             }
             None if pipe && is_beginning(record, lines) => {}
-            None => panic!("torn or joined: {:.80?}", record),
+            None => panic!("torn or joined: {:?}", record.chars().take(80).collect::<String>()),
         }
     }
     assert_eq!(seen, [lines[0].len(), lines[1].len()], "lines are lost");
