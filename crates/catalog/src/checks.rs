@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::Catalog;
-use crate::model::Status;
+use crate::model::{CheckDefinition, Status};
 
 /// Most bytes of an output that are kept.
 const OUTPUT_BYTES_MAX: usize = 4096;
@@ -96,6 +96,21 @@ fn cut(bytes: &[u8]) -> String {
 /// The build lacks what they need.
 pub fn system_trust() -> Result<rustls::ClientConfig, rustls::Error> {
     tls::config(true)
+}
+
+/// Looks at servers as checks do, for whoever has checks and no agent. Runs no programs, and prepares
+/// nothing before it is asked for the first time.
+#[derive(Default)]
+pub struct Looks {
+    probe: probe::Probe,
+}
+
+impl Looks {
+    /// Looks within the time of the check: its status, and what was seen, of 4096 bytes at most.
+    pub async fn look(&self, check: &CheckDefinition) -> (Status, String) {
+        let Finding { status, output } = self.probe.look(check).await;
+        (status, output)
+    }
 }
 
 impl Catalog {

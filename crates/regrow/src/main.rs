@@ -36,6 +36,7 @@ mod remote_tls;
 mod remotes;
 mod signals;
 mod ssh;
+mod supervise;
 mod templates;
 mod tunnel;
 mod up;

@@ -26,4 +26,5 @@ pub mod event;
 pub mod flags;
 pub mod log;
 pub mod machine;
+pub mod probe;
 pub mod telemetry;

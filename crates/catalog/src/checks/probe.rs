@@ -1,6 +1,6 @@
 //! One look of a check.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -12,11 +12,12 @@ use super::{CheckError, Finding, TIMEOUT, grpc, http, script, tls};
 use crate::model::{CheckDefinition, CheckType, Status};
 
 /// What looks are made with.
+#[derive(Default)]
 pub(super) struct Probe {
     /// Whether programs may be run.
     scripts: bool,
-    verifying: Way,
-    trusting: Way,
+    verifying: OnceLock<Way>,
+    trusting: OnceLock<Way>,
 }
 
 /// How servers are asked: with their certificates verified, or with any.
@@ -35,19 +36,41 @@ impl Way {
 }
 
 impl Probe {
+    /// With everything prepared.
     pub fn new(scripts: bool) -> Result<Self, CheckError> {
-        Ok(Self { scripts, verifying: Way::new(true)?, trusting: Way::new(false)? })
+        let probe = Self { scripts, ..Self::default() };
+        probe.way(true)?;
+        probe.way(false)?;
+        Ok(probe)
+    }
+
+    fn way(&self, verify: bool) -> Result<&Way, CheckError> {
+        let way = if verify { &self.verifying } else { &self.trusting };
+        match way.get() {
+            Some(way) => Ok(way),
+            None => {
+                let made = Way::new(verify)?;
+                Ok(way.get_or_init(|| made))
+            }
+        }
     }
 
     /// Looks, within the time of the check.
     pub async fn look(&self, check: &CheckDefinition) -> Finding {
         let limit = check.timeout.filter(|limit| !limit.is_zero()).unwrap_or(TIMEOUT);
-        let way = if check.tls_skip_verify { &self.trusting } else { &self.verifying };
+        let way = || self.way(!check.tls_skip_verify);
         match check.check_type() {
-            CheckType::Http => within(limit, &check.http, http::ask(&way.http, check)).await,
+            CheckType::Http => match way() {
+                Ok(way) => within(limit, &check.http, http::ask(&way.http, check)).await,
+                Err(error) => Finding::critical(error.to_string()),
+            },
             CheckType::Tcp => within(limit, &check.tcp, tcp(&check.tcp)).await,
             CheckType::Grpc => {
-                let tls = check.grpc_use_tls.then(|| Arc::clone(&way.grpc));
+                let tls = check.grpc_use_tls.then(way).transpose();
+                let tls = match tls {
+                    Ok(way) => way.map(|way| Arc::clone(&way.grpc)),
+                    Err(error) => return Finding::critical(error.to_string()),
+                };
                 // Boxed: the future of a connection is large, and that of a check would be as large.
                 within(limit, &check.grpc, Box::pin(grpc::ask(&check.grpc, tls))).await
             }

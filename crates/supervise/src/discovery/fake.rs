@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use super::Client;
 use crate::config::Consul;
@@ -43,7 +46,8 @@ pub(super) enum Mood {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Call {
     pub line: String,
-    pub token: Option<String>,
+    /// Token and login.
+    pub secrets: [Option<String>; 2],
     pub body: String,
 }
 
@@ -83,8 +87,49 @@ pub(super) struct FakeAgent {
 
 impl FakeAgent {
     pub async fn start() -> Self {
+        let (agent, listener) = Self::bind("http").await;
+        let serving = agent.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.serve(stream);
+            }
+        });
+        agent
+    }
+
+    /// One that shows this certificate, and demands one of its clients if the settings say so.
+    pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
+        let (agent, listener) = Self::bind("https").await;
+        let (serving, acceptor) = (agent.clone(), TlsAcceptor::from(Arc::new(tls)));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (serving, acceptor) = (serving.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serving.serve(stream);
+                    }
+                });
+            }
+        });
+        agent
+    }
+
+    /// One on a socket of its own.
+    pub async fn start_on(path: &Path) -> Self {
+        let (mut agent, _) = Self::bind("http").await;
+        agent.url = format!("unix://{}", path.display());
+        let (serving, listener) = (agent.clone(), UnixListener::bind(path).expect("bind"));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.serve(stream);
+            }
+        });
+        agent
+    }
+
+    async fn bind(scheme: &str) -> (Self, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let url = format!("http://{}", listener.local_addr().expect("address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("address"));
         let state = watch::Sender::new(State {
             mood: Mood::Well,
             calls: Vec::new(),
@@ -93,21 +138,17 @@ impl FakeAgent {
             reads: BTreeMap::new(),
             holds: true,
         });
-        let agent = Self { url, state: Arc::new(state) };
-        let serving = agent.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let agent = serving.clone();
-                let service = service_fn(move |request| {
-                    let agent = agent.clone();
-                    async move { Ok::<_, Infallible>(agent.answer(request).await) }
-                });
-                let io = TokioIo::new(stream);
-                let builder = hyper::server::conn::http1::Builder::new();
-                tokio::spawn(builder.serve_connection(io, service));
-            }
+        (Self { url, state: Arc::new(state) }, listener)
+    }
+
+    fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let agent = self.clone();
+        let service = service_fn(move |request| {
+            let agent = agent.clone();
+            async move { Ok::<_, Infallible>(agent.answer(request).await) }
         });
-        agent
+        let builder = hyper::server::conn::http1::Builder::new();
+        tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
     }
 
     pub fn settings(&self) -> Consul {
@@ -158,9 +199,10 @@ impl FakeAgent {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let header = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
         let call = Call {
+            secrets: [header("x-consul-token"), header("authorization")],
             line: format!("{} {}", head.method, head.uri),
-            token: head.headers.get("x-consul-token").map(|token| format!("{token:?}")),
             body: String::from_utf8_lossy(&body).into_owned(),
         };
         self.change(|state| state.calls.push(call.clone()));

@@ -18,6 +18,8 @@ mod error;
 mod fake;
 mod locking;
 mod pace;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watching;
 

@@ -23,10 +23,23 @@ pub struct Catalog {
 impl Catalog {
     /// Starts one on a free port.
     pub async fn start() -> Result<Self> {
+        Self::start_on("127.0.0.1:0").await
+    }
+
+    /// Kills it and starts another at the same address, which knows nothing.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let address = self.url.trim_start_matches("http://").to_owned();
+        *self = Self::start_on(&address).await?;
+        Ok(())
+    }
+
+    async fn start_on(address: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
         let log = folder.path().join("log");
         let child = Command::new(binary()?)
-            .args(["catalog", "--dev", "--http", "127.0.0.1:0", "--dns", "none"])
+            .args(["catalog", "--dev", "--http", address, "--dns", "none"])
             .env("HOME", folder.path())
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)

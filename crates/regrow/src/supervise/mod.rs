@@ -1,0 +1,3 @@
+//! What the supervisor needs of other parts of this program.
+
+pub mod probe;
