@@ -3,7 +3,7 @@
 //! One connection a call: heartbeats are seconds apart, and a fresh connection never finds out late
 //! that the agent behind it has gone. Nothing is held between calls.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// An answer that is nothing of a catalog.
-    pub(super) fn foreign(&self, reason: impl ToString) -> CallError {
+    pub(super) fn foreign(&self, reason: &dyn Display) -> CallError {
         CallError::Foreign { address: self.shared.address.clone(), reason: reason.to_string() }
     }
 

@@ -111,7 +111,7 @@ impl Keeper {
         let same = match shown.status {
             // Agents before 1.3 do not have this question, and say nothing else.
             StatusCode::NOT_FOUND => shown.body.is_empty(),
-            _ => body::same(&shown.body, service).map_err(|error| self.client.foreign(error))?,
+            _ => body::same(&shown.body, service).map_err(|error| self.client.foreign(&error))?,
         };
         Ok(if same { Outcome::Done } else { Outcome::Differs })
     }

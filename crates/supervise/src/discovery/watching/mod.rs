@@ -24,6 +24,9 @@ use crate::config::Watch;
 use crate::event::Event;
 use crate::machine::Input;
 
+/// Is told how many healthy instances a watch sees.
+type Gauge = Arc<dyn Fn(&str, usize) + Send + Sync>;
+
 /// Watches that run. Dropping it ends them.
 pub struct Watching {
     _tasks: JoinSet<()>,
@@ -38,7 +41,7 @@ impl Watching {
         answers: &UnboundedSender<Input>,
         gauge: impl Fn(&str, usize) + Send + Sync + 'static,
     ) -> Self {
-        let gauge: Arc<dyn Fn(&str, usize) + Send + Sync> = Arc::new(gauge);
+        let gauge: Gauge = Arc::new(gauge);
         let mut tasks = JoinSet::new();
         for watch in watches {
             let one = One {
@@ -70,7 +73,7 @@ struct One {
 }
 
 impl One {
-    async fn run(mut self, gauge: Arc<dyn Fn(&str, usize) + Send + Sync>) {
+    async fn run(mut self, gauge: Gauge) {
         let mut failures = 0;
         loop {
             let asked = Instant::now();
@@ -107,7 +110,7 @@ impl One {
         };
         let answer = self.client.get(&path, within).await?;
         let seen = Seen::read(&self.watch.what, &answer);
-        Ok((seen.map_err(|reason| self.client.foreign(reason))?, answer.index))
+        Ok((seen.map_err(|reason| self.client.foreign(&reason))?, answer.index))
     }
 
     /// Tells what is new; false when nobody listens any more.
