@@ -45,5 +45,17 @@ mod view;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    let words: Vec<_> = std::env::args_os().collect();
+    let mut channel = None;
+    if supervise::begins(&words) {
+        // From here on this is the worker: the parent stays behind as the first process.
+        match regrow_init::split() {
+            Ok(split) => channel = Some(split),
+            Err(error) => {
+                eprintln!("regrow: split off the first process: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    cli::main(words, channel)
 }

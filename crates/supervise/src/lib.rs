@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`machine`] decides and does nothing; it is one plain state machine, all of it serialisable, so
-//! that the next worker goes on where a crashed one stopped. The worker is the thin shell that feeds
+//! that the next worker goes on where a crashed one stopped. [`worker`] is the thin shell that feeds
 //! it and carries out what it says. Everything that can be slow (discovery, checks, logs) is beside
 //! the loop and never in it.
 //!
@@ -28,3 +28,4 @@ pub mod log;
 pub mod machine;
 pub mod probe;
 pub mod telemetry;
+pub mod worker;

@@ -16,6 +16,7 @@ mod http;
 mod load;
 mod probe;
 mod stack;
+pub mod supervised;
 mod table;
 
 pub use cluster::{Cluster, ClusterOptions, Loss, MANAGER_PORT};

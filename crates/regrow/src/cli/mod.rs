@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, FromArgMatches as _};
+use regrow_init::Channel;
 
 use crate::consul::EventCommand;
 use crate::fileserver::UtilCommand;
@@ -32,9 +33,8 @@ const WORKER_THREADS: usize = 2;
 /// who is lost is printed anyway.
 const QUIET_ENGINE: &str = "warn,openraft=error";
 
-/// Runs the program.
-pub fn main() -> ExitCode {
-    let mut words: Vec<OsString> = std::env::args_os().collect();
+/// Runs the program; `channel` leads to the first process where this is its worker.
+pub fn main(mut words: Vec<OsString>, channel: Option<Channel>) -> ExitCode {
     let program = words.first().map(Path::new).and_then(Path::file_name);
     let as_infrakit = program.is_some_and(|name| name == "infrakit");
     // InfraKit names the subtree of a host after the host.
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(fault) => return exit::usage(&fault),
     };
-    exit::code(run(&matches, as_infrakit))
+    exit::code(run(&matches, as_infrakit, channel))
 }
 
 /// The verbs of `local` are known only once the plugin was asked, so everything behind it is passed
@@ -67,7 +67,7 @@ fn hoist(words: &mut Vec<OsString>) {
     }
 }
 
-fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
+fn run(matches: &ArgMatches, as_infrakit: bool, channel: Option<Channel>) -> Result<()> {
     if let Some(("event", event)) = matches.subcommand()
         && let Ok(command) = EventCommand::from_arg_matches(event)
     {
@@ -106,6 +106,7 @@ fn run(matches: &ArgMatches, as_infrakit: bool) -> Result<()> {
             cli.log.start(QUIET_ENGINE);
             daemon(args.run(&places))
         }
+        Command::Supervise(args) => args.run(channel),
         Command::Catalog(args) => {
             cli.log.start(QUIET_ENGINE);
             daemon(args.run(&places))

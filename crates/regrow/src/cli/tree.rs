@@ -19,6 +19,7 @@ use crate::nouns::NOUNS;
 use crate::playbooks::{PlaybookCommand, UseArgs};
 use crate::plugins::PluginCommand;
 use crate::remotes::RemoteCommand;
+use crate::supervise::SuperviseArgs;
 use crate::templates::TemplateArgs;
 use crate::up::UpArgs;
 
@@ -51,6 +52,8 @@ pub enum Command {
     Up(UpArgs),
     /// Run a node of a cluster: begin one, join one, or go on
     Agent(Box<AgentArgs>),
+    /// Run an application: its jobs, their health, its place in the catalog
+    Supervise(SuperviseArgs),
     /// Run a catalog alone in one process, for development
     Catalog(CatalogArgs),
     /// Keys of a catalog, and locks

@@ -236,6 +236,19 @@ pub enum Shown {
     Completed,
 }
 
+impl Shown {
+    /// Its word in `/status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Maintenance => "maintenance",
+            Self::Completed => "completed",
+        }
+    }
+}
+
 /// A job as `/status` and the control socket show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobStatus {

@@ -22,6 +22,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use regrow_init::ProcessId;
+
 use crate::config::{Config, Job};
 use crate::event::Event;
 
@@ -29,7 +31,7 @@ pub use io::{Effect, Input, JobId, JobStatus, Moment, Notice, Shown, Start};
 pub use stored::StoredError;
 pub use table::{Act, Cue, Phase, cell};
 
-use hub::Hub;
+use hub::{Hub, Role};
 use life::Life;
 
 /// `SIGKILL`
@@ -106,6 +108,23 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobStatus> {
         let lives = self.order.iter().filter_map(|id| self.lives.get(id));
         lives.map(|life| self.status_of(life)).collect()
+    }
+
+    /// A job, also one that a reload took out and that has not ended.
+    pub fn job(&self, id: JobId) -> Option<Arc<Job>> {
+        self.lives.get(&id).map(|life| Arc::clone(&life.job))
+    }
+
+    /// Whether a process may tell of itself by `sd_notify`.
+    pub fn tells(&self, process: ProcessId) -> bool {
+        let known = self.hub.processes.get(&process).filter(|known| known.role == Role::Main);
+        let job = known.and_then(|known| self.lives.get(&known.job));
+        job.is_some_and(|life| life.job.notify.is_some())
+    }
+
+    /// Whether maintenance is on.
+    pub fn maintenance(&self) -> bool {
+        self.hub.maintenance
     }
 
     fn status_of(&self, life: &Life) -> JobStatus {

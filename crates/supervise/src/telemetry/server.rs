@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::server::conn::http1;
@@ -30,8 +31,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 16 << 10;
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Makes the body of `/status`.
-pub type StatusBody = Arc<dyn Fn() -> String + Send + Sync>;
+/// Makes the body of `/status`; `None` where nobody can any more, because the program ends.
+pub type StatusBody = Arc<dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
 /// Nobody can listen there.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +84,8 @@ pub async fn serve(listener: TcpListener, telemetry: Arc<Telemetry>, status: Sta
 
 async fn converse(stream: TcpStream, telemetry: Arc<Telemetry>, status: StatusBody) {
     let service = service_fn(move |request| {
-        let answer = answer(&request, &telemetry, &status);
-        async move { Ok::<_, Infallible>(answer) }
+        let (telemetry, status) = (Arc::clone(&telemetry), Arc::clone(&status));
+        async move { Ok::<_, Infallible>(answer(&request, &telemetry, &status).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
@@ -93,17 +94,25 @@ async fn converse(stream: TcpStream, telemetry: Arc<Telemetry>, status: StatusBo
     }
 }
 
-fn answer<B>(
+async fn answer<B>(
     request: &Request<B>,
     telemetry: &Telemetry,
     status: &StatusBody,
 ) -> Response<Full<Bytes>> {
+    let get = request.method() == Method::GET;
     let page = match request.uri().path() {
         "/metrics" => ("text/plain; version=0.0.4; charset=utf-8", telemetry.render()),
-        "/status" => ("application/json", status()),
+        "/status" if get => match status().await {
+            Some(body) => ("application/json", body),
+            None => {
+                let text = "Service Unavailable\n".to_owned();
+                return respond(StatusCode::SERVICE_UNAVAILABLE, PLAIN, text);
+            }
+        },
+        "/status" => ("application/json", String::new()),
         _ => return respond(StatusCode::NOT_FOUND, PLAIN, "404 page not found\n".to_owned()),
     };
-    if request.method() == Method::GET {
+    if get {
         return respond(StatusCode::OK, page.0, page.1);
     }
     let text = "Method Not Allowed\n".to_owned();

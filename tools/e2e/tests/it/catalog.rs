@@ -5,8 +5,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use e2e::binary;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1::handshake;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::WITHIN;
 
@@ -58,6 +65,18 @@ impl Catalog {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         bail!("the catalog did not come up")
+    }
+
+    /// Asks it once; what is not JSON is null.
+    pub async fn ask(&self, method: Method, path: &str) -> Result<Value> {
+        let address = self.url.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).await.context("reach the catalog")?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder().method(method).uri(path).header("host", address);
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// Where it answers.

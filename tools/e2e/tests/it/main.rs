@@ -9,6 +9,7 @@ mod docs;
 mod failover;
 mod foreign;
 mod replicas;
+mod supervise;
 mod takeover;
 mod unit;
 

@@ -58,7 +58,7 @@ async fn ask(port: u16, method: &str, path: &str) -> String {
 async fn metrics_and_status_are_served_to_get_only() {
     let listener = listen(LOCAL, 0).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let status = Arc::new(|| status_json(&example()));
+    let status: StatusBody = Arc::new(|| Box::pin(async { Some(status_json(&example())) }));
     let server = tokio::spawn(serve(listener, Arc::new(telemetry(&[])), status));
 
     let metrics = ask(port, "GET", "/metrics").await;

@@ -1,0 +1,77 @@
+//! What comes over the control socket.
+
+use super::{Turn, Worker, WorkerError};
+use crate::config::Level;
+use crate::control::{Answer, Ask, What};
+use crate::machine::Input;
+use crate::telemetry::{JobStatus, ServiceStatus, Status, status_json};
+
+/// Status of an answer to something that cannot be done as it was asked.
+const UNPROCESSABLE: u16 = 422;
+
+impl Worker {
+    /// Does what was asked and answers.
+    ///
+    /// # Errors
+    /// Init is gone.
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Turn, WorkerError> {
+        let mut turn = Turn::Goes;
+        let answer = match ask.what {
+            What::Environ(pairs) => {
+                for (name, value) in pairs {
+                    self.environment.set(&name, &value);
+                }
+                self.store();
+                Answer::Done
+            }
+            What::Metric(pairs) => {
+                self.metrics(&pairs);
+                Answer::Done
+            }
+            What::Maintenance(on) => {
+                turn = self.turn(Input::Maintenance(on))?;
+                Answer::Done
+            }
+            What::Status => Answer::Text(self.status()),
+            What::Reload => match self.reload().await? {
+                Ok(after) => {
+                    turn = after;
+                    Answer::Done
+                }
+                Err(text) => Answer::Refused { status: UNPROCESSABLE, text },
+            },
+        };
+        // Who asked may have gone.
+        let _ = ask.answer.send(answer);
+        Ok(turn)
+    }
+
+    fn metrics(&self, pairs: &[(String, String)]) {
+        for (key, value) in pairs {
+            if let Err(refused) = self.parts.telemetry.metric(key, value) {
+                self.parts.logger.say(Level::Warning, None, refused.to_string());
+            }
+        }
+    }
+
+    /// The body of `/status`.
+    fn status(&self) -> String {
+        let mut status =
+            Status { version: self.surrounding.version().to_owned(), ..Status::default() };
+        for job in self.machine.jobs() {
+            let (name, shown) = (job.name.to_string(), job.shown.name().to_owned());
+            match job.service {
+                Some(service) => status.services.push(ServiceStatus {
+                    name,
+                    address: service.address.to_string(),
+                    port: service.port,
+                    status: shown,
+                }),
+                None => status.jobs.push(JobStatus { name, status: shown }),
+            }
+        }
+        let watches = &self.machine.config().watches;
+        status.watches = watches.iter().map(|watch| watch.name.to_string()).collect();
+        status_json(&status)
+    }
+}

@@ -1,0 +1,110 @@
+//! The environment of jobs: the supervisor's own, what `putenv` set, and where and as what others run.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+
+/// Variables, the added ones over those that the supervisor was started with.
+#[derive(Debug)]
+pub struct Environment {
+    inherited: BTreeMap<OsString, OsString>,
+    added: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The environment of this process, with what a worker before added.
+    pub fn new(added: BTreeMap<String, String>) -> Self {
+        Self { inherited: std::env::vars_os().collect(), added }
+    }
+
+    /// What was added so far, for the next worker.
+    pub fn added(&self) -> &BTreeMap<String, String> {
+        &self.added
+    }
+
+    /// Sets a variable for processes that start later.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.added.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Removes a variable that was added.
+    pub fn unset(&mut self, name: &str) {
+        self.added.remove(name);
+    }
+
+    /// One variable.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        let added = self.added.get(name).map(OsStr::new);
+        added.or_else(|| self.inherited.get(OsStr::new(name)).map(OsString::as_os_str))
+    }
+
+    /// One variable as bytes.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.get(name).map(|value| value.as_encoded_bytes().to_vec())
+    }
+
+    /// Every variable once.
+    pub fn all(&self) -> BTreeMap<OsString, OsString> {
+        let mut all = self.inherited.clone();
+        all.extend(self.added.iter().map(|(name, value)| (name.into(), value.into())));
+        all
+    }
+}
+
+/// `CONTAINERPILOT_<NAME>_IP`, where others find the address of a service.
+pub fn address_variable(job: &str) -> String {
+    format!("CONTAINERPILOT_{}_IP", job.to_uppercase().replace('-', "_"))
+}
+
+/// `CONTAINERPILOT_<NAME>_PID`: the last part of a path, without its last extension. A check is
+/// called `check.JOB`, so all checks share one variable, as they did in ContainerPilot.
+pub fn pid_variable(label: &str) -> String {
+    let base = label.rsplit('/').next().unwrap_or(label);
+    let stem = base.rfind('.').map_or(base, |dot| &base[..dot]);
+    format!("CONTAINERPILOT_{}_PID", words(stem))
+}
+
+/// `REGROW_LOCK_<NAME>_FENCE`: under which fence a leader-only process runs.
+pub fn fence_variable(lock: &str) -> String {
+    format!("REGROW_LOCK_{}_FENCE", words(lock))
+}
+
+/// Upper case, each run of other characters than letters and digits one `_`.
+fn words(text: &str) -> String {
+    let mut name = String::new();
+    for character in text.chars() {
+        match character {
+            letter if letter.is_ascii_alphanumeric() => name.push(letter.to_ascii_uppercase()),
+            _ if name.ends_with('_') => {}
+            _ => name.push('_'),
+        }
+    }
+    name
+}
+
+/// The environment as strings, for templates; what is not UTF-8 is left out.
+pub fn texts(all: BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
+    let text = |word: OsString| String::from_utf8(word.into_vec()).ok();
+    all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_named_as_containerpilot_names_them() {
+        assert_eq!(address_variable("my-app"), "CONTAINERPILOT_MY_APP_IP");
+        assert_eq!(pid_variable("my-app"), "CONTAINERPILOT_MY_APP_PID");
+        assert_eq!(pid_variable("/bin/my  app.sh"), "CONTAINERPILOT_MY_APP_PID");
+        assert_eq!(pid_variable("check.web"), "CONTAINERPILOT_CHECK_PID");
+        assert_eq!(fence_variable("primary"), "REGROW_LOCK_PRIMARY_FENCE");
+    }
+
+    #[test]
+    fn what_was_added_wins_and_values_keep_their_equals_signs() {
+        let mut environment = Environment::new(BTreeMap::new());
+        environment.set("PATH", "/nowhere=at=all");
+        assert_eq!(environment.get("PATH"), Some(OsStr::new("/nowhere=at=all")));
+    }
+}

@@ -1,0 +1,243 @@
+//! The shell around the machine: carries what happens to it and carries out what it says. It decides
+//! nothing, waits for nobody and keeps nothing that the next worker would need outside [`state`].
+
+mod asks;
+mod begin;
+mod clock;
+mod effects;
+mod environment;
+mod folder;
+mod link;
+mod notify;
+mod parts;
+mod reload;
+mod replies;
+mod secrets;
+mod signals;
+mod start;
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use regrow_init::{Channel, ProcessId, Request};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use crate::config::{ConfigError, Level, Loaded};
+use crate::machine::{Input, Machine, Start};
+
+use effects::After;
+use environment::Environment;
+use folder::Folder;
+use link::Link;
+use parts::Parts;
+use state::Memory;
+
+/// What the binary plugs in.
+#[async_trait]
+pub trait Surrounding: Send + Sync {
+    /// Reads the configuration, with these variables for its templates.
+    ///
+    /// # Errors
+    /// It is not there or wrong; the text is for the user.
+    fn load(&self, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigError>;
+
+    /// Starts a catalog inside this process and returns its URL.
+    ///
+    /// # Errors
+    /// It cannot be started; the text is for the user.
+    async fn catalog(&self) -> Result<String, String>;
+
+    /// Version of the program.
+    fn version(&self) -> &str;
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// The socket to init failed.
+    #[error("speak to the first process: {0}; where it still runs the next worker goes on")]
+    Init(#[from] io::Error),
+}
+
+/// Least time for the catalog and the reader of the log at the end.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whose lines a process writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Label {
+    name: Arc<str>,
+    check: bool,
+    program: String,
+}
+
+/// What the next worker goes on from.
+#[derive(Serialize, Deserialize)]
+struct Kept<M, L> {
+    machine: M,
+    variables: BTreeMap<String, String>,
+    labels: L,
+}
+
+/// A start whose secrets were fetched from the catalog, or why they were not.
+type Fetched = (Start, Result<Vec<(String, Vec<u8>)>, String>);
+
+/// What becomes of the loop after a message.
+enum Turn {
+    /// It goes on.
+    Goes,
+    /// The program ends with this code.
+    Ends(i32),
+}
+
+struct Worker {
+    surrounding: Arc<dyn Surrounding>,
+    link: Link,
+    machine: Machine,
+    memory: Memory,
+    environment: Environment,
+    labels: BTreeMap<ProcessId, Label>,
+    sockets: HashMap<ProcessId, notify::Socket>,
+    folder: Folder,
+    parts: Parts,
+    inputs: UnboundedSender<Input>,
+    fetched: UnboundedSender<Fetched>,
+}
+
+/// What the loop listens to besides init, signals and the clock.
+struct Ears {
+    inputs: UnboundedReceiver<Input>,
+    fetched: UnboundedReceiver<Fetched>,
+    drained: UnboundedReceiver<ProcessId>,
+    asks: tokio::sync::mpsc::Receiver<crate::control::Ask>,
+}
+
+/// Runs the supervisor until its jobs have ended, and returns the exit code, of which init was told.
+pub async fn run(channel: Channel, surrounding: Arc<dyn Surrounding>) -> i32 {
+    match begin::begin(channel, surrounding).await {
+        Ok((worker, ears, signals)) => worker.live(ears, &signals).await,
+        Err(code) => code,
+    }
+}
+
+impl Worker {
+    async fn live(mut self, mut ears: Ears, signals: &[i32]) -> i32 {
+        match self.circle(&mut ears, signals).await {
+            Ok(code) => self.end(code).await,
+            Err(fault) => {
+                // Nothing is said to init: the jobs run on, and the next worker takes them over.
+                self.parts.logger.say(Level::Error, None, fault.to_string());
+                self.parts.logger.finish(END_WITHIN);
+                1
+            }
+        }
+    }
+
+    /// The loop, after what init told at the beginning.
+    async fn circle(&mut self, ears: &mut Ears, early: &[i32]) -> Result<i32, WorkerError> {
+        let mut signals = signals::Own::listen()?;
+        while let Ok(input) = ears.inputs.try_recv() {
+            if let Turn::Ends(code) = self.turn(input)? {
+                return Ok(code);
+            }
+        }
+        for signal in early {
+            if let Turn::Ends(code) = self.taken(*signal).await? {
+                return Ok(code);
+            }
+        }
+        loop {
+            let deadline = self.machine.next_deadline();
+            let turn = tokio::select! {
+                reply = self.link.receive() => self.reply(reply?).await?,
+                Some(input) = ears.inputs.recv() => self.turn(input)?,
+                Some((start, contents)) = ears.fetched.recv() => self.fetched(start, contents)?,
+                Some(ask) = ears.asks.recv() => self.ask(ask).await?,
+                signal = signals.next() => self.signal(signal).await?,
+                Some(process) = ears.drained.recv() => self.drained(process)?,
+                () = clock::until(deadline) => self.turn(Input::Tick)?,
+            };
+            if let Turn::Ends(code) = turn {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Tells the machine what happened, keeps what it thinks now, then does what it says.
+    fn turn(&mut self, input: Input) -> Result<Turn, WorkerError> {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let effects = self.machine.handle(input, clock::now());
+            self.store();
+            for effect in effects {
+                match self.carry_out(effect)? {
+                    After::Nothing => {}
+                    After::Hear(input) => self.hear(input),
+                    After::Exit(code) => return Ok(Turn::Ends(code)),
+                }
+            }
+        }
+        Ok(Turn::Goes)
+    }
+
+    /// The machine hears this after everything that it said before was done.
+    fn hear(&self, input: Input) {
+        // The receiver is in the loop that called us.
+        let _ = self.inputs.send(input);
+    }
+
+    fn fetched(
+        &mut self,
+        start: Start,
+        contents: Result<Vec<(String, Vec<u8>)>, String>,
+    ) -> Result<Turn, WorkerError> {
+        let after = match contents {
+            Ok(contents) => self.start_with(start, contents)?,
+            Err(text) => After::Hear(effects::not_started(start.process, text)),
+        };
+        if let After::Hear(input) = after {
+            return self.turn(input);
+        }
+        Ok(Turn::Goes)
+    }
+
+    /// Keeps what the next worker needs. Without memory the jobs run on; only a crash would hurt.
+    fn store(&mut self) {
+        let kept = Kept {
+            machine: &self.machine,
+            variables: self.environment.added().clone(),
+            labels: &self.labels,
+        };
+        if let Err(fault) = self.memory.store(&kept) {
+            self.parts.logger.say(Level::Error, None, fault.to_string());
+        }
+    }
+
+    /// The end: what others have to hear is told, lines are written, then init ends the program.
+    async fn end(mut self, code: i32) -> i32 {
+        let within = self.machine.config().stop_timeout.max(END_WITHIN);
+        self.parts.end(within).await;
+        self.folder.remove();
+        let told = self.link.send(Request::Bye { code });
+        if told.is_ok() {
+            // Where init is gone there is nobody to tell.
+            let _ = self.link.sent().await;
+        }
+        code
+    }
+
+    fn drained(&mut self, process: ProcessId) -> Result<Turn, WorkerError> {
+        self.labels.remove(&process);
+        self.request(Request::Drained { process })?;
+        Ok(Turn::Goes)
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), WorkerError> {
+        Ok(self.link.send(request)?)
+    }
+}

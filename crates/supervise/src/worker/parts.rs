@@ -1,0 +1,240 @@
+//! Everything beside the loop that a worker talks to: log, telemetry, control socket, discovery.
+//! None of them makes the loop wait.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use regrow_init::ProcessId;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::Surrounding;
+use crate::config::{Config, Consul, Discovery, Level, Service, Status};
+use crate::control::{Answer, Ask, Control, What};
+use crate::discovery::{Announcer, Client, Watching};
+use crate::log::Logger;
+use crate::machine::{Input, JobId};
+use crate::telemetry::{self, StatusBody, Telemetry};
+
+/// Asks of the control socket that may wait for the loop.
+pub const ASKS: usize = 64;
+
+/// What talks to the catalog.
+struct Catalog {
+    client: Client,
+    announcer: Announcer,
+    watching: Watching,
+}
+
+/// The parts.
+pub struct Parts {
+    /// The log.
+    pub logger: Arc<Logger>,
+    /// Metrics.
+    pub telemetry: Arc<Telemetry>,
+    catalog: Option<Catalog>,
+    control: (PathBuf, JoinHandle<()>),
+    faces: Option<JoinHandle<()>>,
+    inputs: UnboundedSender<Input>,
+    asks: Sender<Ask>,
+}
+
+impl Parts {
+    /// Starts everything that the configuration names.
+    ///
+    /// # Errors
+    /// The log cannot be opened, or a socket that must be there cannot be listened on.
+    pub async fn start(
+        config: &Config,
+        surrounding: &dyn Surrounding,
+        inputs: UnboundedSender<Input>,
+        drained: UnboundedSender<ProcessId>,
+        asks: Sender<Ask>,
+    ) -> Result<Self, String> {
+        let logger = Logger::start(&config.logging, drained).map_err(|fault| fault.to_string())?;
+        let logger = Arc::new(logger);
+        let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
+        let telemetry = Arc::new(Telemetry::new(metrics, logger.figures()));
+        let control = listen(&config.control_socket, &telemetry, asks.clone()).await?;
+        let catalog = match reached(config, surrounding).await? {
+            Some(consul) => Some(Catalog::start(&consul, config, &telemetry, &inputs)?),
+            None => None,
+        };
+        let faces = None;
+        let mut parts = Self { logger, telemetry, catalog, control, faces, inputs, asks };
+        parts.say_control();
+        parts.open_faces(config);
+        Ok(parts)
+    }
+
+    fn say_control(&self) {
+        self.logger.say(
+            Level::Info,
+            None,
+            format!("control: serving at {}", self.control.0.display()),
+        );
+    }
+
+    /// Answers `/metrics` and `/status`, where that is wanted.
+    fn open_faces(&mut self, config: &Config) {
+        if let Some(old) = self.faces.take() {
+            old.abort();
+        }
+        let Some(wanted) = &config.telemetry else { return };
+        let (address, port) = (wanted.address, wanted.port);
+        let (telemetry, logger) = (self.telemetry.clone(), self.logger.clone());
+        let status = status_from(self.asks.clone());
+        self.faces = Some(tokio::spawn(async move {
+            match telemetry::listen(address, port).await {
+                Ok(listener) => telemetry::serve(listener, telemetry, status).await,
+                // The original ends the program here; the jobs have done nothing wrong.
+                Err(fault) => logger.say(Level::Error, None, fault.to_string()),
+            }
+        }));
+    }
+
+    /// Announces a service.
+    pub fn announce(&mut self, job: JobId, service: Arc<Service>, ttl: Duration, status: Status) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.announcer.announce(job, service, ttl, status);
+        }
+    }
+
+    /// Tells how a service is.
+    pub fn heartbeat(&mut self, job: JobId, status: Status, output: String) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.announcer.heartbeat(job, status, output);
+        }
+    }
+
+    /// Takes a service out of the catalog; false where there is none to take it out of.
+    pub fn withdraw(&mut self, job: JobId) -> bool {
+        let Some(catalog) = &mut self.catalog else { return false };
+        catalog.announcer.withdraw(job);
+        true
+    }
+
+    /// The way to the catalog, where there is one.
+    pub fn client(&self) -> Option<Client> {
+        self.catalog.as_ref().map(|catalog| catalog.client.clone())
+    }
+
+    /// Follows another configuration. The control socket stays open; another path is opened before
+    /// the old one is closed.
+    ///
+    /// # Errors
+    /// A part of it cannot be done; nothing was changed then.
+    pub async fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), String> {
+        if config.discovery != before.discovery {
+            return Err(
+                "where services are announced cannot change in a reload; restart".to_owned()
+            );
+        }
+        if config.control_socket != self.control.0 {
+            let fresh = listen(&config.control_socket, &self.telemetry, self.asks.clone()).await?;
+            std::mem::replace(&mut self.control, fresh).1.abort();
+            self.say_control();
+        }
+        self.logger.reconfigure(&config.logging).map_err(|fault| fault.to_string())?;
+        let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
+        self.telemetry.reconfigure(metrics);
+        if config.telemetry != before.telemetry {
+            self.open_faces(config);
+        }
+        if let Some(catalog) = &mut self.catalog {
+            catalog.follow(before, config, &self.telemetry, &self.inputs)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what is beside the loop: what the catalog has to hear is told within the time, and every
+    /// line that jobs wrote is written.
+    pub async fn end(self, within: Duration) {
+        if let Some(catalog) = self.catalog {
+            catalog.announcer.settle(within).await;
+        }
+        self.control.1.abort();
+        // The socket's file goes with the task.
+        let _ = self.control.1.await;
+        self.logger.finish(within);
+    }
+}
+
+/// The body of `/status`: the loop is asked, as by anybody.
+fn status_from(asks: Sender<Ask>) -> StatusBody {
+    Arc::new(move || {
+        let asks = asks.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            asks.send(Ask { what: What::Status, answer }).await.ok()?;
+            match answered.await.ok()? {
+                Answer::Text(body) => Some(body),
+                Answer::Done | Answer::Refused { .. } => None,
+            }
+        })
+    })
+}
+
+async fn listen(
+    path: &Path,
+    telemetry: &Arc<Telemetry>,
+    asks: Sender<Ask>,
+) -> Result<(PathBuf, JoinHandle<()>), String> {
+    let control = Control::bind(path).await.map_err(|fault| fault.to_string())?;
+    let telemetry = telemetry.clone();
+    let control =
+        control.counted(Arc::new(move |code, path| telemetry.control_request(code, path)));
+    Ok((path.to_owned(), tokio::spawn(control.run(asks))))
+}
+
+/// Where the catalog is, which may have to be started.
+async fn reached(config: &Config, surrounding: &dyn Surrounding) -> Result<Option<Consul>, String> {
+    match &config.discovery {
+        Discovery::Consul(consul) => Ok(Some(consul.clone())),
+        Discovery::Embedded => {
+            let url = surrounding.catalog().await?;
+            Ok(Some(Consul { url, verify: true, ..Consul::default() }))
+        }
+        Discovery::None => Ok(None),
+    }
+}
+
+impl Catalog {
+    fn start(
+        consul: &Consul,
+        config: &Config,
+        telemetry: &Arc<Telemetry>,
+        inputs: &UnboundedSender<Input>,
+    ) -> Result<Self, String> {
+        let client = Client::new(consul).map_err(|fault| fault.to_string())?;
+        let announcer = Announcer::start(client.clone(), inputs.clone());
+        let watching = watch(&client, config, telemetry, inputs);
+        Ok(Self { client, announcer, watching })
+    }
+
+    fn follow(
+        &mut self,
+        before: &Config,
+        config: &Config,
+        telemetry: &Arc<Telemetry>,
+        inputs: &UnboundedSender<Input>,
+    ) -> Result<(), String> {
+        if config.watches != before.watches {
+            self.watching = watch(&self.client, config, telemetry, inputs);
+        }
+        Ok(())
+    }
+}
+
+fn watch(
+    client: &Client,
+    config: &Config,
+    telemetry: &Arc<Telemetry>,
+    inputs: &UnboundedSender<Input>,
+) -> Watching {
+    let telemetry = telemetry.clone();
+    let gauge = move |service: &str, count| telemetry.watch_instances(service, count);
+    Watching::start(client, &config.watches, inputs, gauge)
+}
