@@ -7,6 +7,8 @@ use crate::sys::{self, now};
 const PATIENCE: u64 = 5000;
 /// Pause between two rounds of killing, where nothing ends meanwhile, in milliseconds.
 const ROUND: u64 = 10;
+/// Most parts of the list of children that one round reads, 4 KiB each: it may grow meanwhile.
+const PARTS: u32 = 64;
 
 impl Init {
     /// Kills what is left and exits.
@@ -35,6 +37,8 @@ impl Init {
         }
     }
 
+    /// Signals every child, which only we can reap, and their groups where those are not our own: one
+    /// signal to a group leaves it no moment to fork out of it.
     fn signal_all(&self, signal: i32) {
         if self.first {
             return sys::kill(-1, signal);
@@ -42,7 +46,9 @@ impl Init {
         let Ok(list) = sys::open(c"/proc/thread-self/children") else { return };
         let mut bytes = [0_u8; 4096];
         let mut number: i32 = 0;
-        loop {
+        // Many are of one group, and a group of many takes long to signal.
+        let mut last = sys::group_of(0);
+        for _ in 0..PARTS {
             let part = sys::read(&list, &mut bytes);
             if part.is_empty() {
                 return;
@@ -52,20 +58,15 @@ impl Init {
                     let digit = i32::from(byte.wrapping_sub(b'0'));
                     number = number.saturating_mul(10).saturating_add(digit);
                 } else if number > 0 {
-                    self.signal_child(number, signal);
+                    sys::kill(number, signal);
+                    let group = sys::group_of(number);
+                    if group > 1 && group != last && group != sys::group_of(0) {
+                        sys::kill(group.saturating_neg(), signal);
+                        last = group;
+                    }
                     number = 0;
                 }
             }
-        }
-    }
-
-    /// Signals a child, which only we can reap, and its group where that is not our own. One signal
-    /// to a group leaves it no moment to fork out of it.
-    fn signal_child(&self, pid: i32, signal: i32) {
-        sys::kill(pid, signal);
-        let group = sys::group_of(pid);
-        if group > 1 && group != sys::group_of(0) {
-            sys::kill(group.saturating_neg(), signal);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::world::{PUPPET, World, send, wait_until};
+use crate::world::{PUPPET, World, send, soak, wait_until};
 
 #[test]
 fn nothing_is_left_of_what_does_not_want_to_end() {
-    for mut world in World::both("S6") {
+    for mut world in (0..soak()).flat_map(|_| World::both("S6")) {
         world.hello();
         world.start(
             1,
@@ -21,7 +21,9 @@ fn nothing_is_left_of_what_does_not_want_to_end() {
         std::thread::sleep(Duration::from_millis(100));
         let start = Instant::now();
         world.bye(9);
-        println!("took {:?}", start.elapsed());
+        let took = start.elapsed();
+        println!("took {took:?}");
+        assert!(took < Duration::from_secs(5), "patience ended before they did: {took:?}");
     }
 }
 

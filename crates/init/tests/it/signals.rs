@@ -15,7 +15,7 @@ fn forwarded() -> impl Iterator<Item = i32> {
 fn every_signal_arrives() {
     let mut world = World::new();
     world.hello();
-    for signal in forwarded() {
+    for signal in (0..soak()).flat_map(|_| forwarded()) {
         world.signal(signal);
         assert_eq!(world.hear(), format!("signal {signal}"));
         world.tell(&format!("took {signal}"));
