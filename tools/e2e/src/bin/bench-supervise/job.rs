@@ -81,8 +81,9 @@ fn spawn(count: usize, rest: &[&str]) -> Result<()> {
 
 /// Bytes of the number at the beginning of a line, with what stands around it.
 pub const NUMBER: usize = 14;
-/// What the rest of a line consists of: a byte that no log format puts in front of a line.
-pub const FILLER: u8 = b'x';
+/// What the rest of a line consists of: a byte that is in nothing else that is logged, and that no
+/// format has to quote.
+pub const FILLER: u8 = b'^';
 
 /// The text of a numbered line, without its end: letters that no log format has to quote.
 pub fn line(number: usize, bytes: usize) -> Vec<u8> {
