@@ -17,6 +17,8 @@ const PAUSE: u64 = 20;
 /// Pause between two rounds of reaping where orphans come thick and fast, in milliseconds: together they
 /// cost less.
 const ORPHAN_PAUSE: u64 = 5;
+/// After so many milliseconds without anything to do, pages that can be read again are let go.
+const IDLE: u64 = 250;
 
 /// Everything that init knows.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl Init {
     #[unsafe(export_name = "regrow_init_run")]
     #[inline(never)]
     pub fn run(mut self) -> Channel {
-        let mut more = false;
+        let (mut more, mut small) = (false, false);
         loop {
             if self.worker.is_none() && self.revive_at <= now() {
                 self.give_up_where_asked();
@@ -87,8 +89,14 @@ impl Init {
             }
             self.tell();
             let due = if more { Some(0) } else { self.due() };
+            let due = if small { due } else { Some(due.map_or(IDLE, |due| due.min(IDLE))) };
             let socket = self.worker.as_ref().and_then(|worker| worker.socket.as_ref());
             let [signals, requests] = sys::wait([Some(&self.signal_file), socket], due);
+            let idle = !signals && !requests && (small || due == Some(IDLE));
+            if idle && !small {
+                sys::shrink();
+            }
+            small = idle;
             if signals {
                 if now().saturating_sub(self.orphans_at) < ORPHAN_PAUSE {
                     sys::pause(ORPHAN_PAUSE as i32);

@@ -99,7 +99,6 @@ impl Init {
             sys::unblock_signals();
             return Ok(Some(Channel(theirs)));
         }
-        sys::shrink();
         self.forks = self.forks.saturating_add(1);
         let socket = Some(socket);
         self.worker = Some(Worker { pid, socket, born: now(), ..Worker::default() });
