@@ -258,11 +258,9 @@ impl Life {
     /// Forgets what was asked of the worker itself: nobody waits for the answer.
     pub(super) fn drop_probes(&mut self, hub: &mut Hub) {
         for role in [Role::Check, Role::Live] {
-            let slot = self.slot(role);
-            if slot.is_some_and(|id| hub.processes.get(&id).is_some_and(|known| known.probe)) {
-                if let Some(process) = slot.take() {
-                    hub.processes.remove(&process);
-                }
+            let is_probe = |id: &mut ProcessId| hub.processes.get(id).is_some_and(|p| p.probe);
+            if let Some(process) = self.slot(role).take_if(is_probe) {
+                hub.processes.remove(&process);
             }
         }
     }

@@ -154,7 +154,10 @@ impl Hub {
     }
 
     pub fn publish_from(&mut self, code: Code, source: &Arc<str>, origin: Option<JobId>) {
-        let event = Event::new(code, Arc::clone(source));
+        self.put(Event::new(code, Arc::clone(source)), origin);
+    }
+
+    pub fn put(&mut self, event: Event, origin: Option<JobId>) {
         self.effects.push(Effect::Event(event.clone()));
         self.queue.push_back(Step::Publish(event, origin));
     }

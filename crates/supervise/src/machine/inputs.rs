@@ -113,7 +113,7 @@ impl Machine {
         });
         match target.map(|life| (life.id, life.main, life.phase)) {
             Some((_, Some(process), _)) => {
-                self.hub.effects.push(Effect::Signal { process, signal })
+                self.hub.effects.push(Effect::Signal { process, signal });
             }
             Some((id, None, Phase::Idle | Phase::Pausing | Phase::Waiting)) => {
                 self.with(id, |life, _| {
@@ -137,7 +137,7 @@ impl Machine {
         if matches!(event.code, Code::Healthy | Code::Unhealthy) {
             self.hub.watched.insert(Arc::clone(&event.source), event.code);
         }
-        self.hub.publish(event.code, &event.source);
+        self.hub.put(event, None);
     }
 
     fn withdrawn(&mut self, job: JobId) {

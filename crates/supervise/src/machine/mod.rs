@@ -1,5 +1,45 @@
 //! The state machine of all jobs: what happened goes in, what is to be done comes out. No clock, no
 //! process, no socket; the same inputs give the same effects, randomness (jitter) is seeded.
+//!
+//! # The table
+//!
+//! A job is in one [`Phase`]; what comes to it is a [`Cue`]; [`cell`] says what it does ([`Act`]). An
+//! empty cell cannot come ([`Act::Never`]); in one with a dot nothing is done on purpose. What each
+//! cell leads to, with its effects, is recorded in `tests/golden/cells.txt` and compared by a test.
+//!
+#![doc = include_str!("table.md")]
+//!
+//! # What it decides otherwise than ContainerPilot
+//!
+//! - A start event that comes while the process runs is remembered once, however often it came.
+//! - A job waits for all that run because it is stopping, no longer than its `stopTimeout`; those
+//!   that would wait for each other do not. `stopped` is published when its processes are gone.
+//! - Between TERM and KILL lies the global `stopTimeout` when the program ends, the job's own when
+//!   the job alone is stopped. The program exits with its last process.
+//! - A process that was killed and does not end within a second is left behind when the program
+//!   ends, and never replaced before.
+//! - Restarts pause as [`crate::config::Backoff`] says. A process that returns 0 is in no crash
+//!   loop: its pause never grows.
+//! - The program ends when all that is left only waits, after some job has run and ended. A job
+//!   that waits for a lock, or for a watch to let it start for its only time, is a stand-by: it
+//!   keeps the program up until some job has failed for good. `strict` restores the original rule.
+//! - Its exit code is that of the main job, or of the first job that failed for good. When it was
+//!   told to end it is 0, unless the main job failed in another way than by the signal that told it
+//!   (130, 143): a job that obeys has not failed, and a scheduler that restarts what failed must
+//!   not restart what was stopped.
+//! - A lock is held as long as a job runs under it. A job that fails for good under a lock takes the
+//!   others under it down, and the lock goes to another supervisor; one that is done leaves the lock
+//!   to the others.
+//! - At a reload equal jobs go on. For a job that begins anew, an event that says how something is
+//!   (a success, health, an end, a lock that is held) has happened if it is so now; what runs when
+//!   that job stops can run again.
+//!
+//! # Taking over
+//!
+//! The state is kept after each input and before its effects. The next worker reads it
+//! ([`Machine::decode`]) and gives [`Input::Adopted`]: starts that init does not know, signals,
+//! probes and announcements are repeated. Signals for the main job and records for the log that were
+//! on their way are lost with a worker.
 
 mod adopt;
 mod bus;
@@ -40,6 +80,21 @@ const KILL: i32 = 9;
 const TERM: i32 = 15;
 
 /// All jobs.
+///
+/// ```
+/// use std::sync::Arc;
+/// use regrow_supervise::machine::{Effect, Input, Machine, Moment};
+///
+/// # fn run(config: regrow_supervise::config::Config) {
+/// let mut machine = Machine::new(Arc::new(config), 7, Moment::default());
+/// for effect in machine.handle(Input::Begin, Moment::default()) {
+///     match effect {
+///         Effect::Start(start) => println!("init starts {}", start.label),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Machine {
     lives: BTreeMap<JobId, Life>,
@@ -56,10 +111,10 @@ impl Machine {
         let mut machine = Self {
             lives: BTreeMap::new(),
             order: Vec::new(),
-            hub: Hub::new(Arc::clone(&config), seed, now),
+            hub: Hub::new(config, seed, now),
             waiting: HashMap::new(),
         };
-        for job in &config.jobs {
+        for job in &Arc::clone(&machine.hub.config).jobs {
             let id = machine.add(Arc::new(job.clone()));
             machine.order.push(id);
         }

@@ -1,4 +1,5 @@
-//! The machine as bytes, for the worker that follows.
+//! The machine as bytes, for the worker that follows. Both are the same program, forked by the same
+//! init, and the bytes live in its memory only; the version guards against everything else.
 
 use std::collections::{BTreeMap, HashMap};
 

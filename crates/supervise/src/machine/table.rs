@@ -186,9 +186,7 @@ pub enum Act {
 /// The cell of a phase and a cue.
 #[must_use]
 pub fn cell(phase: Phase, cue: Cue) -> Act {
-    use Phase::{
-        Draining, Ended, Idle, Pausing, Running, Starting, Terminating, Waiting, Withdrawing,
-    };
+    use Phase::*;
     match (cue, phase) {
         (Cue::CheckTick, Starting | Running | Waiting | Draining) => Act::Check,
         (Cue::CheckTick, Pausing) => Act::Skip,
@@ -210,13 +208,11 @@ pub fn cell(phase: Phase, cue: Cue) -> Act {
         (Cue::TimedOut, Idle | Pausing | Waiting | Ended) => Act::Never,
 
         (Cue::ReadyOver | Cue::WatchdogOver, Starting | Running) => Act::Kill,
-        (Cue::ReadyOver | Cue::WatchdogOver, Idle | Pausing | Waiting) => Act::Never,
-        (Cue::ReadyOver | Cue::WatchdogOver, Draining | Withdrawing) => Act::Never,
-        (Cue::ReadyOver | Cue::WatchdogOver, Terminating | Ended) => Act::Never,
+        (Cue::ReadyOver | Cue::WatchdogOver, Idle | Pausing | Waiting | Draining) => Act::Never,
+        (Cue::ReadyOver | Cue::WatchdogOver, Withdrawing | Terminating | Ended) => Act::Never,
 
         (Cue::CheckOver, Starting | Running | Pausing | Waiting) => Act::KillCheck,
         (Cue::CheckOver, Draining | Withdrawing | Terminating) => Act::KillCheck,
-        (Cue::CheckOver, Idle | Ended) => Act::Never,
 
         (Cue::LiveTick, Starting | Running) => Act::Look,
         (Cue::LiveTick, Idle | Pausing | Waiting) => Act::Never,
@@ -224,12 +220,11 @@ pub fn cell(phase: Phase, cue: Cue) -> Act {
 
         (Cue::LiveOver, Starting | Running | Pausing | Waiting) => Act::KillLive,
         (Cue::LiveOver, Draining | Withdrawing | Terminating) => Act::KillLive,
-        (Cue::LiveOver, Idle | Ended) => Act::Never,
+        (Cue::CheckOver | Cue::LiveOver, Idle | Ended) => Act::Never,
 
         (Cue::DrainOver | Cue::Drained, Draining) => Act::Withdraw,
-        (Cue::DrainOver | Cue::Drained, Idle | Starting | Running) => Act::Never,
-        (Cue::DrainOver | Cue::Drained, Pausing | Waiting | Withdrawing) => Act::Never,
-        (Cue::DrainOver | Cue::Drained, Terminating | Ended) => Act::Never,
+        (Cue::DrainOver | Cue::Drained, Idle | Starting | Running | Pausing) => Act::Never,
+        (Cue::DrainOver | Cue::Drained, Waiting | Withdrawing | Terminating | Ended) => Act::Never,
 
         (Cue::WithdrawOver | Cue::Withdrawn, Withdrawing) => Act::Terminate,
         (Cue::WithdrawOver, Idle | Starting | Running | Pausing | Waiting) => Act::Never,
@@ -265,13 +260,11 @@ pub fn cell(phase: Phase, cue: Cue) -> Act {
 
         (Cue::Checked, Starting | Running | Waiting | Draining) => Act::Judge,
         (Cue::Checked, Pausing | Withdrawing) => Act::Skip,
-        (Cue::Checked, Terminating) => Act::Reap,
-        (Cue::Checked, Idle | Ended) => Act::Never,
 
         (Cue::Lived, Starting | Running) => Act::Count,
         (Cue::Lived, Pausing | Waiting | Draining | Withdrawing) => Act::Skip,
-        (Cue::Lived, Terminating) => Act::Reap,
-        (Cue::Lived, Idle | Ended) => Act::Never,
+        (Cue::Checked | Cue::Lived, Terminating) => Act::Reap,
+        (Cue::Checked | Cue::Lived, Idle | Ended) => Act::Never,
 
         (Cue::Ready, Starting | Running) => Act::MarkReady,
         (Cue::Ready, Draining | Withdrawing | Terminating) => Act::Skip,

@@ -13,7 +13,9 @@ use crate::config::{
     Service, Sink, Trigger, When,
 };
 use crate::event::Code;
-use crate::machine::{Effect, Input, JobId, Machine, Moment};
+use crate::machine::hub::{Hub, Role};
+use crate::machine::life::Life;
+use crate::machine::{Cue, Effect, Input, JobId, Machine, Moment, Phase};
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -135,6 +137,10 @@ impl Rig {
         for job in self.machine.jobs() {
             self.names.insert(job.id, job.name.to_string());
         }
+        self.shown(&effects)
+    }
+
+    fn shown(&mut self, effects: &[Effect]) -> Vec<String> {
         let shown: Vec<String> = effects.iter().map(|effect| self.see(effect)).collect();
         let shown: Vec<String> = shown.into_iter().filter(|text| !text.is_empty()).collect();
         self.log.extend(shown.iter().cloned());
@@ -228,5 +234,51 @@ impl Rig {
 
     pub fn has(&self, text: &str) -> bool {
         self.log.iter().any(|line| line == text)
+    }
+}
+
+/// What looks inside.
+impl Rig {
+    pub fn phase(&self, id: JobId) -> Phase {
+        self.machine.lives.get(&id).map_or(Phase::Ended, |life| life.phase)
+    }
+
+    /// Gives one cue to one job.
+    pub fn cue(&mut self, id: JobId, cue: Cue) -> Vec<String> {
+        self.does(id, |life, hub| life.on(cue, hub))
+    }
+
+    pub fn does(&mut self, id: JobId, act: impl FnOnce(&mut Life, &mut Hub)) -> Vec<String> {
+        self.machine.with(id, act);
+        self.machine.settle();
+        let effects = std::mem::take(&mut self.machine.hub.effects);
+        self.shown(&effects)
+    }
+
+    /// A check runs and takes too long.
+    pub fn overlong(&mut self, id: JobId, role: Role, cue: Cue) -> Vec<String> {
+        self.does(id, |life, hub| {
+            let process = hub.process(life.id, role, false, None);
+            *life.slot(role) = Some(process);
+        });
+        self.cue(id, cue)
+    }
+
+    /// What is not seen from outside: flags, counters, and deadlines from now on.
+    pub fn state(&self, id: JobId) -> String {
+        let Some(life) = self.machine.lives.get(&id) else { return String::new() };
+        let flags = [
+            ("pending", life.pending),
+            ("returns", life.returns),
+            ("ready", life.ready),
+            ("killed", life.killed),
+        ];
+        let mut text = String::from(" [");
+        flags.iter().filter(|(_, on)| *on).for_each(|(name, _)| text += &format!("{name} "));
+        text += &format!("restarts {:?}", life.restarts);
+        for (cue, at) in &life.deadlines {
+            text += &format!(", {cue:?} in {:?}", at.since(self.now));
+        }
+        text + "]"
     }
 }

@@ -1,0 +1,99 @@
+//! Jobs that run under a lock only.
+
+use std::time::Duration;
+
+use super::rig::{Rig, job, on, secs, served};
+use crate::config::{Job, Restarts};
+use crate::event::Code;
+use crate::machine::Input;
+
+fn leader(name: &str) -> Job {
+    Job { when: on("lock:db", Code::Acquired, true), ..job(name) }
+}
+
+fn acquire(rig: &mut Rig, fence: u64) -> Vec<String> {
+    rig.give(Input::Acquired { lock: "db".into(), fence })
+}
+
+fn losing(rig: &mut Rig, time: Duration) -> Vec<String> {
+    let kill_at = rig.now.after(time);
+    rig.give(Input::Losing { lock: "db".into(), kill_at })
+}
+
+#[test]
+fn a_leader_runs_with_its_fence_and_stops_before_the_lock_is_lost() {
+    let demote = Job { when: on("lock:db", Code::Lost, true), ..job("demote") };
+    let jobs = vec![Job { stop_timeout: Some(secs(60)), ..leader("primary") }, demote, job("db")];
+    let mut rig = Rig::up(jobs);
+    assert_eq!(acquire(&mut rig, 5), ["{Acquired lock:db}", "start primary db=5"]);
+    assert_eq!(losing(&mut rig, secs(2)), ["signal primary 15", "{Lost lock:db}", "start demote"]);
+    assert_eq!(rig.pass(Duration::from_millis(1999)), [""; 0]);
+    assert_eq!(rig.pass(Duration::from_millis(1)), ["signal primary 9"]);
+    rig.killed("primary", 9);
+    rig.returns("demote", 0);
+    assert_eq!(acquire(&mut rig, 8), ["{Acquired lock:db}", "start primary db=8"]);
+}
+
+#[test]
+fn a_lock_that_comes_back_while_the_leader_still_ends_starts_it_afterwards() {
+    let mut rig = Rig::up(vec![leader("primary"), job("db")]);
+    acquire(&mut rig, 1);
+    losing(&mut rig, secs(2));
+    assert_eq!(acquire(&mut rig, 2), ["{Acquired lock:db}"]);
+    assert!(rig.killed("primary", 15).contains(&"start primary db=2".to_owned()));
+}
+
+#[test]
+fn the_service_of_a_leader_is_withdrawn_beside_its_end_and_nobody_is_waited_for() {
+    let hook = Job { when: on("primary", Code::Stopping, true), ..job("hook") };
+    let primary = Job { when: on("lock:db", Code::Acquired, true), ..served("primary") };
+    let mut rig = Rig::up(vec![primary, hook, job("db")]);
+    acquire(&mut rig, 1);
+    rig.pass(secs(1));
+    rig.returns("check.primary", 0);
+    let seen = losing(&mut rig, secs(2));
+    assert_eq!(seen, ["withdraw primary", "signal primary 15", "{Lost lock:db}"]);
+    rig.killed("primary", 15);
+    assert_eq!(rig.pass(secs(5)), [""; 0], "a stand-by is not checked");
+}
+
+#[test]
+fn a_leader_that_ends_by_itself_gives_the_lock_to_others() {
+    let restarted = Job { restarts: Restarts::Times(1), ..leader("primary") };
+    let mut rig = Rig::up(vec![restarted, job("db")]);
+    acquire(&mut rig, 1);
+    assert!(rig.returns("primary", 1).contains(&"start primary db=1".to_owned()));
+    let seen = rig.returns("primary", 1);
+    assert_eq!(seen.iter().filter(|line| *line == "release db").count(), 1, "{seen:?}");
+    assert_eq!(acquire(&mut rig, 4).last().map(String::as_str), Some("start primary db=4"));
+}
+
+#[test]
+fn a_leader_that_failed_takes_the_other_leaders_down_before_the_lock_is_given_back() {
+    let mut rig = Rig::up(vec![leader("one"), leader("two"), job("db")]);
+    acquire(&mut rig, 1);
+    let seen = rig.returns("one", 1);
+    assert!(seen.contains(&"signal two 15".to_owned()), "{seen:?}");
+    assert!(!seen.contains(&"release db".to_owned()));
+    assert!(rig.killed("two", 15).contains(&"release db".to_owned()));
+}
+
+#[test]
+fn a_leader_that_is_done_leaves_the_lock_to_the_leaders_that_still_run() {
+    let mut rig = Rig::up(vec![leader("promote"), leader("two"), job("db")]);
+    acquire(&mut rig, 1);
+    assert!(!rig.returns("promote", 0).contains(&"release db".to_owned()));
+    assert!(rig.returns("two", 0).contains(&"release db".to_owned()));
+}
+
+#[test]
+fn at_shutdown_the_lock_is_given_back_when_the_leader_has_ended_and_before_the_others_have() {
+    let mut rig = Rig::up(vec![leader("primary"), job("db")]);
+    acquire(&mut rig, 1);
+    assert!(!rig.give(Input::Shutdown).contains(&"release db".to_owned()));
+    assert!(rig.killed("primary", 15).contains(&"release db".to_owned()));
+    assert_eq!(rig.exited, None);
+    assert_eq!(acquire(&mut rig, 2), ["release db"], "nobody wants it any more");
+    rig.killed("db", 15);
+    assert_eq!(rig.exited, Some(0));
+}
