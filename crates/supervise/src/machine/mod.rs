@@ -27,9 +27,9 @@
 //!   told to end it is 0, unless the main job failed in another way than by the signal that told it
 //!   (130, 143): a job that obeys has not failed, and a scheduler that restarts what failed must
 //!   not restart what was stopped.
-//! - A lock is held as long as a job runs under it. A job that fails for good under a lock takes the
-//!   others under it down, and the lock goes to another supervisor; one that is done leaves the lock
-//!   to the others.
+//! - What runs under a lock is what the lock is for: when one such job ends by itself and no restart
+//!   is left, whatever it returned, the others under that lock end too and it goes to another
+//!   supervisor. What is to be done once when a lock comes therefore stays until it goes.
 //! - At a reload equal jobs go on. For a job that begins anew, an event that says how something is
 //!   (a success, health, an end, a lock that is held) has happened if it is so now; what runs when
 //!   that job stops can run again.

@@ -223,7 +223,8 @@ impl Life {
         }
     }
 
-    /// No restart is left.
+    /// No restart is left. What runs under a lock is what the lock is for: with the end of one such
+    /// job the lock goes to others.
     fn give_up(&mut self, hub: &mut Hub) {
         let code = self.last.map_or(0, |last| last.code);
         let lock = self.lock.clone();
@@ -237,9 +238,7 @@ impl Life {
         } else {
             self.wait(hub);
         }
-        if let Some(held) = lock.and_then(|lock| hub.locks.get_mut(&lock))
-            && code != 0
-        {
+        if let Some(held) = lock.and_then(|lock| hub.locks.get_mut(&lock)) {
             held.leaving = true;
         }
     }

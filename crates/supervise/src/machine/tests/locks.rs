@@ -79,11 +79,13 @@ fn a_leader_that_failed_takes_the_other_leaders_down_before_the_lock_is_given_ba
 }
 
 #[test]
-fn a_leader_that_is_done_leaves_the_lock_to_the_leaders_that_still_run() {
-    let mut rig = Rig::up(vec![leader("promote"), leader("two"), job("db")]);
+fn a_leader_that_is_done_ends_the_leadership_too() {
+    let mut rig = Rig::up(vec![leader("one"), leader("two"), job("db")]);
     acquire(&mut rig, 1);
-    assert!(!rig.returns("promote", 0).contains(&"release db".to_owned()));
-    assert!(rig.returns("two", 0).contains(&"release db".to_owned()));
+    assert!(rig.returns("one", 0).contains(&"signal two 15".to_owned()));
+    assert!(rig.killed("two", 15).contains(&"release db".to_owned()));
+    acquire(&mut rig, 2);
+    assert!(rig.runs("one") && rig.runs("two"));
 }
 
 #[test]
