@@ -37,6 +37,7 @@ mod quote;
 mod spool;
 mod stream;
 mod thread;
+mod trace;
 mod writer;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod tests;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use regrow_init::{ProcessId, Streams};
@@ -57,6 +58,7 @@ use thread::Reader;
 use writer::Writer;
 
 pub use inbox::Figures;
+pub use trace::Trace;
 
 /// Who a process is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct Logger {
     inbox: Arc<Inbox>,
-    sink: Mutex<Sink>,
+    logging: Mutex<Logging>,
 }
 
 impl Logger {
@@ -107,7 +109,7 @@ impl Logger {
             .name("log".to_owned())
             .spawn(move || reader.run())
             .map_err(LogError::Thread)?;
-        Ok(Self { inbox, sink: Mutex::new(logging.output.clone()) })
+        Ok(Self { inbox, logging: Mutex::new(logging.clone()) })
     }
 
     /// Reads the lines of this process from now on.
@@ -132,7 +134,7 @@ impl Logger {
     /// Opens the file again, where the log is one, because somebody renamed it. Where that fails the
     /// old one stays.
     pub fn reopen(&self) -> Result<(), LogError> {
-        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sink = self.logging().output.clone();
         if matches!(sink, Sink::File(_)) {
             let output = Output::open(&sink)?;
             self.inbox.put(|mail| mail.settings.output = Some(output));
@@ -142,10 +144,10 @@ impl Logger {
 
     /// Logs in another way from now on. Where the output cannot be opened all stays as it is.
     pub fn reconfigure(&self, logging: &Logging) -> Result<(), LogError> {
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let output =
-            (*sink != logging.output).then(|| Output::open(&logging.output)).transpose()?;
-        sink.clone_from(&logging.output);
+        let mut now = self.logging();
+        let other = now.output != logging.output;
+        let output = other.then(|| Output::open(&logging.output)).transpose()?;
+        now.clone_from(logging);
         self.inbox.put(|mail| {
             mail.settings.form = Some((logging.level, logging.format));
             if output.is_some() {
@@ -153,6 +155,11 @@ impl Logger {
             }
         });
         Ok(())
+    }
+
+    /// The least important level that is shown.
+    pub fn level(&self) -> Level {
+        self.logging().level
     }
 
     /// Figures for telemetry; they go on to be counted.
@@ -166,5 +173,9 @@ impl Logger {
         let until = Instant::now() + within;
         self.inbox.put(|mail| mail.finish = Some(until));
         self.inbox.wait_finished(until)
+    }
+
+    fn logging(&self) -> MutexGuard<'_, Logging> {
+        self.logging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

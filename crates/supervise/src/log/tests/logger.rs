@@ -1,11 +1,14 @@
 //! The whole log: thread, file, reopening, finishing.
 
+use std::sync::Arc;
+
 use regrow_init::ProcessId;
 use tokio::sync::mpsc::unbounded_channel;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::super::Logger;
+use super::super::{Logger, Trace};
 use super::{LONG, label, logging, messages, streams, wait_for};
-use crate::config::Level;
+use crate::config::{Level, Logging};
 
 #[test]
 fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
@@ -28,5 +31,33 @@ fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
     assert_eq!(
         messages(&content),
         ["app said of it", "app 12 one", "app 12 two", "app 12 ", "app 12 half", "end"]
+    );
+}
+
+#[test]
+fn what_is_traced_is_said_at_the_level_of_the_moment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    let logger = Logger::start(&logging(&path), unbounded_channel().0).expect("a log");
+    let logger = Arc::new(logger);
+    let subscriber = tracing_subscriber::registry().with(Trace::new(Arc::clone(&logger)));
+    let tell = |n: u32| {
+        tracing::debug!(n, "details");
+        tracing::debug!(target: "hyper", n, "noise");
+        tracing::warn!(target: "hyper", error = %"why", "foreign");
+        tracing::info!(job = "app", n, text = "a b", "of a job");
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        tell(1);
+        let debug = Logging { level: Level::Debug, ..logging(&path) };
+        logger.reconfigure(&debug).expect("another level");
+        tell(2);
+    });
+    assert!(logger.finish(LONG));
+    let content = std::fs::read_to_string(&path).expect("the log");
+    let job = |n| format!("app of a job n={n} text=a b");
+    assert_eq!(
+        messages(&content),
+        ["foreign error=why", &job(1), "details n=2", "foreign error=why", &job(2)]
     );
 }
