@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use regrow_supervise::config::{self, ConfigError, Loaded, Surroundings};
+use regrow_supervise::probe::Prober;
 use regrow_supervise::worker::Surrounding;
 
+use super::probe::Asker;
 use crate::cluster::host_name;
 
 /// The machine and the program around the supervisor.
@@ -30,6 +33,10 @@ impl Surrounding for Binary {
 
     async fn catalog(&self) -> Result<String, String> {
         Err("a catalog inside the supervisor is not built yet".to_owned())
+    }
+
+    fn prober(&self) -> Arc<dyn Prober> {
+        Arc::new(Asker::default())
     }
 
     fn version(&self) -> &str {

@@ -177,6 +177,12 @@ impl Machine {
         job.is_some_and(|life| life.job.notify.is_some())
     }
 
+    /// The locks that are ours, with their fences.
+    pub fn fences(&self) -> BTreeMap<Arc<str>, u64> {
+        let held = self.hub.locks.iter();
+        held.map(|(name, held)| (Arc::clone(name), held.fence)).collect()
+    }
+
     /// Whether maintenance is on.
     pub fn maintenance(&self) -> bool {
         self.hub.maintenance

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::environment::{self, Environment, address_variable};
 use super::folder::Folder;
 use super::link::Link;
-use super::parts::{self, Parts};
+use super::parts::{self, Parts, Seat};
 use super::state::Memory;
 use super::{Ears, Kept, Label, Surrounding, Worker, WorkerError, clock};
 use crate::config::Level;
@@ -76,7 +76,8 @@ pub async fn begin(
     let (drained, draining) = unbounded_channel();
     let (asks, asking) = tokio::sync::mpsc::channel(parts::ASKS);
     let config = kept.machine.config().clone();
-    let parts = Parts::start(&config, &*surrounding, inputs.clone(), drained, asks).await;
+    let seat = Seat { identity: kept.identity.clone(), held: kept.machine.fences() };
+    let parts = Parts::start(&config, &*surrounding, seat, inputs.clone(), drained, asks).await;
     let parts = match parts {
         Ok(parts) => parts,
         Err(text) => return Err(refuse(link, &text).await),
@@ -144,7 +145,12 @@ fn read(surrounding: &dyn Surrounding) -> Result<(Whole, Vec<String>), String> {
     }
     let machine = Machine::new(Arc::new(loaded.config), rand::random(), clock::now());
     let variables = environment.added().clone();
-    Ok((Kept { machine, variables, labels: BTreeMap::new() }, loaded.warnings))
+    let identity = format!(
+        "{}-{:016x}",
+        rustix::system::uname().nodename().to_string_lossy(),
+        rand::random::<u64>()
+    );
+    Ok((Kept { machine, variables, labels: BTreeMap::new(), identity }, loaded.warnings))
 }
 
 /// Says why the program cannot begin, where ContainerPilot says it, and tells init to end it.

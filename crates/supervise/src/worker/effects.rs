@@ -46,7 +46,15 @@ impl Worker {
             }
             Effect::Event(event) => self.published(&event),
             Effect::Say { level, job, text } => self.parts.logger.say(level, job.as_deref(), text),
-            Effect::Release { .. } | Effect::Probe { .. } => {}
+            Effect::Release { lock } => self.parts.release(&lock),
+            Effect::Probe { process, job: _, probe, timeout } => {
+                let (prober, inputs) = (self.parts.prober.clone(), self.inputs.clone());
+                tokio::spawn(async move {
+                    let outcome = prober.probe(&probe, timeout).await;
+                    // Nobody listens any more at the end of the program.
+                    let _ = inputs.send(Input::Probed { process, outcome });
+                });
+            }
             Effect::Exit { code } => return Ok(After::Exit(code)),
         }
         Ok(After::Nothing)

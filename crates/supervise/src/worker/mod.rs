@@ -30,6 +30,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::config::{ConfigError, Level, Loaded};
 use crate::machine::{Input, Machine, Start};
+use crate::probe::Prober;
 
 use effects::After;
 use environment::Environment;
@@ -52,6 +53,9 @@ pub trait Surrounding: Send + Sync {
     /// # Errors
     /// It cannot be started; the text is for the user.
     async fn catalog(&self) -> Result<String, String>;
+
+    /// What asks HTTP, TCP and gRPC checks.
+    fn prober(&self) -> Arc<dyn Prober>;
 
     /// Version of the program.
     fn version(&self) -> &str;
@@ -82,6 +86,7 @@ struct Kept<M, L> {
     machine: M,
     variables: BTreeMap<String, String>,
     labels: L,
+    identity: String,
 }
 
 /// A start whose secrets were fetched from the catalog, or why they were not.
@@ -212,6 +217,7 @@ impl Worker {
             machine: &self.machine,
             variables: self.environment.added().clone(),
             labels: &self.labels,
+            identity: self.parts.identity().to_owned(),
         };
         if let Err(fault) = self.memory.store(&kept) {
             self.parts.logger.say(Level::Error, None, fault.to_string());

@@ -1,6 +1,7 @@
 //! Everything beside the loop that a worker talks to: log, telemetry, control socket, discovery.
 //! None of them makes the loop wait.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,10 @@ use tokio::task::JoinHandle;
 use super::Surrounding;
 use crate::config::{Config, Consul, Discovery, Level, Service, Status};
 use crate::control::{Answer, Ask, Control, What};
-use crate::discovery::{Announcer, Client, Watching};
+use crate::discovery::{Announcer, Client, Locking, Watching};
 use crate::log::Logger;
 use crate::machine::{Input, JobId};
+use crate::probe::Prober;
 use crate::telemetry::{self, StatusBody, Telemetry};
 
 /// Asks of the control socket that may wait for the loop.
@@ -23,9 +25,20 @@ pub const ASKS: usize = 64;
 
 /// What talks to the catalog.
 struct Catalog {
+    consul: Consul,
     client: Client,
     announcer: Announcer,
     watching: Watching,
+    locking: Locking,
+}
+
+/// Who this supervisor is to others, and what of theirs it holds.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// The same for all its workers, and nobody else's.
+    pub identity: String,
+    /// The locks under which the worker before this one started jobs, with their fences.
+    pub held: BTreeMap<Arc<str>, u64>,
 }
 
 /// The parts.
@@ -34,6 +47,9 @@ pub struct Parts {
     pub logger: Arc<Logger>,
     /// Metrics.
     pub telemetry: Arc<Telemetry>,
+    /// What asks checks without a process.
+    pub prober: Arc<dyn Prober>,
+    seat: Seat,
     catalog: Option<Catalog>,
     control: (PathBuf, JoinHandle<()>),
     faces: Option<JoinHandle<()>>,
@@ -49,6 +65,7 @@ impl Parts {
     pub async fn start(
         config: &Config,
         surrounding: &dyn Surrounding,
+        seat: Seat,
         inputs: UnboundedSender<Input>,
         drained: UnboundedSender<ProcessId>,
         asks: Sender<Ask>,
@@ -59,11 +76,12 @@ impl Parts {
         let telemetry = Arc::new(Telemetry::new(metrics, logger.figures()));
         let control = listen(&config.control_socket, &telemetry, asks.clone()).await?;
         let catalog = match reached(config, surrounding).await? {
-            Some(consul) => Some(Catalog::start(&consul, config, &telemetry, &inputs)?),
+            Some(consul) => Some(Catalog::start(consul, config, &seat, &telemetry, &inputs)?),
             None => None,
         };
-        let faces = None;
-        let mut parts = Self { logger, telemetry, catalog, control, faces, inputs, asks };
+        let (faces, prober) = (None, surrounding.prober());
+        let mut parts =
+            Self { logger, telemetry, prober, seat, catalog, control, faces, inputs, asks };
         parts.say_control();
         parts.open_faces(config);
         Ok(parts)
@@ -116,6 +134,18 @@ impl Parts {
         true
     }
 
+    /// Gives a lock back.
+    pub fn release(&self, lock: &str) {
+        if let Some(catalog) = &self.catalog {
+            catalog.locking.release(lock);
+        }
+    }
+
+    /// Who this supervisor is to others.
+    pub fn identity(&self) -> &str {
+        &self.seat.identity
+    }
+
     /// The way to the catalog, where there is one.
     pub fn client(&self) -> Option<Client> {
         self.catalog.as_ref().map(|catalog| catalog.client.clone())
@@ -144,7 +174,7 @@ impl Parts {
             self.open_faces(config);
         }
         if let Some(catalog) = &mut self.catalog {
-            catalog.follow(before, config, &self.telemetry, &self.inputs)?;
+            catalog.follow(before, config, &self.seat, &self.telemetry, &self.inputs)?;
         }
         Ok(())
     }
@@ -153,7 +183,8 @@ impl Parts {
     /// line that jobs wrote is written.
     pub async fn end(self, within: Duration) {
         if let Some(catalog) = self.catalog {
-            catalog.announcer.settle(within).await;
+            let announced = catalog.announcer.settle(within);
+            tokio::join!(announced, catalog.locking.settle(within));
         }
         self.control.1.abort();
         // The socket's file goes with the task.
@@ -203,26 +234,32 @@ async fn reached(config: &Config, surrounding: &dyn Surrounding) -> Result<Optio
 
 impl Catalog {
     fn start(
-        consul: &Consul,
+        consul: Consul,
         config: &Config,
+        seat: &Seat,
         telemetry: &Arc<Telemetry>,
         inputs: &UnboundedSender<Input>,
     ) -> Result<Self, String> {
-        let client = Client::new(consul).map_err(|fault| fault.to_string())?;
+        let client = Client::new(&consul).map_err(|fault| fault.to_string())?;
         let announcer = Announcer::start(client.clone(), inputs.clone());
         let watching = watch(&client, config, telemetry, inputs);
-        Ok(Self { client, announcer, watching })
+        let locking = lock(&consul, config, seat, inputs)?;
+        Ok(Self { consul, client, announcer, watching, locking })
     }
 
     fn follow(
         &mut self,
         before: &Config,
         config: &Config,
+        seat: &Seat,
         telemetry: &Arc<Telemetry>,
         inputs: &UnboundedSender<Input>,
     ) -> Result<(), String> {
         if config.watches != before.watches {
             self.watching = watch(&self.client, config, telemetry, inputs);
+        }
+        if config.locks != before.locks {
+            self.locking = lock(&self.consul, config, seat, inputs)?;
         }
         Ok(())
     }
@@ -237,4 +274,14 @@ fn watch(
     let telemetry = telemetry.clone();
     let gauge = move |service: &str, count| telemetry.watch_instances(service, count);
     Watching::start(client, &config.watches, inputs, gauge)
+}
+
+fn lock(
+    consul: &Consul,
+    config: &Config,
+    seat: &Seat,
+    inputs: &UnboundedSender<Input>,
+) -> Result<Locking, String> {
+    let locking = Locking::start(consul, &config.locks, &seat.identity, &seat.held, inputs);
+    locking.map_err(|fault| fault.to_string())
 }
