@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::super::{JobStatus, ServiceStatus, Status, listen, serve, status_json};
+use super::super::{JobStatus, ServiceStatus, Status, StatusBody, listen, serve, status_json};
 use super::telemetry;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
