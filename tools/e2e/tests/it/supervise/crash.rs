@@ -53,18 +53,15 @@ fn complete(output: &str, job: &str) -> Result<u64> {
     let mut of_process: BTreeMap<String, u64> = BTreeMap::new();
     let mut last = None;
     for line in output.lines() {
-        let Some((_, rest)) = line
-            .split_once(&format!(" {job} "))
-            .filter(|(before, _)| before.ends_with("line") || before.ends_with("last"))
-        else {
-            continue;
-        };
+        let (line_of, last_of) = (format!(" line {job} "), format!(" last {job} "));
+        let rest = line.split_once(&line_of).or_else(|| line.split_once(&last_of));
+        let Some((_, rest)) = rest else { continue };
         let (process, number) = rest.split_once(' ').with_context(|| format!("torn: {line:?}"))?;
         let number: u64 = number.parse().with_context(|| format!("torn or joined: {line:?}"))?;
         let seen = of_process.entry(process.to_owned()).or_default();
         ensure!(number <= *seen + 1, "{job}: {} is followed by {number}", *seen);
         *seen = (*seen).max(number);
-        if line.contains(&format!("last {job} ")) {
+        if line.contains(&last_of) {
             last = Some(number);
         }
     }

@@ -18,12 +18,12 @@ const REFUSED: &[(&str, &str)] = &[
     (r#"{discovery: "none", jobs: [{name: "a", exec: ""}]}"#, "received zero-length argument"),
     (
         r#"{discovery: "none", jobs: [{name: "a", exec: "x", timeout: "soon"}]}"#,
-        "unable to parse job[0].timeout 'soon'",
+        "unable to parse job[a].timeout 'soon'",
     ),
-    (r#"{discovery: "none", jobs: [{name: "a", exec: "x", restarts: -1}]}"#, "job[0].restarts"),
+    (r#"{discovery: "none", jobs: [{name: "a", exec: "x", restarts: -1}]}"#, "job[a].restarts"),
     (
         r#"{discovery: "none", jobs: [{name: "a", exec: "x", port: 80}]}"#,
-        "job[0].health must be set if 'port' is set",
+        "job[a].health must be set if 'port' is set",
     ),
     (r#"{discovery: "none", jobs: [{name: "", exec: "x"}]}"#, "'name' must not be blank"),
     (r#"{discovery: "none", jobs: [{name: "a", exec: "x", whem: {}}]}"#, "has invalid keys: whem"),
