@@ -51,6 +51,7 @@
 //! | `catalog/src/dns` | `dns_questions` |
 //! | `catalog/src/checks/grpc.rs` | – answers of programs under a gRPC check |
 //! | `init/src/wire.rs`, `init/src/command.rs` | – stored samples and random bytes in its own tests: both ends are one program |
+//! | `supervise/src/config` | `supervise_files` |
 //! | `template/src` | `templates`, `documents` |
 //! | `plugin/src/wire`, `plugin/src/server` | `bodies`, `requests` |
 //! | `plugin/src/client` | `answers` |

@@ -41,6 +41,7 @@ macro_rules! for_all_targets {
             manager::leader_files, 60, "leader file, location and fence";
             manager::catalogs, 2000, "the stored document of all specs";
             manager::stored_documents, 300, "documents in the file store";
+            supervise::supervise_files, 500, "configurations of the supervisor, of both versions";
             template::templates, 600, "templates, parsed and rendered";
             template::documents, 500, "YAML, HCL, INI and JSON within templates";
             spec::spec_documents, 1500, "specs that people write, in YAML or JSON";

@@ -16,6 +16,7 @@ pub mod pki;
 pub mod plugin;
 pub mod rpc;
 pub mod spec;
+pub mod supervise;
 pub mod template;
 pub mod tree;
 pub mod wire;

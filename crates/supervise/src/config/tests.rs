@@ -1,5 +1,6 @@
 //! Whole files.
 
+mod added;
 mod faults;
 mod oddities;
 

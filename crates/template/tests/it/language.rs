@@ -1,6 +1,7 @@
 //! The language itself: vectors from Go's documentation and its own behaviour.
 
 use crate::support::{expect_all, failure, render};
+use regrow_template::{MissingKey, Options, Template};
 use serde_json::json;
 
 #[test]
@@ -181,4 +182,16 @@ fn printf_verbs_as_in_go() {
 fn a_mistake_in_a_block_in_a_loop_is_only_a_mistake() {
     let message = failure("{{range .}}{{block \"u\" .}}{{if .a}}", &json!(null));
     assert!(message.contains("unexpected EOF"), "{message}");
+}
+
+#[test]
+fn missing_keys_are_what_the_option_says() {
+    let data = json!({"a": "x"});
+    for (missing_key, want) in [(MissingKey::NoValue, "x<no value>"), (MissingKey::Zero, "x")] {
+        let options = Options { missing_key, multi_pass: false, ..Options::default() };
+        for text in ["{{.a}}{{.b}}", "{{index . \"a\"}}{{index . \"b\"}}", "{{.a}}{{var \"b\"}}"] {
+            let template = Template::from_text(text, "file:///", &options);
+            assert_eq!(template.render(&data).unwrap().text, want, "{text}");
+        }
+    }
 }

@@ -355,6 +355,24 @@ fn a_configuration_is_stored_and_read_back() {
     assert_eq!(serde_json::from_str::<Config>(&text).expect("it is read"), config);
 }
 
+/// The examples are complete: they load without a warning on a machine with the usual address.
+#[test]
+fn the_examples_load() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut seen = 0;
+    for folder in std::fs::read_dir(examples).expect("the examples") {
+        for file in std::fs::read_dir(folder.expect("an example").path()).into_iter().flatten() {
+            let path = file.expect("a file").path();
+            if path.extension().is_some_and(|extension| extension == "json5") {
+                let loaded = load(Some(&path), &here()).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(loaded.warnings, Vec::<String>::new(), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "no example has a configuration");
+}
+
 #[test]
 fn jobs_keep_their_order() {
     let names: Vec<String> = jobs("[{name: 'b'}, {name: 'a'}, {name: 'c'}]")
@@ -366,13 +384,7 @@ fn jobs_keep_their_order() {
 
 /// A value of any shape, with names that mean something.
 fn any_value() -> impl Strategy<Value = String> {
-    let words: Vec<&str> = [
-        super::super::keys::TOP,
-        super::super::keys::JOB,
-        super::super::keys::WHEN,
-        super::super::keys::HEALTH,
-    ]
-    .concat();
+    let words: Vec<&str> = [keys::TOP, keys::JOB, keys::WHEN, keys::HEALTH].concat();
     let scalar = prop_oneof![
         Just("null".to_owned()),
         Just("true".to_owned()),
