@@ -206,3 +206,13 @@ fn bytes_of_another_version_or_cut_off_are_refused() {
     assert!(Machine::decode(&bytes[..bytes.len() - 1]).is_err());
     assert!(Machine::decode(&[]).is_err());
 }
+
+#[test]
+fn a_check_that_was_begun_for_a_process_that_is_gone_says_nothing_of_the_next() {
+    let mut rig = Rig::up(vec![Job { restarts: Restarts::Unlimited, ..served("web") }]);
+    rig.pass(secs(1));
+    assert!(rig.returns("web", 1).contains(&"start web".to_owned()));
+    assert_eq!(rig.returns("check.web", 0), ["{ExitSuccess check.web}"]);
+    rig.pass(secs(1));
+    assert!(rig.returns("check.web", 0).contains(&"announce web Passing".to_owned()));
+}
