@@ -53,9 +53,11 @@ recall() { if [[ -r $1 ]]; then cat "$1"; else printf '%s' "${2:-}"; fi; }
 # --- keys -----------------------------------------------------------------------------------------
 # A value is one line of words NAME=VALUE: bash reads it, and so does a person.
 #
-#   CLUSTER/primary       who leads, or stands for it:  fence state member host port cluster start last lastfence
-#   CLUSTER/backup        the newest backup:            name kind gtid fence cluster
-#   CLUSTER/members/NAME  what a member has:            member id host port cluster term seq fence role beat
+#   CLUSTER/primary        who leads, or stands for it: fence state member host port cluster start last lastfence
+#   CLUSTER/backup         the newest backup:           name kind gtid fence cluster at
+#   CLUSTER/backup-wanted  it is of no use to a member: member
+#   CLUSTER/switchover     a planned one:               from to until
+#   CLUSTER/members/NAME   what a member has:           member id host port cluster term seq fence role beat
 
 # parse ARRAY TEXT: the words into an associative array.
 parse() {
@@ -193,14 +195,16 @@ restore_position() {
 # diverged: does the server we follow say that our history is not its own, or not to be had any more?
 diverged() { [[ ${ST[Last_IO_Errno]:-0} == 1236 || ${ST[Last_SQL_Errno]:-0} =~ ^(1032|1062|1236|1950)$ ]]; }
 
-# reclone WHY: leave this data aside and begin again from the newest backup. Data that came from
-# that very backup waits for a newer one.
+# reclone WHY: leave this data aside and begin again from the newest backup. Where this data is that
+# very backup and nothing more, another one is asked for and waited for.
 reclone() {
     local -A backup
     kv_read backup || return 1
     parse backup "$KV_VALUE"
-    if [[ -z ${backup[name]:-} || ${backup[name]} == "$(recall "$DATA/regrow.from")" ]]; then
+    if [[ -z ${backup[name]:-} ]] || { [[ ${backup[name]} == "$(recall "$DATA/regrow.from")" ]] &&
+        ((ST[received] <= $(sequence "${backup[gtid]:-}"))); }; then
         because "$1; waits for a newer backup than ${backup[name]:-none}"
+        kv_write backup-wanted "member=$MEMBER"
         return 1
     fi
     because "$1; begins again from backup ${backup[name]}"

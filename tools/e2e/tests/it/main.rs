@@ -4,6 +4,7 @@ mod catalog;
 mod cluster;
 mod consul;
 mod crash;
+mod database;
 mod discovery;
 mod docs;
 mod failover;
