@@ -13,7 +13,7 @@ export CONSUL_HTTP_ADDR=${CONSUL_HTTP_ADDR:-127.0.0.1:8500} LOGS_SCRIPTS=$here C
 collector() {
     mkdir -p "$folder/collector-$1"
     COLLECTOR_HOME=$folder/collector-$1 COLLECTOR_PORT=$((${LOGS_PORT_BASE:-25140} + $1)) \
-        regrow supervise -config "$here/collector.json5"
+        regrow supervise -c "$here/collector.json5"
 }
 
 if [[ ${1:-} == collector ]]; then
@@ -28,5 +28,5 @@ trap 'exit 0' INT TERM
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
 { n=0; while sleep 0.01; do echo "line $((n += 1))"; done } >>"$LOGS_FILE" &
 collector 1 &
-regrow supervise -config "$here/shipper.json5" &
+regrow supervise -c "$here/shipper.json5" &
 wait

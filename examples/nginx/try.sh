@@ -20,10 +20,10 @@ trap 'exit 0' INT TERM
 
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
 children+=($!)
-regrow supervise -config "$here/nginx.json5" &
+regrow supervise -c "$here/nginx.json5" &
 children+=($!)
 for n in $(seq "${1:-2}"); do
-    WEB_PORT=$((base + n)) regrow supervise -config "$here/web.json5" &
+    WEB_PORT=$((base + n)) regrow supervise -c "$here/web.json5" &
     children+=($!)
 done
 wait

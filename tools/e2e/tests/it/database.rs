@@ -67,7 +67,7 @@ impl Database {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = format!("127.{high}.{low}.{number}");
         Command::new(binary()?)
-            .args(["supervise", "-config"])
+            .args(["supervise", "-c"])
             .arg(example().join("app.json5"))
             .env("MEMBER", &name)
             .env("MARIADB_HOME", &home)
