@@ -21,7 +21,7 @@ children+=($!)
 for n in $(seq "${1:-3}"); do
     mkdir -p "$folder/db$n"
     MEMBER=db$n MARIADB_HOME=$folder/db$n MARIADB_PORT=$((${MARIADB_PORT_BASE:-33060} + n)) \
-        regrow supervise -c "$here/app.json5" 2>&1 | sed -u "s/^/db$n /" &
+        regrow supervise -c "$here/app.json5" > >(exec sed -u "s/^/db$n /") 2>&1 &
     children+=($!)
 done
 wait
