@@ -1,5 +1,6 @@
 //! `regrow catalog --dev`: a catalog alone in one process, for development.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use regrow_consensus::{
 use regrow_journal::{Journal, Options, StreamId};
 
 use super::agent::host_name;
-use super::faces::FaceArgs;
+use super::faces::{FaceArgs, Faces, Serving};
 use super::follow::say;
 use super::parts::catalog_scope;
 use crate::places::{Places, make_private};
@@ -63,20 +64,9 @@ impl CatalogArgs {
         debug_assert!(self.dev, "the flag is required");
         let mut told = signals::told("stopped at once; what was acknowledged is on disk")?;
         let faces = self.faces.bind().await?;
-        let machine = CatalogMachine::new();
-        let hub = machine.hub();
-        let machines = Machines::new().with(catalog_scope()?, Arc::new(machine))?;
-        let mut options = AgentOptions::new(self.node.clone().unwrap_or_else(host_name));
         let folder = places.chosen_state().map(|state| state.join(FOLDER));
-        let (replica, kept) = match &folder {
-            None => (LocalReplica::start(machines)? as Arc<dyn Replica>, Kept::Memory),
-            Some(folder) => {
-                options.state = Some(folder.clone());
-                on_disk(folder, machines).await?
-            }
-        };
-        let replica = Arc::new(Scoped::new(replica, catalog_scope()?));
-        let catalog = Catalog::start(replica, hub, options).await?;
+        let node = self.node.clone().unwrap_or_else(host_name);
+        let (catalog, kept) = alone(folder.as_deref(), node).await?;
         match &folder {
             None => say("a catalog in memory, gone when this ends")?,
             Some(folder) => say(&format!("a catalog in {}", folder.display()))?,
@@ -92,6 +82,41 @@ impl CatalogArgs {
             group.shutdown().await;
         }
         Ok(())
+    }
+}
+
+/// A catalog whose only member is this process, in memory where there is no folder.
+async fn alone(folder: Option<&Path>, node: String) -> Result<(Catalog, Kept)> {
+    let machine = CatalogMachine::new();
+    let hub = machine.hub();
+    let machines = Machines::new().with(catalog_scope()?, Arc::new(machine))?;
+    let mut options = AgentOptions::new(node);
+    options.state = folder.map(Path::to_owned);
+    let (replica, kept) = match folder {
+        None => (LocalReplica::start(machines)? as Arc<dyn Replica>, Kept::Memory),
+        Some(folder) => on_disk(folder, machines).await?,
+    };
+    let replica = Arc::new(Scoped::new(replica, catalog_scope()?));
+    Ok((Catalog::start(replica, hub, options).await?, kept))
+}
+
+/// A catalog inside a process that does other things, in memory, answering HTTP at an address.
+pub struct Embedded {
+    /// Where it answers.
+    pub address: SocketAddr,
+    _serving: Serving,
+}
+
+impl Embedded {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The address is taken, or the catalog cannot be started.
+    pub async fn start(address: SocketAddr) -> Result<Self> {
+        let faces = Faces::plain(address).await?;
+        let address = faces.address().unwrap_or(address);
+        let (catalog, _) = alone(None, host_name()).await?;
+        Ok(Self { address, _serving: faces.serve(&catalog) })
     }
 }
 

@@ -122,6 +122,22 @@ async fn both(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> 
 }
 
 impl Faces {
+    /// Plain HTTP at one address and nothing else.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub async fn plain(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("listen for HTTP on {address}"))?;
+        let http = Some((listener, HttpOptions::default()));
+        Ok(Self { http, https: None, dns: None, checks: CheckOptions::default() })
+    }
+
+    /// Where it answers plain HTTP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
     /// Where it answers, one line each.
     pub fn lines(&self) -> Vec<String> {
         let line = |what: &str, listener: Option<&TcpListener>| {

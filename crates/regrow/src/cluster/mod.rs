@@ -21,6 +21,6 @@ mod token;
 pub use agent::{AgentArgs, host_name};
 pub use ask::{CaCommand, StatusArgs};
 pub use backup::{BackupArgs, RestoreArgs};
-pub use dev::CatalogArgs;
+pub use dev::{CatalogArgs, Embedded};
 pub use node::NodeCommand;
 pub use token::TokenCommand;

@@ -1,7 +1,7 @@
 //! What the binary plugs into the supervisor: the file, this machine, a catalog of its own.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,19 +9,21 @@ use async_trait::async_trait;
 use regrow_supervise::config::{self, ConfigError, Loaded, Surroundings};
 use regrow_supervise::probe::Prober;
 use regrow_supervise::worker::Surrounding;
+use tokio::sync::Mutex;
 
 use super::probe::Asker;
-use crate::cluster::host_name;
+use crate::cluster::{Embedded, host_name};
 
 /// The machine and the program around the supervisor.
 pub struct Binary {
     config: Option<PathBuf>,
+    embedded: Mutex<Option<Embedded>>,
 }
 
 impl Binary {
     /// With a configuration in this file.
     pub fn new(config: Option<PathBuf>) -> Self {
-        Self { config }
+        Self { config, embedded: Mutex::new(None) }
     }
 }
 
@@ -31,8 +33,12 @@ impl Surrounding for Binary {
         config::load(self.config.as_deref(), &surroundings(variables.clone()))
     }
 
-    async fn catalog(&self) -> Result<String, String> {
-        Err("a catalog inside the supervisor is not built yet".to_owned())
+    async fn catalog(&self, address: SocketAddr) -> Result<String, String> {
+        let started = Embedded::start(address).await.map_err(|fault| format!("{fault:#}"))?;
+        let url = format!("http://{}", started.address);
+        // It lives as long as the worker.
+        *self.embedded.lock().await = Some(started);
+        Ok(url)
     }
 
     fn prober(&self) -> Arc<dyn Prober> {

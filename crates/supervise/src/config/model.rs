@@ -1,6 +1,6 @@
 //! What is configured once for the whole supervisor.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,8 +71,9 @@ pub enum SignalAct {
 pub enum Discovery {
     /// A Consul agent, ours or HashiCorp's. Key `consul`.
     Consul(Consul),
-    /// A catalog inside this process. Key `discovery: "embedded"`.
-    Embedded,
+    /// A catalog inside this process, answering as Consul does at this address. Keys
+    /// `discovery: "embedded"` and `consul`, default `127.0.0.1:8500`.
+    Embedded(SocketAddr),
     /// Nobody is told and nothing is looked up. Key `discovery: "none"`.
     None,
 }

@@ -19,6 +19,7 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,11 +49,11 @@ pub trait Surrounding: Send + Sync {
     /// It is not there or wrong; the text is for the user.
     fn load(&self, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigError>;
 
-    /// Starts a catalog inside this process and returns its URL.
+    /// Starts a catalog inside this process, answering there, and returns its URL.
     ///
     /// # Errors
     /// It cannot be started; the text is for the user.
-    async fn catalog(&self) -> Result<String, String>;
+    async fn catalog(&self, address: SocketAddr) -> Result<String, String>;
 
     /// What asks HTTP, TCP and gRPC checks.
     fn prober(&self) -> Arc<dyn Prober>;

@@ -224,8 +224,8 @@ async fn listen(
 async fn reached(config: &Config, surrounding: &dyn Surrounding) -> Result<Option<Consul>, String> {
     match &config.discovery {
         Discovery::Consul(consul) => Ok(Some(consul.clone())),
-        Discovery::Embedded => {
-            let url = surrounding.catalog().await?;
+        Discovery::Embedded(address) => {
+            let url = surrounding.catalog(*address).await?;
             Ok(Some(Consul { url, verify: true, ..Consul::default() }))
         }
         Discovery::None => Ok(None),

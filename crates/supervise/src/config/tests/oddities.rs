@@ -188,7 +188,10 @@ fn locks_are_those_of_the_file_and_those_that_jobs_name() {
           {name: 'y', when: {any: [{source: 'lock:a', once: 'lost'}]}}]}",
     )
     .config;
-    assert_eq!(config.discovery, Discovery::Embedded);
+    assert_eq!(
+        config.discovery,
+        Discovery::Embedded("127.0.0.1:8500".parse().expect("an address"))
+    );
     let seconds = Duration::from_secs;
     let lock = |name: &str, ttl, stop_before| Lock { name: name.into(), ttl, stop_before };
     let expected = [lock("a", seconds(15), seconds(5)), lock("b", seconds(60), seconds(5))];

@@ -21,6 +21,7 @@ pub(super) fn discovery(context: &mut Context<'_>, top: &Block<'_>) -> Result<Di
     let discovery = match (kind.as_str(), consul) {
         ("" | "consul", Some(consul)) => Discovery::Consul(consul),
         ("" | "consul", None) => return Err(Fault::new(ABSENT, top.place)),
+        ("embedded", consul) => embedded(top, consul.as_ref())?,
         (_, Some(_)) => {
             let text = format!("'consul' is not used: 'discovery' is '{kind}'");
             context.warn(text, top.place_of("consul"));
@@ -32,9 +33,18 @@ pub(super) fn discovery(context: &mut Context<'_>, top: &Block<'_>) -> Result<Di
     Ok(discovery)
 }
 
+/// The catalog of this process: `consul` says where it answers.
+fn embedded(top: &Block<'_>, consul: Option<&Consul>) -> Result<Discovery, Fault> {
+    let address = consul.map_or(DEFAULT_ADDRESS, |consul| consul.url.trim_start_matches("http://"));
+    let address = address.replace("localhost", "127.0.0.1");
+    address.parse().map(Discovery::Embedded).map_err(|_| {
+        let text = format!("consul must be an address and a port of this machine, not '{address}', since discovery is 'embedded'");
+        Fault::new(text, top.place_of("consul"))
+    })
+}
+
 fn other(top: &Block<'_>, kind: &str) -> Result<Discovery, Fault> {
     match kind {
-        "embedded" => Ok(Discovery::Embedded),
         "none" => Ok(Discovery::None),
         _ => {
             let text = format!("discovery must be 'consul', 'embedded' or 'none', not '{kind}'");
