@@ -12,21 +12,26 @@ export CONSUL_HTTP_ADDR=${CONSUL_HTTP_ADDR:-127.0.0.1:8500} LOGS_SCRIPTS=$here C
 
 collector() {
     mkdir -p "$folder/collector-$1"
-    COLLECTOR_HOME=$folder/collector-$1 COLLECTOR_PORT=$((${LOGS_PORT_BASE:-25140} + $1)) \
-        regrow supervise -c "$here/collector.json5"
+    export COLLECTOR_HOME=$folder/collector-$1 COLLECTOR_PORT=$((${LOGS_PORT_BASE:-25140} + $1))
+    exec regrow supervise -c "$here/collector.json5"
 }
 
 if [[ ${1:-} == collector ]]; then
     collector "${2:?which number}"
-    exit
 fi
 
 export LOGS_HOME=$folder/shipper LOGS_FILE=$folder/app.log LOGS_RELAY_PORT=${LOGS_PORT_BASE:-25140}
 mkdir -p "$LOGS_HOME"
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+children=()
+# The catalog last: the others tell it that they end.
+trap 'kill "${children[@]}" 2>/dev/null; wait "${children[@]}"; kill "$catalog"; wait' EXIT
 trap 'exit 0' INT TERM
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
+catalog=$!
 { n=0; while sleep 0.01; do echo "line $((n += 1))"; done } >>"$LOGS_FILE" &
+children+=($!)
 collector 1 &
+children+=($!)
 regrow supervise -c "$here/shipper.json5" &
+children+=($!)
 wait

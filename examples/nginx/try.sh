@@ -15,11 +15,12 @@ export CONSUL_HTTP_ADDR=${CONSUL_HTTP_ADDR:-127.0.0.1:8500}
 mkdir -p "$NGINX_HOME"
 
 children=()
-trap 'kill "${children[@]}" 2>/dev/null; wait' EXIT
+# The catalog last: the others tell it that they end.
+trap 'kill "${children[@]}" 2>/dev/null; wait "${children[@]}"; kill "$catalog"; wait' EXIT
 trap 'exit 0' INT TERM
 
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
-children+=($!)
+catalog=$!
 regrow supervise -c "$here/nginx.json5" &
 children+=($!)
 for n in $(seq "${1:-2}"); do
