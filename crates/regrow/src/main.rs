@@ -57,5 +57,8 @@ fn main() -> ExitCode {
             }
         }
     }
+    if supervise::pilot::is_called(&words) {
+        return supervise::pilot::main(&words, channel);
+    }
     cli::main(words, channel)
 }

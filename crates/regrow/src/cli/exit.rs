@@ -15,7 +15,7 @@ pub fn code(ended: anyhow::Result<()>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
     // The verbs of a plugin are read once it has been asked for them.
     if let Some(fault) = error.downcast_ref::<clap::Error>() {
-        return usage(fault);
+        return ExitCode::from(usage(fault));
     }
     if let Some(Ended(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
@@ -27,11 +27,11 @@ pub fn code(ended: anyhow::Result<()>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// After clap's refusal, or its help.
-pub fn usage(fault: &clap::Error) -> ExitCode {
+/// The code after clap's refusal, or its help.
+pub fn usage(fault: &clap::Error) -> u8 {
     // Nobody reads what could not be printed.
     let _ = fault.print();
-    if fault.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if fault.use_stderr() { USAGE } else { 0 }
 }
 
 /// `regrow … | head` is no failure.

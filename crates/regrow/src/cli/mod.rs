@@ -21,7 +21,7 @@ use crate::finder::Finder;
 use crate::logging::LogArgs;
 use crate::places::Places;
 use crate::plugins::PluginCommand;
-use crate::{local, nouns, remotes};
+use crate::{local, nouns, remotes, supervise};
 use tree::{Cli, Command};
 
 pub use exit::Ended;
@@ -49,7 +49,7 @@ pub fn main(mut words: Vec<OsString>, channel: Option<Channel>) -> ExitCode {
     let command = switches::with_values(tree::command(), &words);
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(fault) => return exit::usage(&fault),
+        Err(fault) => return supervise::give_up(channel.as_ref(), exit::usage(&fault)),
     };
     exit::code(run(&matches, as_infrakit, channel))
 }
@@ -179,7 +179,7 @@ async fn finder(places: &Places) -> Result<Finder> {
 }
 
 /// For commands that end soon: a runtime without threads starts faster.
-fn one_shot(work: impl Future<Output = Result<()>>) -> Result<()> {
+pub fn one_shot(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -18,7 +18,7 @@ mod parts;
 mod settings;
 mod token;
 
-pub use agent::{AgentArgs, host_name};
+pub use agent::AgentArgs;
 pub use ask::{CaCommand, StatusArgs};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use dev::{CatalogArgs, Embedded};

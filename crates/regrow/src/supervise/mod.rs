@@ -1,76 +1,218 @@
-//! `regrow supervise`: the application supervisor. `surrounding` is what the binary plugs into it.
+//! `regrow supervise`: the application supervisor, and questions to one that runs.
+//!
+//! `surrounding` is what the binary plugs into it, `pilot` the program under the name
+//! `containerpilot`, `asking` the client of the control socket, `files` work on configurations.
 
+mod asking;
+mod files;
+pub mod pilot;
 pub mod probe;
 mod surrounding;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::Args;
-use regrow_init::Channel;
+use clap::{Args, Subcommand};
+use regrow_init::{Channel, Request};
+use regrow_supervise::config::{self, Source, Surroundings};
 use regrow_supervise::worker;
 
+use crate::cli::{Ended, one_shot};
+use crate::output::print;
+use asking::{MaintenanceArgs, PairsArgs, PlainArgs, StatusArgs};
+use files::FileArgs;
 use surrounding::Binary;
 
-use crate::cli::Ended;
+/// Version of the program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The variable that names the configuration.
 const CONFIG_VARIABLE: &str = "CONTAINERPILOT";
-/// The name under which the program takes the flags of the supervisor that it succeeds.
-const PREDECESSOR: &str = "containerpilot";
 
-/// Run an application: its jobs, their health, what others are told and what it learns of others
+/// Flags of `supervise`, and those of every command, whose value is the next word.
+const FLAGS_WITH_VALUE: &[&str] =
+    &["-c", "--config", "--state", "--log", "--log-format", "--log-debug-V", "--log-debug-match"];
+
+/// Arguments of `supervise`.
 #[derive(Args, Debug)]
+#[command(after_help = "Files of ContainerPilot run unchanged, those of version 2 with the \
+    application behind `--`. Called by the name `containerpilot`, the program takes its flags.")]
 pub struct SuperviseArgs {
     /// The configuration: JSON5 or YAML, a template
     #[arg(short, long, value_name = "FILE", env = CONFIG_VARIABLE, hide_env_values = true)]
-    config: Option<PathBuf>,
+    config: Option<String>,
+    /// With a configuration of version 2: the application and its arguments
+    #[arg(last = true, value_name = "APPLICATION")]
+    app: Vec<String>,
+    #[command(subcommand)]
+    command: Option<SuperviseCommand>,
 }
 
-/// True where this process becomes a supervisor: the first process must be split off before anything
-/// else happens, so this looks at words and parses nothing.
+/// What else can be done.
+#[derive(Subcommand, Debug)]
+enum SuperviseCommand {
+    /// Say what is wrong with a configuration, or odd
+    Check(FileArgs),
+    /// Print a configuration of version 2 as one of version 3
+    Convert(FileArgs),
+    /// Print the JSON Schema of configurations
+    Schema,
+    /// Have a supervisor read its configuration again
+    Reload(PlainArgs),
+    /// Begin or end maintenance
+    Maintenance(MaintenanceArgs),
+    /// Set variables for processes that start later
+    Putenv(PairsArgs),
+    /// Hand values to metrics of the configuration
+    Putmetric(PairsArgs),
+    /// Ask whether a supervisor answers
+    Ping(PlainArgs),
+    /// Show how jobs, services and watches are
+    Status(StatusArgs),
+}
+
+/// True where these words make a supervisor of this process: the first process must be split off
+/// before anything is parsed. False where another command of `supervise` or help is meant.
 pub fn begins(words: &[OsString]) -> bool {
-    let program = words.first().map(Path::new).and_then(Path::file_name);
-    if program.is_some_and(|name| name == PREDECESSOR) {
-        return true;
+    if pilot::is_called(words) {
+        return pilot::begins(words);
     }
-    let verbs = [
-        "check",
-        "convert",
-        "schema",
-        "reload",
-        "maintenance",
-        "putenv",
-        "putmetric",
-        "ping",
-        "status",
-        "help",
-        "--help",
-        "-h",
-    ];
-    words.get(1).is_some_and(|word| word == "supervise")
-        && words.get(2).is_none_or(|word| !verbs.iter().any(|verb| word == verb))
+    let mut plain = Vec::new();
+    let mut left = words.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = left.next() {
+        match &*word {
+            "--" => break,
+            "-h" | "--help" | "-V" | "--version" => return false,
+            flag if FLAGS_WITH_VALUE.contains(&flag) => drop(left.next()),
+            flag if flag.starts_with('-') => {}
+            _ => plain.push(word),
+        }
+    }
+    plain == ["supervise"]
 }
 
 impl SuperviseArgs {
-    /// Runs the supervisor as the worker of an init.
+    /// Runs the supervisor as the worker behind `channel`, or does something else.
     ///
     /// # Errors
-    /// The runtime cannot be started, or the program ended with another code than 0.
+    /// It could not be done, or the program ended with another code than 0.
     pub fn run(self, channel: Option<Channel>) -> Result<()> {
-        let channel = channel.context("the first process was not split off")?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("start the runtime")?;
-        let surrounding = Arc::new(Binary::new(self.config));
-        let code = runtime.block_on(worker::run(channel, surrounding));
-        runtime.shutdown_background();
-        if code == 0 {
-            return Ok(());
+        use SuperviseCommand as Do;
+        let Some(command) = self.command else {
+            let source = self.config.as_deref().and_then(Source::from_word);
+            return match supervise(channel, source, self.app)? {
+                0 => Ok(()),
+                code => Err(Ended(code).into()),
+            };
+        };
+        match command {
+            Do::Check(args) => args.check(),
+            Do::Convert(args) => args.convert(),
+            Do::Schema => print(config::schema()),
+            Do::Reload(args) => one_shot(args.reload()),
+            Do::Maintenance(args) => one_shot(args.run()),
+            Do::Putenv(args) => one_shot(args.putenv()),
+            Do::Putmetric(args) => one_shot(args.putmetric()),
+            Do::Ping(args) => one_shot(args.ping()),
+            Do::Status(args) => one_shot(args.run()),
         }
-        Err(Ended(u8::try_from(code).unwrap_or(1)).into())
+    }
+}
+
+/// Supervises until all jobs have ended, and returns the exit code of the program.
+fn supervise(channel: Option<Channel>, source: Option<Source>, app: Vec<String>) -> Result<u8> {
+    let channel = channel.context("the first process was not split off")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // Where that fails the first process tries another worker after a pause.
+    let runtime = runtime.context("start the runtime")?;
+    let code = runtime.block_on(worker::run(channel, Arc::new(Binary::new(source, app))));
+    runtime.shutdown_background();
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// After a command line that was not understood or has been answered. The first process must hear of
+/// it: without a word it would start another worker.
+pub fn give_up(channel: Option<&Channel>, code: u8) -> ExitCode {
+    if let Some(channel) = channel {
+        // Where init is gone there is nobody to tell.
+        let _ = channel.send(&Request::Bye { code: code.into() });
+    }
+    ExitCode::from(code)
+}
+
+/// The environment; what is not UTF-8 is mended.
+fn environment() -> BTreeMap<String, String> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// This machine, as a configuration with this application sees it, and what could not be found out.
+fn surroundings(app: Vec<String>) -> (Surroundings, Option<String>) {
+    let (here, fault) = Surroundings::here(Some(VERSION.to_owned()));
+    (Surroundings { app, ..here }, fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(line: &str) -> bool {
+        begins(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_supervisor_is_told_from_other_commands() {
+        for line in [
+            "regrow supervise",
+            "regrow supervise -c check",
+            "regrow supervise --config=x --state /s",
+            "regrow --log 5 supervise -c x",
+            "/usr/bin/regrow supervise -c x -- reload --help",
+            "regrow supervise --nonsense",
+            "/bin/containerpilot -config x",
+            "containerpilot -config x app -reload",
+        ] {
+            assert!(begin(line), "{line}");
+        }
+        for line in [
+            "regrow",
+            "regrow up",
+            "regrow supervise check x",
+            "regrow supervise -c x reload",
+            "regrow supervise --help",
+            "regrow help supervise",
+            "regrow -- supervise",
+            "containerpilot -config x -reload",
+            "containerpilot -nonsense",
+            "containerpilot -version",
+        ] {
+            assert!(!begin(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_flag_with_a_value_is_known_to_the_look_ahead() {
+        #[derive(clap::Parser)]
+        struct Whole {
+            #[command(flatten)]
+            _args: SuperviseArgs,
+            #[command(flatten)]
+            _log: crate::logging::LogArgs,
+        }
+        let command = <Whole as clap::CommandFactory>::command();
+        for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+            let takes = arg.get_num_args().unwrap_or_default().takes_values();
+            if !takes || arg.is_require_equals_set() {
+                continue;
+            }
+            let long = arg.get_long().map(|name| format!("--{name}"));
+            let short = arg.get_short().map(|letter| format!("-{letter}"));
+            for name in long.into_iter().chain(short) {
+                assert!(FLAGS_WITH_VALUE.contains(&name.as_str()), "{name}");
+            }
+        }
     }
 }

@@ -1,36 +1,41 @@
 //! What the binary plugs into the supervisor: the file, this machine, a catalog of its own.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use regrow_supervise::config::{self, ConfigError, Loaded, Surroundings};
+use regrow_supervise::config::{ConfigError, Loaded, Source, Surroundings};
 use regrow_supervise::probe::Prober;
 use regrow_supervise::worker::Surrounding;
 use tokio::sync::Mutex;
 
 use super::probe::Asker;
-use crate::cluster::{Embedded, host_name};
+use super::{VERSION, surroundings};
+use crate::cluster::Embedded;
 
 /// The machine and the program around the supervisor.
 pub struct Binary {
-    config: Option<PathBuf>,
+    source: Option<Source>,
+    app: Vec<String>,
     embedded: Mutex<Option<Embedded>>,
 }
 
 impl Binary {
-    /// With a configuration in this file.
-    pub fn new(config: Option<PathBuf>) -> Self {
-        Self { config, embedded: Mutex::new(None) }
+    /// With this configuration and, for one of version 2, this application.
+    pub fn new(source: Option<Source>, app: Vec<String>) -> Self {
+        Self { source, app, embedded: Mutex::new(None) }
     }
 }
 
 #[async_trait]
 impl Surrounding for Binary {
     fn load(&self, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
-        config::load(self.config.as_deref(), &surroundings(variables.clone()))
+        let source = self.source.as_ref().ok_or(ConfigError::NoFile)?;
+        let (surroundings, fault) = surroundings(self.app.clone());
+        let mut loaded = source.load(&Surroundings { env: variables.clone(), ..surroundings })?;
+        loaded.warnings.extend(fault);
+        Ok(loaded)
     }
 
     async fn catalog(&self, address: SocketAddr) -> Result<String, String> {
@@ -46,30 +51,6 @@ impl Surrounding for Binary {
     }
 
     fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
+        VERSION
     }
-}
-
-/// This machine, as a configuration sees it.
-pub fn surroundings(env: BTreeMap<String, String>) -> Surroundings {
-    Surroundings {
-        env,
-        hostname: host_name(),
-        interfaces: interfaces(),
-        app: Vec::new(),
-        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-    }
-}
-
-/// Addresses with the names of their interfaces. Where the kernel does not tell, none: a
-/// configuration that needs one says so.
-fn interfaces() -> Vec<(String, IpAddr)> {
-    let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let address = |one: nix::ifaddrs::InterfaceAddress| {
-        let address = one.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))?;
-        Some((one.interface_name, ip))
-    };
-    all.filter_map(address).collect()
 }
