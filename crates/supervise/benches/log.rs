@@ -90,7 +90,7 @@ fn run(format: Format, to: &Path) -> Outcome<String> {
     let begun = (Instant::now(), processor_time()?);
     let mut job = child("job", Stdio::null(), Stdio::from(end))?;
     let label = Label { name: "job".into(), check: false, pid: 1234 };
-    logger.attach(ProcessId(1), label, Streams { out, err });
+    logger.adopt([(ProcessId(1), label, Streams { out, err })]);
     drained.blocking_recv();
     let (wall, busy) = (begun.0.elapsed(), processor_time()? - begun.1);
     job.wait()?;

@@ -57,6 +57,8 @@ pub struct Settings {
 pub struct Mail {
     /// New processes.
     pub attached: Vec<Attach>,
+    /// Those of a predecessor are among them or were: nothing is written before.
+    pub adopted: bool,
     /// Changed settings.
     pub settings: Settings,
     /// Own records, the oldest first.

@@ -14,8 +14,8 @@
 //!   recorded there afterwards. The next worker goes on at that place, so after a crash some lines
 //!   come a second time, none not at all. A record that a dead worker wrote in part is taken back
 //!   from a file. A pipe takes whole records of up to 4 KiB or nothing; the rest of a longer one is
-//!   ended by a newline, and the record follows whole. For that, the streams of a predecessor are
-//!   adopted together and before anything is said.
+//!   ended by a newline, and the record follows whole. For that, nothing is written before the streams
+//!   of a predecessor are adopted.
 //! - A slow reader or a full disk: nothing is taken from the pipes, so that jobs that write wait. The
 //!   time is a figure. A write is tried again until it succeeds, and completed where it was torn.
 //! - Nobody reads the output any more: jobs go on, their records are counted as lost.
@@ -98,7 +98,7 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// Starts the thread. `drained` is told of each process whose both streams have ended and are
+    /// Starts the thread, which writes nothing before [`Self::adopt`]. `drained` is told of each process whose both streams have ended and are
     /// written.
     pub fn start(logging: &Logging, drained: UnboundedSender<ProcessId>) -> Result<Self, LogError> {
         let output = Output::open(&logging.output)?;
@@ -114,14 +114,18 @@ impl Logger {
 
     /// Reads the lines of this process from now on.
     pub fn attach(&self, process: ProcessId, label: Label, streams: Streams) {
-        self.adopt([(process, label, streams)]);
+        self.inbox.put(|mail| mail.attached.push(Attach { process, label, streams }));
     }
 
     /// Goes on with the processes of a predecessor: mends the records that it tore, writes what it took
-    /// and did not write, and reads on. To be called once, with all of them, before anything is said.
+    /// and did not write, and reads on. To be called once, with all of them; what was said before is
+    /// written then.
     pub fn adopt(&self, processes: impl IntoIterator<Item = (ProcessId, Label, Streams)>) {
         let new = |(process, label, streams)| Attach { process, label, streams };
-        self.inbox.put(|mail| mail.attached.extend(processes.into_iter().map(new)));
+        self.inbox.put(|mail| {
+            mail.attached.extend(processes.into_iter().map(new));
+            mail.adopted = true;
+        });
     }
 
     /// Says something of the supervisor, about a job or nobody in particular. Never waits: where too

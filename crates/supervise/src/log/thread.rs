@@ -105,6 +105,9 @@ impl Reader {
         self.writer.adopt_settings();
         let (attached, own, dropped, finish) = {
             let mail: &mut Mail = &mut self.inbox.mail();
+            if !mail.adopted && mail.finish.is_none() {
+                return Ok(false);
+            }
             let own = std::mem::take(&mut mail.own);
             let dropped = std::mem::take(&mut mail.dropped);
             (std::mem::take(&mut mail.attached), own, dropped, mail.finish.is_some())

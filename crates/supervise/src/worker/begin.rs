@@ -115,9 +115,15 @@ impl Worker {
         ends: &[(ProcessId, Ended)],
     ) {
         let known: Vec<ProcessId> = processes.iter().map(|(process, ..)| *process).collect();
-        self.hear(if first { Input::Begin } else { Input::Adopted { known: known.clone() } });
+        let mut started = Vec::new();
+        let mut adopted = Vec::new();
         for (process, pid, streams) in processes {
-            self.attach(process, pid, streams);
+            adopted.extend(streams.map(|s| (process, self.log_label(process, pid), s)));
+            started.push((process, pid));
+        }
+        self.parts.logger.adopt(adopted);
+        self.hear(if first { Input::Begin } else { Input::Adopted { known: known.clone() } });
+        for (process, pid) in started {
             if self.machine.tells(process)
                 && let Err(why) = self.listen(process)
             {

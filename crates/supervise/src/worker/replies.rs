@@ -40,11 +40,17 @@ impl Worker {
 
     /// Reads the streams of a process from now on.
     pub(super) fn attach(&mut self, process: ProcessId, pid: i32, streams: Option<Streams>) {
-        let Some(streams) = streams else { return };
+        if let Some(streams) = streams {
+            self.parts.logger.attach(process, self.log_label(process, pid), streams);
+        }
+    }
+
+    /// Who a process is in the log.
+    pub(super) fn log_label(&self, process: ProcessId, pid: i32) -> log::Label {
         let (name, check) = match self.labels.get(&process) {
             Some(label) => (label.name.clone(), label.check),
             None => ("unknown".into(), false),
         };
-        self.parts.logger.attach(process, log::Label { name, check, pid }, streams);
+        log::Label { name, check, pid }
     }
 }

@@ -6,6 +6,7 @@ use regrow_init::ProcessId;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::super::spool::{DATA, Header};
 use super::super::{Logger, Trace};
 use super::{LONG, label, logging, messages, streams, wait_for};
 use crate::config::{Level, Logging};
@@ -17,7 +18,8 @@ fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
     let (tell, mut drained) = unbounded_channel();
     let logger = Logger::start(&logging(&path), tell).expect("a log");
     let (mut job, streams) = streams();
-    logger.attach(ProcessId(7), label("app", 12), streams);
+    logger.say(Level::Info, None, "said before");
+    logger.adopt([(ProcessId(7), label("app", 12), streams)]);
     logger.say(Level::Debug, None, "not shown");
     logger.say(Level::Info, Some("app"), "said of it");
     wait_for(&path, "said of it\n");
@@ -30,7 +32,15 @@ fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
     let content = std::fs::read_to_string(&path).expect("the log");
     assert_eq!(
         messages(&content),
-        ["app said of it", "app 12 one", "app 12 two", "app 12 ", "app 12 half", "end"]
+        [
+            "said before",
+            "app said of it",
+            "app 12 one",
+            "app 12 two",
+            "app 12 ",
+            "app 12 half",
+            "end"
+        ]
     );
 }
 
@@ -39,6 +49,7 @@ fn what_is_traced_is_said_at_the_level_of_the_moment() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log");
     let logger = Logger::start(&logging(&path), unbounded_channel().0).expect("a log");
+    logger.adopt([]);
     let logger = Arc::new(logger);
     let subscriber = tracing_subscriber::registry().with(Trace::new(Arc::clone(&logger)));
     let tell = |n: u32| {
@@ -60,4 +71,26 @@ fn what_is_traced_is_said_at_the_level_of_the_moment() {
         messages(&content),
         ["foreign error=why", &job(1), "details n=2", "foreign error=why", &job(2)]
     );
+}
+
+#[test]
+fn what_is_said_before_a_torn_record_is_mended_is_written_behind_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    std::fs::write(&path, "2026-01-02T03:04:05Z app 12 whole\n2026-01-02T03:04:05Z app 12 to")
+        .expect("a log");
+    let (mut job, streams) = streams();
+    // A predecessor that died while it wrote this.
+    let mut left = Header { written: DATA, mark: Some(34) }.encode().to_vec();
+    left.resize(DATA as usize, 0);
+    left.extend_from_slice(b"torn\n");
+    rustix::io::pwrite(&streams.out.spool, &left, 0).expect("a spool");
+    let logger = Logger::start(&logging(&path), unbounded_channel().0).expect("a log");
+    logger.say(Level::Info, None, "before");
+    logger.adopt([(ProcessId(7), label("app", 12), streams)]);
+    job.write("next\n");
+    wait_for(&path, " next\n");
+    assert!(logger.finish(LONG));
+    let content = std::fs::read_to_string(&path).expect("the log");
+    assert_eq!(messages(&content), ["app 12 whole", "app 12 torn", "before", "app 12 next"]);
 }

@@ -20,7 +20,9 @@ const APP: ProcessId = ProcessId(1);
 
 fn start(path: &Path) -> (Logger, UnboundedReceiver<ProcessId>) {
     let (tell, drained) = unbounded_channel();
-    (Logger::start(&logging(path), tell).expect("a log"), drained)
+    let logger = Logger::start(&logging(path), tell).expect("a log");
+    logger.adopt([]);
+    (logger, drained)
 }
 
 /// A log into a pipe, and its reading end.
@@ -231,6 +233,7 @@ fn lines_of_jobs_are_not_shown_where_only_warnings_are() {
     let (tell, mut drained) = unbounded_channel();
     let only_warnings = Logging { level: Level::Warning, ..logging(&path) };
     let logger = Logger::start(&only_warnings, tell).expect("a log");
+    logger.adopt([]);
     let (mut job, streams) = streams();
     logger.attach(APP, label("app", 1), streams);
     job.write("hidden\n");
