@@ -24,7 +24,7 @@ export LOGS_HOME=$folder/shipper LOGS_FILE=$folder/app.log LOGS_RELAY_PORT=${LOG
 mkdir -p "$LOGS_HOME"
 children=()
 # The catalog last: the others tell it that they end.
-trap 'kill "${children[@]}" 2>/dev/null; wait "${children[@]}"; kill "$catalog"; wait' EXIT
+trap 'kill "${children[@]}" 2>/dev/null || true; wait "${children[@]}" || true; kill "$catalog"; wait' EXIT
 trap 'exit 0' INT TERM
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
 catalog=$!

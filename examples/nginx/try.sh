@@ -16,7 +16,7 @@ mkdir -p "$NGINX_HOME"
 
 children=()
 # The catalog last: the others tell it that they end.
-trap 'kill "${children[@]}" 2>/dev/null; wait "${children[@]}"; kill "$catalog"; wait' EXIT
+trap 'kill "${children[@]}" 2>/dev/null || true; wait "${children[@]}" || true; kill "$catalog"; wait' EXIT
 trap 'exit 0' INT TERM
 
 regrow catalog --dev --state "$folder/catalog" --http "$CONSUL_HTTP_ADDR" --dns none >"$folder/catalog.log" 2>&1 &
