@@ -82,18 +82,35 @@ impl Side {
     }
 }
 
-async fn put(catalog: &Catalog, path: &str, body: &str) -> Result<()> {
+async fn put(catalog: &Catalog, path: &str, body: &str) -> Result<String> {
+    ask(catalog, "PUT", path, body).await
+}
+
+async fn ask(catalog: &Catalog, method: &str, path: &str, body: &str) -> Result<String> {
     let address = catalog.url().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let request = format!(
-        "PUT {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "PUT {path}: {answer}");
-    Ok(())
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+    Ok(answer)
+}
+
+/// Waits until the first heartbeat has come: one on its way would announce the service again before
+/// anybody saw that it was gone.
+async fn beaten(catalog: &Catalog) -> Result<()> {
+    let end = Instant::now() + WITHIN;
+    while Instant::now() < end {
+        if ask(catalog, "GET", "/v1/agent/checks", "").await?.contains(r#""Output":"ok""#) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("no heartbeat came")
 }
 
 /// Complaints 8 and 13 and the order of withdrawing, on a catalog.
@@ -107,6 +124,7 @@ async fn a_service_comes_back_after_the_agent_forgot_it_or_began_anew() -> Resul
     side.announcer.heartbeat(JOB, Status::Passing, "ok".into());
     ensure!(side.events("watch.app").await? == CHANGED);
 
+    beaten(&catalog).await?;
     put(&catalog, "/v1/agent/service/deregister/app-host1", "").await?;
     ensure!(side.events("watch.app").await? == GONE);
     side.announcer.heartbeat(JOB, Status::Passing, "ok".into());
