@@ -17,7 +17,8 @@ impl Machine {
         let Some(life) = self.lives.get(&id) else { return };
         let (name, lock) = (Arc::clone(&life.job.name), life.lock.clone());
         if life.job.main && !life.leaving {
-            self.hub.main = Some(life.last.map_or(0, |last| last.code));
+            // One that never ran has no code: then the job that kept it from running counts.
+            self.hub.main = life.last.map(|last| last.code).or(self.hub.main);
             self.end(Cause::Done);
         }
         self.let_go(id);

@@ -57,6 +57,15 @@ fn complaint_3_the_exit_code_is_that_of_the_main_job() {
 }
 
 #[test]
+fn complaint_21_a_main_job_that_was_kept_from_running_has_no_code() {
+    let first = job("preStart");
+    let main = Job { main: true, when: on("preStart", Code::ExitSuccess, false), ..job("app") };
+    let mut rig = Rig::up(vec![first, main]);
+    rig.returns("preStart", 3);
+    assert_eq!(rig.exited, Some(3));
+}
+
+#[test]
 fn complaint_3_without_a_main_job_the_first_that_failed_for_good_counts() {
     let twice = Job { restarts: Restarts::Times(1), ..job("app") };
     let mut rig = Rig::up(vec![twice.clone(), job("other")]);
