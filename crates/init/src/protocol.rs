@@ -34,7 +34,7 @@ pub enum Target {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// It returned this code, 0 to 255.
     Code(i32),

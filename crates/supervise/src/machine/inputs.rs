@@ -22,7 +22,7 @@ impl Machine {
             Input::Started { process, pid } => self.started(process, pid),
             Input::Ended { process, how, text } => self.ended(process, how, text),
             Input::Probed { process, outcome } => self.probed(process, outcome),
-            Input::Signal { name } => self.hub.publish(Code::Signal, &name.into()),
+            Input::Signal { name } => self.hub.publish(Code::Signal, &name),
             Input::Forward { signal } => self.forward(signal),
             Input::Shutdown => self.end(Cause::Told),
             Input::Maintenance(on) => self.maintain(on),

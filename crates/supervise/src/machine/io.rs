@@ -33,7 +33,7 @@ impl Moment {
 pub struct JobId(pub u32);
 
 /// Something that happened outside.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// Everybody listens: publish `startup`. The first input of a machine, and given once.
     Begin,
@@ -65,7 +65,7 @@ pub enum Input {
     /// `SIGHUP` or `SIGUSR2`: publish it.
     Signal {
         /// Its name, as in files.
-        name: &'static str,
+        name: Arc<str>,
     },
     /// A signal that is not ours: it goes to the main job.
     Forward {
@@ -116,7 +116,7 @@ pub enum Input {
 }
 
 /// What a job tells by `sd_notify`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// `READY=1`
     Ready,

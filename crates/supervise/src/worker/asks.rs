@@ -1,5 +1,6 @@
 //! What comes over the control socket.
 
+use super::book::Record;
 use super::{Turn, Worker, WorkerError};
 use crate::config::Level;
 use crate::control::{Answer, Ask, What};
@@ -18,10 +19,7 @@ impl Worker {
         let mut turn = Turn::Goes;
         let answer = match ask.what {
             What::Environ(pairs) => {
-                for (name, value) in pairs {
-                    self.environment.set(&name, &value);
-                }
-                self.store();
+                self.enter(Record::Set(pairs));
                 Answer::Done
             }
             What::Metric(pairs) => {
@@ -58,7 +56,7 @@ impl Worker {
     fn status(&self) -> String {
         let mut status =
             Status { version: self.surrounding.version().to_owned(), ..Status::default() };
-        for job in self.machine.jobs() {
+        for job in self.book.machine.jobs() {
             let (name, shown) = (job.name.to_string(), job.shown.name().to_owned());
             match job.service {
                 Some(service) => status.services.push(ServiceStatus {
@@ -70,7 +68,7 @@ impl Worker {
                 None => status.jobs.push(JobStatus { name, status: shown }),
             }
         }
-        let watches = &self.machine.config().watches;
+        let watches = &self.book.machine.config().watches;
         status.watches = watches.iter().map(|watch| watch.name.to_string()).collect();
         status_json(&status)
     }

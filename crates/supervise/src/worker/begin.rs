@@ -7,16 +7,15 @@ use std::sync::Arc;
 use regrow_init::{Channel, Ended, ProcessId, Reply, Request, Streams};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::environment::{self, Environment, address_variable};
+use super::book::Book;
+use super::environment::{self, Environment, addresses};
 use super::folder::Folder;
 use super::link::Link;
+use super::memory::Memory;
 use super::parts::{self, Parts, Seat};
-use super::state::Memory;
-use super::{Ears, Kept, Label, Surrounding, Worker, WorkerError, clock};
+use super::{Ears, Surrounding, Worker, WorkerError, clock};
 use crate::config::Level;
 use crate::machine::{Input, Machine};
-
-type Whole = Kept<Machine, BTreeMap<ProcessId, Label>>;
 
 /// What init told at the beginning.
 struct Greeting {
@@ -57,7 +56,7 @@ pub async fn begin(
         Ok(greeting) => greeting,
         Err(fault) => return Err(say(&fault)),
     };
-    let kept = greeting.memory.load::<Whole>();
+    let kept = greeting.memory.load();
     let (kept, damage) = match kept {
         Ok(kept) => (kept, None),
         Err(fault) => (None, Some(fault)),
@@ -86,10 +85,9 @@ pub async fn begin(
         folder: Folder::new(init_number(), greeting.predecessors == 0),
         surrounding,
         link,
-        machine: kept.machine,
+        book: kept,
         memory: greeting.memory,
-        environment: Environment::new(kept.variables),
-        labels: kept.labels,
+        environment: Environment::inherited(),
         sockets: std::collections::HashMap::new(),
         parts,
         inputs,
@@ -99,6 +97,9 @@ pub async fn begin(
         worker.parts.logger.say(Level::Error, None, damage.to_string());
     }
     let ears = Ears { inputs: hearing, fetched: fetching, drained: draining, asks: asking };
+    if first && let Err(fault) = worker.memory.snapshot(&worker.book) {
+        worker.parts.logger.say(Level::Error, None, fault.to_string());
+    }
     worker.take_over(first, greeting.processes, &greeting.ends);
     for warning in warnings {
         worker.parts.logger.say(Level::Warning, None, warning);
@@ -124,7 +125,7 @@ impl Worker {
         self.parts.logger.adopt(adopted);
         self.hear(if first { Input::Begin } else { Input::Adopted { known: known.clone() } });
         for (process, pid) in started {
-            if self.machine.tells(process)
+            if self.book.machine.tells(process)
                 && let Err(why) = self.listen(process)
             {
                 self.parts.logger.say(Level::Warning, None, why);
@@ -139,24 +140,16 @@ impl Worker {
 }
 
 /// Reads the configuration and makes a machine of it.
-fn read(surrounding: &dyn Surrounding) -> Result<(Whole, Vec<String>), String> {
-    let mut environment = Environment::new(BTreeMap::new());
-    let variables = environment::texts(environment.all());
-    let loaded = surrounding.load(&variables).map_err(|fault| fault.to_string())?;
-    environment.set("CONTAINERPILOT_PID", &init_number().to_string());
-    for job in &loaded.config.jobs {
-        if let Some(service) = &job.service {
-            environment.set(&address_variable(&job.name), &service.address.to_string());
-        }
-    }
+fn read(surrounding: &dyn Surrounding) -> Result<(Book, Vec<String>), String> {
+    let inherited = Environment::inherited().with(&BTreeMap::new());
+    let loaded =
+        surrounding.load(&environment::texts(inherited)).map_err(|fault| fault.to_string())?;
+    let mut variables = addresses(&loaded.config);
+    variables.insert("CONTAINERPILOT_PID".to_owned(), init_number().to_string());
     let machine = Machine::new(Arc::new(loaded.config), rand::random(), clock::now());
-    let variables = environment.added().clone();
-    let identity = format!(
-        "{}-{:016x}",
-        rustix::system::uname().nodename().to_string_lossy(),
-        rand::random::<u64>()
-    );
-    Ok((Kept { machine, variables, labels: BTreeMap::new(), identity }, loaded.warnings))
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let identity = format!("{host}-{:016x}", rand::random::<u64>());
+    Ok((Book { machine, variables, labels: BTreeMap::new(), identity }, loaded.warnings))
 }
 
 /// Says why the program cannot begin, where ContainerPilot says it, and tells init to end it.

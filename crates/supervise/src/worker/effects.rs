@@ -2,9 +2,8 @@
 
 use regrow_init::{Ended, Output, Request, Target};
 
-use super::environment::pid_variable;
 use super::start::{self, Particular};
-use super::{Label, Worker, WorkerError, notify, secrets};
+use super::{Worker, WorkerError, notify, secrets};
 use crate::config::{Job, Level, SecretSource};
 use crate::discovery::Client;
 use crate::event::Event;
@@ -66,7 +65,7 @@ impl Worker {
     }
 
     fn start(&mut self, start: Start) -> Result<After, WorkerError> {
-        let job = self.machine.job(start.job);
+        let job = self.book.machine.job(start.job);
         if let Some(job) = job.filter(|job| job.secrets.iter().any(is_in_catalog)) {
             self.fetch_then_start(start, job);
             return Ok(After::Nothing);
@@ -101,18 +100,16 @@ impl Worker {
         start: Start,
         contents: Vec<(String, Vec<u8>)>,
     ) -> Result<After, WorkerError> {
-        let job = self.machine.job(start.job);
+        let job = self.book.machine.job(start.job);
         let made = self.particular(&start, job.as_deref(), contents).and_then(|particular| {
-            let command = start::command(&start, job.as_deref(), &self.environment, &particular)?;
+            let variables = self.environment.with(&self.book.variables);
+            let command = start::command(&start, job.as_deref(), variables, &particular)?;
             command.encode().map_err(|error| format!("fork/exec {}: {error}", start.exec.program))
         });
         let process = start.process;
         match made {
             Ok(command) => {
                 let output = if start.raw { Output::Own } else { Output::Wrapped };
-                let label =
-                    Label { name: start.label, check: start.check, program: start.exec.program };
-                self.labels.insert(process, label);
                 self.request(Request::Start { process, output, command })?;
                 Ok(After::Nothing)
             }
@@ -131,7 +128,7 @@ impl Worker {
         if !job.secrets.is_empty() {
             let folder = format!("secrets-{}", start.job.0);
             let folder = self.folder.below(&folder).map_err(|fault| fault.to_string())?;
-            let variable = |name: &str| self.environment.bytes(name);
+            let variable = |name: &str| self.environment.bytes(&self.book.variables, name);
             for secret in &job.secrets {
                 if let Some(content) = secrets::local(secret, variable)? {
                     secrets::place(&folder, &secret.name, &content)?;
@@ -162,19 +159,9 @@ impl Worker {
         Ok(path)
     }
 
-    /// A process runs: its number is in the environment of those that start later.
-    pub(super) fn runs(&mut self, process: regrow_init::ProcessId, pid: i32) {
-        if let Some(label) = self.labels.get(&process) {
-            self.environment.set(&pid_variable(&label.name), &pid.to_string());
-        }
-    }
-
     /// A process ended.
-    pub(super) fn ended(&mut self, process: regrow_init::ProcessId, how: Ended) -> Input {
-        let label = self.labels.get(&process);
-        if let Some(label) = label {
-            self.environment.unset(&pid_variable(&label.name));
-        }
+    pub(super) fn ended(&self, process: regrow_init::ProcessId, how: Ended) -> Input {
+        let label = self.book.labels.get(&process);
         let text = match how {
             Ended::NotStarted(errno) => Some(format!(
                 "fork/exec {}: {}",

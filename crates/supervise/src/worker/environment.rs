@@ -4,55 +4,45 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
-/// Variables, the added ones over those that the supervisor was started with.
+use crate::config::Config;
+
+/// The variables that this program was started with.
 #[derive(Debug)]
 pub struct Environment {
     inherited: BTreeMap<OsString, OsString>,
-    added: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// The environment of this process, with what a worker before added.
-    pub fn new(added: BTreeMap<String, String>) -> Self {
-        Self { inherited: std::env::vars_os().collect(), added }
+    /// The environment of this process.
+    pub fn inherited() -> Self {
+        Self { inherited: std::env::vars_os().collect() }
     }
 
-    /// What was added so far, for the next worker.
-    pub fn added(&self) -> &BTreeMap<String, String> {
-        &self.added
+    /// One variable as bytes, an added one before an inherited one.
+    pub fn bytes(&self, added: &BTreeMap<String, String>, name: &str) -> Option<Vec<u8>> {
+        let added = added.get(name).map(OsStr::new);
+        let value = added.or_else(|| self.inherited.get(OsStr::new(name)).map(OsString::as_os_str));
+        value.map(|value| value.as_encoded_bytes().to_vec())
     }
 
-    /// Sets a variable for processes that start later.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.added.insert(name.to_owned(), value.to_owned());
-    }
-
-    /// Removes a variable that was added.
-    pub fn unset(&mut self, name: &str) {
-        self.added.remove(name);
-    }
-
-    /// One variable.
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
-        let added = self.added.get(name).map(OsStr::new);
-        added.or_else(|| self.inherited.get(OsStr::new(name)).map(OsString::as_os_str))
-    }
-
-    /// One variable as bytes.
-    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        self.get(name).map(|value| value.as_encoded_bytes().to_vec())
-    }
-
-    /// Every variable once.
-    pub fn all(&self) -> BTreeMap<OsString, OsString> {
+    /// Every variable once, the added ones over the inherited ones.
+    pub fn with(&self, added: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
         let mut all = self.inherited.clone();
-        all.extend(self.added.iter().map(|(name, value)| (name.into(), value.into())));
+        all.extend(added.iter().map(|(name, value)| (name.into(), value.into())));
         all
     }
 }
 
+/// Where the services of a configuration are, for the environment of its jobs.
+pub fn addresses(config: &Config) -> BTreeMap<String, String> {
+    let services = config.jobs.iter().filter_map(|job| Some((job, job.service.as_ref()?)));
+    services
+        .map(|(job, service)| (address_variable(&job.name), service.address.to_string()))
+        .collect()
+}
+
 /// `CONTAINERPILOT_<NAME>_IP`, where others find the address of a service.
-pub fn address_variable(job: &str) -> String {
+fn address_variable(job: &str) -> String {
     format!("CONTAINERPILOT_{}_IP", job.to_uppercase().replace('-', "_"))
 }
 
@@ -103,8 +93,10 @@ mod tests {
 
     #[test]
     fn what_was_added_wins_and_values_keep_their_equals_signs() {
-        let mut environment = Environment::new(BTreeMap::new());
-        environment.set("PATH", "/nowhere=at=all");
-        assert_eq!(environment.get("PATH"), Some(OsStr::new("/nowhere=at=all")));
+        let added = [("PATH".to_owned(), "/nowhere=at=all".to_owned())].into();
+        let environment = Environment::inherited();
+        assert_eq!(environment.bytes(&added, "PATH"), Some(b"/nowhere=at=all".to_vec()));
+        let all = environment.with(&added);
+        assert_eq!(all.get(OsStr::new("PATH")), Some(&OsString::from("/nowhere=at=all")));
     }
 }

@@ -1,13 +1,15 @@
 //! The shell around the machine: carries what happens to it and carries out what it says. It decides
-//! nothing, waits for nobody and keeps nothing that the next worker would need outside [`state`].
+//! nothing, waits for nobody and keeps nothing that the next worker would need outside [`book`].
 
 mod asks;
 mod begin;
+mod book;
 mod clock;
 mod effects;
 mod environment;
 mod folder;
 mod link;
+mod memory;
 mod notify;
 mod parts;
 mod reload;
@@ -15,7 +17,6 @@ mod replies;
 mod secrets;
 mod signals;
 mod start;
-mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -25,20 +26,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use regrow_init::{Channel, ProcessId, Request};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::config::{ConfigError, Level, Loaded};
-use crate::machine::{Input, Machine, Start};
+use crate::machine::{Effect, Input, Start};
 use crate::probe::Prober;
 
+use book::{Book, Record};
 use effects::After;
 use environment::Environment;
 use folder::Folder;
 use link::Link;
+use memory::Memory;
 use parts::Parts;
-use state::Memory;
 
 /// What the binary plugs in.
 #[async_trait]
@@ -73,23 +74,6 @@ pub enum WorkerError {
 /// Least time for the catalog and the reader of the log at the end.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// Whose lines a process writes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Label {
-    name: Arc<str>,
-    check: bool,
-    program: String,
-}
-
-/// What the next worker goes on from.
-#[derive(Serialize, Deserialize)]
-struct Kept<M, L> {
-    machine: M,
-    variables: BTreeMap<String, String>,
-    labels: L,
-    identity: String,
-}
-
 /// A start whose secrets were fetched from the catalog, or why they were not.
 type Fetched = (Start, Result<Vec<(String, Vec<u8>)>, String>);
 
@@ -104,10 +88,9 @@ enum Turn {
 struct Worker {
     surrounding: Arc<dyn Surrounding>,
     link: Link,
-    machine: Machine,
+    book: Book,
     memory: Memory,
     environment: Environment,
-    labels: BTreeMap<ProcessId, Label>,
     sockets: HashMap<ProcessId, notify::Socket>,
     folder: Folder,
     parts: Parts,
@@ -158,7 +141,7 @@ impl Worker {
             }
         }
         loop {
-            let deadline = self.machine.next_deadline();
+            let deadline = self.book.machine.next_deadline();
             let turn = tokio::select! {
                 reply = self.link.receive() => self.reply(reply?).await?,
                 Some(input) = ears.inputs.recv() => self.turn(input)?,
@@ -174,21 +157,30 @@ impl Worker {
         }
     }
 
-    /// Tells the machine what happened, keeps what it thinks now, then does what it says.
+    /// Enters what happened into the book, keeps that, then does what the machine says.
     fn turn(&mut self, input: Input) -> Result<Turn, WorkerError> {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
-            let effects = self.machine.handle(input, clock::now());
-            self.store();
-            for effect in effects {
-                match self.carry_out(effect)? {
-                    After::Nothing => {}
-                    After::Hear(input) => self.hear(input),
-                    After::Exit(code) => return Ok(Turn::Ends(code)),
-                }
+        for effect in self.enter(Record::Happened(input, clock::now())) {
+            match self.carry_out(effect)? {
+                After::Nothing => {}
+                After::Hear(input) => self.hear(input),
+                After::Exit(code) => return Ok(Turn::Ends(code)),
             }
         }
         Ok(Turn::Goes)
+    }
+
+    /// Keeps and enters a record. Without memory the jobs run on; only a crash would hurt.
+    fn enter(&mut self, record: Record) -> Vec<Effect> {
+        let kept = self.memory.keep(&record);
+        let effects = self.book.enter(record);
+        let kept = kept.and_then(|()| match self.memory.is_full() {
+            true => self.memory.snapshot(&self.book),
+            false => Ok(()),
+        });
+        if let Err(fault) = kept {
+            self.parts.logger.say(Level::Error, None, fault.to_string());
+        }
+        effects
     }
 
     /// The machine hears this after everything that it said before was done.
@@ -212,22 +204,9 @@ impl Worker {
         Ok(Turn::Goes)
     }
 
-    /// Keeps what the next worker needs. Without memory the jobs run on; only a crash would hurt.
-    fn store(&mut self) {
-        let kept = Kept {
-            machine: &self.machine,
-            variables: self.environment.added().clone(),
-            labels: &self.labels,
-            identity: self.parts.identity().to_owned(),
-        };
-        if let Err(fault) = self.memory.store(&kept) {
-            self.parts.logger.say(Level::Error, None, fault.to_string());
-        }
-    }
-
     /// The end: what others have to hear is told, lines are written, then init ends the program.
     async fn end(mut self, code: i32) -> i32 {
-        let within = self.machine.config().stop_timeout.max(END_WITHIN);
+        let within = self.book.machine.config().stop_timeout.max(END_WITHIN);
         self.parts.end(within).await;
         self.folder.remove();
         let told = self.link.send(Request::Bye { code });
@@ -239,7 +218,7 @@ impl Worker {
     }
 
     fn drained(&mut self, process: ProcessId) -> Result<Turn, WorkerError> {
-        self.labels.remove(&process);
+        self.enter(Record::Drained(process));
         self.request(Request::Drained { process })?;
         Ok(Turn::Goes)
     }

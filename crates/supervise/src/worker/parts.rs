@@ -141,11 +141,6 @@ impl Parts {
         }
     }
 
-    /// Who this supervisor is to others.
-    pub fn identity(&self) -> &str {
-        &self.seat.identity
-    }
-
     /// The way to the catalog, where there is one.
     pub fn client(&self) -> Option<Client> {
         self.catalog.as_ref().map(|catalog| catalog.client.clone())

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::environment::{self, address_variable};
+use super::book::Record;
+use super::environment::{self, addresses};
 use super::{Turn, Worker, WorkerError};
 use crate::config::Level;
 use crate::machine::Input;
@@ -30,18 +31,14 @@ impl Worker {
     }
 
     async fn follow(&mut self) -> Result<Arc<crate::config::Config>, String> {
-        let variables = environment::texts(self.environment.all());
+        let variables = environment::texts(self.environment.with(&self.book.variables));
         let loaded = self.surrounding.load(&variables).map_err(|fault| fault.to_string())?;
-        let before = self.machine.config().clone();
+        let before = self.book.machine.config().clone();
         self.parts.reconfigure(&before, &loaded.config).await?;
         for warning in &loaded.warnings {
             self.parts.logger.say(Level::Warning, None, warning.as_str());
         }
-        for job in &loaded.config.jobs {
-            if let Some(service) = &job.service {
-                self.environment.set(&address_variable(&job.name), &service.address.to_string());
-            }
-        }
+        self.enter(Record::Set(addresses(&loaded.config)));
         Ok(Arc::new(loaded.config))
     }
 }

@@ -15,7 +15,6 @@ impl Worker {
         match reply {
             Reply::Process { process, pid, streams } => {
                 self.attach(process, pid, streams);
-                self.runs(process, pid);
                 self.turn(Input::Started { process, pid })
             }
             Reply::Ended { process, how } => {
@@ -47,7 +46,7 @@ impl Worker {
 
     /// Who a process is in the log.
     pub(super) fn log_label(&self, process: ProcessId, pid: i32) -> log::Label {
-        let (name, check) = match self.labels.get(&process) {
+        let (name, check) = match self.book.labels.get(&process) {
             Some(label) => (label.name.clone(), label.check),
             None => ("unknown".into(), false),
         };

@@ -55,15 +55,15 @@ impl Worker {
                 return Ok(self.reload().await?.unwrap_or(Turn::Goes));
             }
             Some(SignalAct::Maintenance) => {
-                let on = !self.machine.maintenance();
+                let on = !self.book.machine.maintenance();
                 return self.turn(Input::Maintenance(on));
             }
             None => {}
         }
         match number {
             TERM | INT => self.turn(Input::Shutdown),
-            HUP => self.turn(Input::Signal { name: "SIGHUP" }),
-            USR2 => self.turn(Input::Signal { name: "SIGUSR2" }),
+            HUP => self.turn(Input::Signal { name: "SIGHUP".into() }),
+            USR2 => self.turn(Input::Signal { name: "SIGUSR2".into() }),
             USR1 => {
                 if let Err(fault) = self.parts.logger.reopen() {
                     self.parts.logger.say(Level::Error, None, fault.to_string());
@@ -84,7 +84,7 @@ impl Worker {
             USR2 => UserSignal::Usr2,
             _ => return None,
         };
-        let uses = &self.machine.config().signals;
+        let uses = &self.book.machine.config().signals;
         uses.iter().find(|one| one.signal == signal).map(|one| one.act)
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use regrow_init::Command;
 use rustix::fs::{Access, access};
 
-use super::environment::{Environment, fence_variable};
+use super::environment::fence_variable;
 use super::{notify, secrets};
 use crate::config::{Job, SecretSource};
 use crate::machine::Start;
@@ -29,10 +29,10 @@ pub struct Particular {
 pub fn command(
     start: &Start,
     job: Option<&Job>,
-    environment: &Environment,
+    all: BTreeMap<OsString, OsString>,
     particular: &Particular,
 ) -> Result<Command, String> {
-    let variables = variables(start, job, environment, particular);
+    let variables = variables(start, job, all, particular);
     find(&start.exec.program, variables.get(OsStr::new("PATH")))?;
     let words = std::iter::once(&start.exec.program).chain(&start.exec.args);
     Ok(Command {
@@ -56,10 +56,9 @@ fn find(program: &str, path: Option<&OsString>) -> Result<(), String> {
 fn variables(
     start: &Start,
     job: Option<&Job>,
-    environment: &Environment,
+    mut all: BTreeMap<OsString, OsString>,
     particular: &Particular,
 ) -> BTreeMap<OsString, OsString> {
-    let mut all = environment.all();
     for secret in job.iter().flat_map(|job| &job.secrets) {
         if let SecretSource::Env(name) = &secret.from {
             all.remove(&OsString::from(name));

@@ -120,10 +120,13 @@ fn a_job_runs_on_each_signal_of_its() {
     let mut rig =
         Rig::up(vec![job("app"), Job { when: on("SIGHUP", Code::Signal, true), ..job("h") }]);
     for _ in 0..2 {
-        assert_eq!(rig.give(Input::Signal { name: "SIGHUP" }), ["{Signal SIGHUP}", "start h"]);
+        assert_eq!(
+            rig.give(Input::Signal { name: "SIGHUP".into() }),
+            ["{Signal SIGHUP}", "start h"]
+        );
         rig.returns("h", 0);
     }
-    assert_eq!(rig.give(Input::Signal { name: "SIGUSR2" }), ["{Signal SIGUSR2}"]);
+    assert_eq!(rig.give(Input::Signal { name: "SIGUSR2".into() }), ["{Signal SIGUSR2}"]);
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl World {
             }
             Op::Answer(index, ok) => self.answer(index, *ok),
             Op::Pass(ms, each) => self.pass(Duration::from_millis(*ms), *each),
-            Op::Hangup => self.give(Input::Signal { name: "SIGHUP" }),
+            Op::Hangup => self.give(Input::Signal { name: "SIGHUP".into() }),
             Op::Watch(code) => self.give(Input::Published(Event::new(*code, "watch.w"))),
             Op::Maintenance(on) => self.give(Input::Maintenance(*on)),
             Op::Acquire => self.acquire(),
