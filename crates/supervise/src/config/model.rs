@@ -67,7 +67,6 @@ pub enum SignalAct {
 
 /// Where services are announced and looked up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a configuration")]
 pub enum Discovery {
     /// A Consul agent, ours or HashiCorp's. Key `consul`.
     Consul(Consul),

@@ -70,7 +70,7 @@ impl Worker {
             self.fetch_then_start(start, job);
             return Ok(After::Nothing);
         }
-        self.start_with(start, Vec::new())
+        self.start_with(&start, Vec::new())
     }
 
     /// Secrets of the catalog come first, off the loop; the start follows as a message to ourselves.
@@ -97,13 +97,13 @@ impl Worker {
     /// Starts a process whose secrets of the catalog are here.
     pub(super) fn start_with(
         &mut self,
-        start: Start,
+        start: &Start,
         contents: Vec<(String, Vec<u8>)>,
     ) -> Result<After, WorkerError> {
         let job = self.book.machine.job(start.job);
-        let made = self.particular(&start, job.as_deref(), contents).and_then(|particular| {
+        let made = self.particular(start, job.as_deref(), contents).and_then(|particular| {
             let variables = self.environment.with(&self.book.variables);
-            let command = start::command(&start, job.as_deref(), variables, &particular)?;
+            let command = start::command(start, job.as_deref(), variables, &particular)?;
             command.encode().map_err(|error| format!("fork/exec {}: {error}", start.exec.program))
         });
         let process = start.process;

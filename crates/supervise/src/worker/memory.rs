@@ -58,6 +58,7 @@ fn writing(source: io::Error) -> MemoryError {
     MemoryError::Io { doing: "write", source }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands behind `map_err`")]
 fn damaged(fault: impl ToString) -> MemoryError {
     MemoryError::Damaged { reason: fault.to_string() }
 }

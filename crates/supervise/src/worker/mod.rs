@@ -145,7 +145,7 @@ impl Worker {
             let turn = tokio::select! {
                 reply = self.link.receive() => self.reply(reply?).await?,
                 Some(input) = ears.inputs.recv() => self.turn(input)?,
-                Some((start, contents)) = ears.fetched.recv() => self.fetched(start, contents)?,
+                Some((start, contents)) = ears.fetched.recv() => self.fetched(&start, contents)?,
                 Some(ask) = ears.asks.recv() => self.ask(ask).await?,
                 signal = signals.next() => self.signal(signal).await?,
                 Some(process) = ears.drained.recv() => self.drained(process)?,
@@ -191,7 +191,7 @@ impl Worker {
 
     fn fetched(
         &mut self,
-        start: Start,
+        start: &Start,
         contents: Result<Vec<(String, Vec<u8>)>, String>,
     ) -> Result<Turn, WorkerError> {
         let after = match contents {
