@@ -330,6 +330,11 @@ fn the_page_about_groups() {
 }
 
 #[test]
+fn the_page_about_supervising() {
+    try_page("supervise.md", 7);
+}
+
+#[test]
 fn the_page_about_templates() {
     try_page("templates.md", 15);
 }
