@@ -202,7 +202,9 @@ mod tests {
             #[command(flatten)]
             _log: crate::logging::LogArgs,
         }
-        let command = <Whole as clap::CommandFactory>::command();
+        let mut command = <Whole as clap::CommandFactory>::command();
+        // Before, nobody knows which flags take a value.
+        command.build();
         for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
             let takes = arg.get_num_args().unwrap_or_default().takes_values();
             if !takes || arg.is_require_equals_set() {

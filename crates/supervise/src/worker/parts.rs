@@ -2,7 +2,7 @@
 //! None of them makes the loop wait.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::Surrounding;
-use crate::config::{Config, Consul, Discovery, Level, Service, Status};
+use crate::config::{Config, Consul, Discovery, Level, Lock, Service, Status};
 use crate::control::{Answer, Ask, Control, What};
 use crate::discovery::{Announcer, Client, Locking, Watching};
 use crate::log::Logger;
@@ -74,7 +74,9 @@ impl Parts {
         let logger = Arc::new(logger);
         let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
         let telemetry = Arc::new(Telemetry::new(metrics, logger.figures()));
-        let control = listen(&config.control_socket, &telemetry, asks.clone()).await?;
+        let control = Control::bind(&config.control_socket).await;
+        let control = control.map_err(|fault| fault.to_string())?;
+        let control = serve(control, &telemetry, asks.clone());
         let catalog = match reached(config, surrounding).await? {
             Some(consul) => Some(Catalog::start(consul, config, &seat, &telemetry, &inputs)?),
             None => None,
@@ -151,25 +153,31 @@ impl Parts {
     ///
     /// # Errors
     /// A part of it cannot be done; nothing was changed then.
-    pub async fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), String> {
-        if config.discovery != before.discovery {
-            return Err(
-                "where services are announced cannot change in a reload; restart".to_owned()
-            );
+    pub async fn reconfigure(
+        &mut self,
+        before: &Config,
+        config: &Config,
+        held: &BTreeMap<Arc<str>, u64>,
+    ) -> Result<(), String> {
+        refuse(before, config, held)?;
+        let socket = &config.control_socket;
+        let fresh = match *socket == self.control.0 {
+            true => None,
+            false => Some(Control::try_bind(socket).await.map_err(|fault| fault.to_string())?),
+        };
+        self.logger.reconfigure(&config.logging).map_err(|fault| fault.to_string())?;
+        if let Some(catalog) = &mut self.catalog {
+            catalog.follow(before, config, &self.seat, &self.telemetry, &self.inputs)?;
         }
-        if config.control_socket != self.control.0 {
-            let fresh = listen(&config.control_socket, &self.telemetry, self.asks.clone()).await?;
+        if let Some(fresh) = fresh {
+            let fresh = serve(fresh, &self.telemetry, self.asks.clone());
             std::mem::replace(&mut self.control, fresh).1.abort();
             self.say_control();
         }
-        self.logger.reconfigure(&config.logging).map_err(|fault| fault.to_string())?;
         let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
         self.telemetry.reconfigure(metrics);
         if config.telemetry != before.telemetry {
             self.open_faces(config);
-        }
-        if let Some(catalog) = &mut self.catalog {
-            catalog.follow(before, config, &self.seat, &self.telemetry, &self.inputs)?;
         }
         Ok(())
     }
@@ -203,16 +211,33 @@ fn status_from(asks: Sender<Ask>) -> StatusBody {
     })
 }
 
-async fn listen(
-    path: &Path,
+/// Refuses what cannot be followed while the jobs run.
+fn refuse(before: &Config, config: &Config, held: &BTreeMap<Arc<str>, u64>) -> Result<(), String> {
+    if config.discovery != before.discovery {
+        return Err("where services are announced cannot change in a reload; restart".to_owned());
+    }
+    // A lock that is given back while jobs run under it would let two lead.
+    let lost = |lock: &&Lock| held.contains_key(&lock.name) && !config.locks.contains(lock);
+    match before.locks.iter().find(lost) {
+        None => Ok(()),
+        Some(lock) => Err(format!(
+            "lock {} is held here and cannot be changed or taken out now; do it where another \
+             holds it, or restart",
+            lock.name
+        )),
+    }
+}
+
+/// Answers on the control socket.
+fn serve(
+    control: Control,
     telemetry: &Arc<Telemetry>,
     asks: Sender<Ask>,
-) -> Result<(PathBuf, JoinHandle<()>), String> {
-    let control = Control::bind(path).await.map_err(|fault| fault.to_string())?;
-    let telemetry = telemetry.clone();
+) -> (PathBuf, JoinHandle<()>) {
+    let (path, telemetry) = (control.path().to_owned(), telemetry.clone());
     let control =
         control.counted(Arc::new(move |code, path| telemetry.control_request(code, path)));
-    Ok((path.to_owned(), tokio::spawn(control.run(asks))))
+    (path, tokio::spawn(control.run(asks)))
 }
 
 /// Where the catalog is, which may have to be started.
@@ -253,9 +278,13 @@ impl Catalog {
         if config.watches != before.watches {
             self.watching = watch(&self.client, config, telemetry, inputs);
         }
-        if config.locks != before.locks {
-            self.locking = lock(&self.consul, config, seat, inputs)?;
-        }
+        let named = |locks: &[Lock], lock: &Lock| locks.iter().any(|other| other == lock);
+        let added = config.locks.iter().filter(|lock| !named(&before.locks, lock));
+        let gone = before.locks.iter().filter(|lock| !named(&config.locks, lock));
+        let added: Vec<Lock> = added.cloned().collect();
+        let gone: Vec<Arc<str>> = gone.map(|lock| lock.name.clone()).collect();
+        let followed = self.locking.follow(&self.consul, &added, &gone, &seat.identity, inputs);
+        followed.map_err(|fault| fault.to_string())?;
         Ok(())
     }
 }

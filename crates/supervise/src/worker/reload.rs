@@ -34,7 +34,8 @@ impl Worker {
         let variables = environment::texts(self.environment.with(&self.book.variables));
         let loaded = self.surrounding.load(&variables).map_err(|fault| fault.to_string())?;
         let before = self.book.machine.config().clone();
-        self.parts.reconfigure(&before, &loaded.config).await?;
+        let held = self.book.machine.fences();
+        self.parts.reconfigure(&before, &loaded.config, &held).await?;
         for warning in &loaded.warnings {
             self.parts.logger.say(Level::Warning, None, warning.as_str());
         }

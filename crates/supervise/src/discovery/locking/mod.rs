@@ -69,30 +69,70 @@ impl Locking {
         held: &BTreeMap<Arc<str>, u64>,
         answers: &UnboundedSender<Input>,
     ) -> Result<Self, DiscoveryError> {
-        let (mut orders, mut tasks) = (HashMap::new(), JoinSet::new());
+        let mut locking = Self { orders: HashMap::new(), tasks: JoinSet::new() };
         for lock in locks {
-            let refused = |error: regrow_coord::Invalid| DiscoveryError::Lock {
-                name: lock.name.to_string(),
-                reason: error.to_string(),
-            };
-            // The name is one part of a key. The sign is in no name of a lock.
-            let name = lock.name.replace('/', "~");
-            let election = Election::new(coordinator.clone(), &name).map_err(refused)?;
-            let (sender, receiver) = mpsc::unbounded_channel();
-            let contender = Contender {
-                election,
-                lock: lock.clone(),
-                identity: identity.to_owned().into(),
-                held: held.get(&lock.name).copied(),
-                orders: receiver,
-                answers: answers.clone(),
-                complaint: Mutex::new(Complaint::default()),
-                hold_off: Instant::now(),
-            };
-            tasks.spawn(contender.run());
-            orders.insert(lock.name.clone(), sender);
+            let held = held.get(&lock.name).copied();
+            locking.compete(coordinator, lock, identity, held, answers)?;
         }
-        Ok(Self { orders, tasks })
+        Ok(locking)
+    }
+
+    fn compete(
+        &mut self,
+        coordinator: &Arc<dyn Coordinator>,
+        lock: &Lock,
+        identity: &str,
+        held: Option<u64>,
+        answers: &UnboundedSender<Input>,
+    ) -> Result<(), DiscoveryError> {
+        let refused = |error: regrow_coord::Invalid| DiscoveryError::Lock {
+            name: lock.name.to_string(),
+            reason: error.to_string(),
+        };
+        // The name is one part of a key. The sign is in no name of a lock.
+        let name = lock.name.replace('/', "~");
+        let election = Election::new(coordinator.clone(), &name).map_err(refused)?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let contender = Contender {
+            election,
+            lock: lock.clone(),
+            identity: identity.to_owned().into(),
+            held,
+            orders: receiver,
+            answers: answers.clone(),
+            complaint: Mutex::new(Complaint::default()),
+            hold_off: Instant::now(),
+        };
+        self.tasks.spawn(contender.run());
+        self.orders.insert(lock.name.clone(), sender);
+        Ok(())
+    }
+
+    /// Follows other settings: competes for `added`, and no longer for those of `gone`, which are
+    /// given back. What is in neither goes on untouched.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); nothing was changed then.
+    pub fn follow(
+        &mut self,
+        consul: &config::Consul,
+        added: &[Lock],
+        gone: &[Arc<str>],
+        identity: &str,
+        answers: &UnboundedSender<Input>,
+    ) -> Result<(), DiscoveryError> {
+        let coordinator = match added {
+            [] => None,
+            _ => Some(Arc::new(coordinator(consul, added)?) as Arc<dyn Coordinator>),
+        };
+        for name in gone {
+            // Its task ends with its orders, and gives back what it has.
+            self.orders.remove(name);
+        }
+        for (lock, coordinator) in added.iter().zip(coordinator.iter().cycle()) {
+            self.compete(coordinator, lock, identity, None, answers)?;
+        }
+        Ok(())
     }
 
     /// Gives a lock back, since nothing runs under it any more, and competes for it again after a

@@ -133,6 +133,33 @@ async fn one_of_two_holds_the_lock_and_the_other_takes_over() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_changes_locks_leaves_the_held_one_alone() -> Result<()> {
+    let catalog = Catalog::start().await?;
+    let config = |locks: &str, job: &str| {
+        format!(
+            r#"{{consul: "{}", stopTimeout: 1, locks: [{locks}], jobs: [{job}]}}"#,
+            catalog.url()
+        )
+    };
+    let lead = r#"{name: "lead", when: {source: "lock:p", each: "acquired"},
+        exec: ["sh", "-c", "echo led; exec sleep 600"]}"#;
+    let rest = r#"{name: "rest", exec: ["sleep", "600"]}"#;
+    let first = Supervised::start(&config("", &format!("{lead}, {rest}")))?;
+    first.printed("led", WITHIN)?;
+    let second = Supervised::start(&config("", lead))?;
+    first.rewrite(&config(r#"{name: "q", ttl: 20}"#, &format!("{lead}, {rest}")))?;
+    first.ask(&["reload"])?;
+    first.rewrite(&config("", rest))?;
+    let refused = first.ask(&["reload"]).expect_err("its job runs under it");
+    ensure!(format!("{refused:#}").contains("lock p is held here"), "{refused:#}");
+    // A lock that was given back would be the other's at once.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    ensure!(!second.output().contains("led"), "two lead");
+    ensure!(first.output().matches("led").count() == 1, "{}", first.output());
+    Ok(())
+}
+
 fn fence(output: &str) -> Result<u64> {
     let word = output.split("leads under ").nth(1).context("it led")?;
     Ok(word.split_whitespace().next().context("a fence")?.parse()?)
