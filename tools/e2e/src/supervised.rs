@@ -170,7 +170,11 @@ impl Drop for Supervised {
 fn fill(config: &str, folder: &Path) -> String {
     let text = config.replace("@@", &folder.display().to_string());
     let own = format!("control: {{socket: \"{}/control\"}},", folder.display());
-    if text.contains("control:") || text.starts_with("{{") { text } else { text.replacen('{', &format!("{{{own}"), 1) }
+    if text.contains("control:") || text.starts_with("{{") {
+        text
+    } else {
+        text.replacen('{', &format!("{{{own}"), 1)
+    }
 }
 
 /// Sends a signal to a process that belongs to the test.

@@ -63,6 +63,18 @@ const NEEDS: &[Need] = &[
         tests: "dig against the catalog's DNS",
     },
     Need {
+        package: "mariadb-server",
+        program: "mariadb-install-db",
+        reason: "a database whose members elect their primary",
+        tests: "three members of examples/mariadb, the primary killed under load",
+    },
+    Need {
+        package: "mariadb-backup",
+        program: "mariabackup",
+        reason: "backups from which members of that database are cloned",
+        tests: "three members of examples/mariadb, the primary killed under load",
+    },
+    Need {
         package: "util-linux",
         program: "unshare",
         reason: "machines made of namespaces, which go away with their test",

@@ -10,7 +10,7 @@
 //! What holds:
 //!
 //! - No line of a job is lost or joined with another when the worker or the job is killed at any
-//!   instant. What was taken from a pipe is in a [`spool`] that init keeps; what was written is
+//!   instant. What was taken from a pipe is in a `spool` that init keeps; what was written is
 //!   recorded there afterwards. The next worker goes on at that place, so after a crash some lines
 //!   come a second time, none not at all. A record that a dead worker wrote in part is taken back
 //!   from a file. A pipe takes whole records of up to 4 KiB or nothing; the rest of a longer one is

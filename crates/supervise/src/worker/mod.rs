@@ -1,5 +1,5 @@
 //! The shell around the machine: carries what happens to it and carries out what it says. It decides
-//! nothing, waits for nobody and keeps nothing that the next worker would need outside [`book`].
+//! nothing, waits for nobody and keeps nothing that the next worker would need outside `book`.
 
 mod asks;
 mod begin;

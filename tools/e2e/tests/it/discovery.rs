@@ -100,6 +100,18 @@ async fn ask(catalog: &Catalog, method: &str, path: &str, body: &str) -> Result<
     Ok(answer)
 }
 
+/// Waits until the agent has the service.
+async fn listed(catalog: &Catalog) -> Result<()> {
+    let end = Instant::now() + WITHIN;
+    while Instant::now() < end {
+        if ask(catalog, "GET", "/v1/agent/services", "").await?.contains("app-host1") {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("the agent does not have the service")
+}
+
 /// Waits until the first heartbeat has come: one on its way would announce the service again before
 /// anybody saw that it was gone.
 async fn beaten(catalog: &Catalog) -> Result<()> {
@@ -142,7 +154,7 @@ async fn a_service_comes_back_after_the_agent_forgot_it_or_began_anew() -> Resul
     // What the announcer did not hear an answer to it says again, so nobody needs to see the gap.
     catalog.restart().await?;
     side.announcer.heartbeat(JOB, Status::Passing, "ok".into());
-    beaten(&catalog).await?;
+    listed(&catalog).await?;
 
     side.announcer.withdraw(JOB);
     let (mut withdrawn, mut last) = (false, None);

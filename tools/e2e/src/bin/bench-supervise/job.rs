@@ -114,7 +114,7 @@ fn write(gate: &Path, bytes: usize, lines: usize) -> Result<()> {
     wait()
 }
 
-/// Writes the number into a line made by [`line`].
+/// Writes the number into a line made by [`line()`].
 fn number(line: &mut [u8], mut number: usize) {
     for digit in line.iter_mut().skip(2).take(10).rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
