@@ -79,7 +79,9 @@ pub async fn begin(
     let parts = Parts::start(&config, &*surrounding, seat, inputs.clone(), drained, asks).await;
     let parts = match parts {
         Ok(parts) => parts,
-        Err(text) => return Err(refuse(link, &text).await),
+        Err(text) if first => return Err(refuse(link, &text).await),
+        // Jobs run: without a word to init they run on, and the next worker tries again.
+        Err(text) => return Err(say(&text)),
     };
     let mut worker = Worker {
         folder: Folder::new(init_number(), greeting.predecessors == 0),
@@ -123,6 +125,9 @@ impl Worker {
             started.push((process, pid));
         }
         self.parts.logger.adopt(adopted);
+        if !first {
+            self.parts.know(&self.book.machine);
+        }
         self.hear(if first { Input::Begin } else { Input::Adopted { known: known.clone() } });
         for (process, pid) in started {
             if self.book.machine.tells(process)

@@ -10,13 +10,15 @@ use regrow_init::ProcessId;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Surrounding;
 use crate::config::{Config, Consul, Discovery, Level, Lock, Service, Status};
 use crate::control::{Answer, Ask, Control, What};
 use crate::discovery::{Announcer, Client, Locking, Watching};
-use crate::log::Logger;
-use crate::machine::{Input, JobId};
+use crate::log::{Logger, Trace};
+use crate::machine::{Input, JobId, Machine};
 use crate::probe::Prober;
 use crate::telemetry::{self, StatusBody, Telemetry};
 
@@ -72,6 +74,8 @@ impl Parts {
     ) -> Result<Self, String> {
         let logger = Logger::start(&config.logging, drained).map_err(|fault| fault.to_string())?;
         let logger = Arc::new(logger);
+        // What the parts have to say. Refused where somebody else listens already, as in tests.
+        let _ = tracing_subscriber::registry().with(Trace::new(logger.clone())).try_init();
         let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
         let telemetry = Arc::new(Telemetry::new(metrics, logger.figures()));
         let control = Control::bind(&config.control_socket).await;
@@ -113,6 +117,18 @@ impl Parts {
                 Err(fault) => logger.say(Level::Error, None, fault.to_string()),
             }
         }));
+    }
+
+    /// The worker before this one may have announced these services: what is not announced again is
+    /// taken out when its job ends.
+    pub fn know(&mut self, machine: &Machine) {
+        let Some(catalog) = &mut self.catalog else { return };
+        for status in machine.jobs() {
+            let ttl = machine.job(status.id).and_then(|job| Some(job.health.as_ref()?.ttl));
+            if let (Some(service), Some(ttl)) = (status.service, ttl) {
+                catalog.announcer.know(status.id, service, ttl);
+            }
+        }
     }
 
     /// Announces a service.

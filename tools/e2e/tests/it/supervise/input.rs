@@ -70,6 +70,8 @@ fn jobs_that_need_no_catalog_run_without_it() -> Result<()> {
            watches: [{name: "other", interval: 1}]}"#,
     )?;
     program.printed("free ran", WITHIN)?;
+    program.printed("service registration failed", WITHIN)?;
+    program.printed("failed to query other", WITHIN)?;
     program.signal(Signal::TERM)?;
     program.ends(WITHIN)?;
     Ok(())
