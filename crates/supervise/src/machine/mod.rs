@@ -36,9 +36,9 @@
 //!
 //! # Taking over
 //!
-//! The state is kept after each input and before its effects. The next worker reads it
-//! ([`Machine::decode`]) and gives [`Input::Adopted`]: starts that init does not know, signals,
-//! probes and announcements are repeated. Signals for the main job and records for the log that were
+//! Each input is kept before its effects are carried out. The next worker enters them again, which
+//! gives the same state, and then [`Input::Adopted`]: starts that init does not know, signals, probes
+//! and announcements are repeated. Signals for the main job and records for the log that were
 //! on their way are lost with a worker.
 
 mod adopt;
@@ -68,7 +68,6 @@ use crate::config::{Config, Job};
 use crate::event::Event;
 
 pub use io::{Effect, Input, JobId, JobStatus, Moment, Notice, Shown, Start};
-pub use stored::StoredError;
 pub use table::{Act, Cue, Phase, cell};
 
 use hub::{Hub, Role};
@@ -148,13 +147,8 @@ impl Machine {
         &self.hub.config
     }
 
-    /// The code with which it exited, where it did.
-    pub fn exited(&self) -> Option<i32> {
-        self.hub.over
-    }
-
     /// Whether some job may still run under this lock: only then it is worth competing for.
-    pub fn wants(&self, lock: &str) -> bool {
+    fn wants(&self, lock: &str) -> bool {
         let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
         self.hub.ending.is_none() && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
     }

@@ -13,7 +13,8 @@ use super::folder::Folder;
 use super::link::Link;
 use super::memory::Memory;
 use super::parts::{self, Parts, Seat};
-use super::{Ears, Surrounding, Worker, WorkerError, clock};
+use super::{Ears, Surrounding, Worker, WorkerError};
+use crate::clock::now;
 use crate::config::Level;
 use crate::machine::{Input, Machine};
 
@@ -151,7 +152,7 @@ fn read(surrounding: &dyn Surrounding) -> Result<(Book, Vec<String>), String> {
         surrounding.load(&environment::texts(inherited)).map_err(|fault| fault.to_string())?;
     let mut variables = addresses(&loaded.config);
     variables.insert("CONTAINERPILOT_PID".to_owned(), init_number().to_string());
-    let machine = Machine::new(Arc::new(loaded.config), rand::random(), clock::now());
+    let machine = Machine::new(Arc::new(loaded.config), rand::random(), now());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = format!("{host}-{:016x}", rand::random::<u64>());
     Ok((Book { machine, variables, labels: BTreeMap::new(), identity }, loaded.warnings))

@@ -61,7 +61,10 @@ impl Worker {
 
     fn published(&self, event: &Event) {
         self.parts.telemetry.event(event);
-        self.parts.logger.say(Level::Debug, None, format!("event: {event}"));
+        // There may be thousands a second, and hardly ever anybody who wants to read them.
+        if self.parts.logger.level() >= Level::Debug {
+            self.parts.logger.say(Level::Debug, None, format!("event: {event}"));
+        }
     }
 
     fn start(&mut self, start: Start) -> Result<After, WorkerError> {

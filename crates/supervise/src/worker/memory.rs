@@ -266,4 +266,18 @@ mod tests {
         let refused = reopened(&file).load().expect_err("damage");
         assert!(refused.to_string().contains("started again"), "{refused}");
     }
+
+    #[test]
+    fn a_snapshot_of_another_version_or_cut_off_is_refused() {
+        let file = tempfile::tempfile().expect("a file");
+        let mut memory = reopened(&file);
+        memory.snapshot(&book()).expect("written");
+        let (at, length) = (place(memory.count), memory.snapshot);
+        file.write_all_at(&[VERSION + 1], at).expect("written");
+        assert!(reopened(&file).load().is_err());
+        file.write_all_at(&[VERSION], at).expect("written");
+        assert!(reopened(&file).load().is_ok());
+        file.write_all_at(&(length - 1).to_le_bytes(), 8).expect("written");
+        assert!(reopened(&file).load().is_err());
+    }
 }

@@ -29,6 +29,7 @@ use regrow_init::{Channel, ProcessId, Request};
 use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::clock::now;
 use crate::config::{ConfigError, Level, Loaded};
 use crate::machine::{Effect, Input, Start};
 use crate::probe::Prober;
@@ -159,7 +160,7 @@ impl Worker {
 
     /// Enters what happened into the book, keeps that, then does what the machine says.
     fn turn(&mut self, input: Input) -> Result<Turn, WorkerError> {
-        for effect in self.enter(Record::Happened(input, clock::now())) {
+        for effect in self.enter(Record::Happened(input, now())) {
             match self.carry_out(effect)? {
                 After::Nothing => {}
                 After::Hear(input) => self.hear(input),

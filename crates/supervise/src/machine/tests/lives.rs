@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rig::{Rig, exec, job, on, secs, served};
 use crate::config::{Backoff, Check, Job, Liveness, Notify, Restarts, Trigger, When};
 use crate::event::{Code, Event};
-use crate::machine::{Input, Machine, Notice};
+use crate::machine::{Input, Notice};
 
 #[test]
 fn a_job_runs_and_the_program_ends_with_it() {
@@ -198,16 +198,6 @@ fn a_service_that_ends_unasked_is_critical_until_its_next_check_passes() {
     assert!(seen.contains(&"beat web Critical".to_owned()), "{seen:?}");
     rig.pass(secs(1));
     assert!(rig.returns("check.web", 0).contains(&"beat web Passing".to_owned()));
-}
-
-#[test]
-fn bytes_of_another_version_or_cut_off_are_refused() {
-    let bytes = Rig::up(vec![job("app")]).machine.encode().expect("it can be kept");
-    assert!(Machine::decode(&bytes).is_ok());
-    let newer: Vec<u8> = std::iter::once(2).chain(bytes.iter().skip(1).copied()).collect();
-    assert!(Machine::decode(&newer).is_err());
-    assert!(Machine::decode(&bytes[..bytes.len() - 1]).is_err());
-    assert!(Machine::decode(&[]).is_err());
 }
 
 #[test]

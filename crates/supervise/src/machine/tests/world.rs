@@ -12,6 +12,16 @@ use crate::config::{Config, Level, Status};
 use crate::event::{Code, Event};
 use crate::machine::{Effect, Input, JobId, Machine, Moment, Notice, Start};
 
+/// The machine as the worker keeps it.
+fn kept(machine: &Machine) -> Vec<u8> {
+    regrow_codec::versioned::encode(1, machine).expect("it can be kept")
+}
+
+/// The machine that the next worker makes of that.
+fn again(kept: &[u8]) -> Machine {
+    regrow_codec::versioned::decode(1, kept).expect("it can be read again")
+}
+
 struct Process {
     start: Start,
     /// `None`: it runs.
@@ -70,8 +80,8 @@ impl World {
 
     /// Gives an input to the machine and to one that was kept and read again: they must agree.
     pub fn give(&mut self, input: Input) {
-        let before = self.machine.encode().expect("it can be kept");
-        let mut twin = Machine::decode(&before).expect("it can be read again");
+        let before = kept(&self.machine);
+        let mut twin = again(&before);
         let effects = self.machine.handle(input.clone(), self.now);
         assert_eq!(effects, twin.handle(input, self.now), "kept and read again it does the same");
         assert_eq!(self.machine.next_deadline(), twin.next_deadline());
@@ -81,14 +91,14 @@ impl World {
         };
         effects.iter().take(left).for_each(|effect| self.perform(effect));
         if self.exited.is_none() {
-            let kept = self.machine.encode().expect("it can be kept");
+            let kept = kept(&self.machine);
             self.succeed(&kept);
         }
     }
 
     /// The next worker: what init did not tell the last one is told, the rest is lost with it.
     fn succeed(&mut self, kept: &[u8]) {
-        self.machine = Machine::decode(kept).expect("it can be read again");
+        self.machine = again(kept);
         self.replies.clear();
         self.probes.clear();
         self.withdrawals.clear();
@@ -275,7 +285,7 @@ impl World {
             }
             Op::Crash(after) => self.crash = Some(*after),
             Op::CrashBefore => {
-                let kept = self.machine.encode().expect("it can be kept");
+                let kept = kept(&self.machine);
                 self.succeed(&kept);
             }
             Op::Shutdown => self.give(Input::Shutdown),
