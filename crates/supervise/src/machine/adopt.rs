@@ -32,8 +32,8 @@ impl Machine {
         for id in self.all() {
             self.with(id, |life, hub| life.tell_again(hub));
         }
-        for lock in self.hub.released.clone() {
-            self.hub.effects.push(Effect::Release { lock });
+        for (lock, fence) in self.hub.released.clone() {
+            self.hub.effects.push(Effect::Release { lock, fence });
         }
         for id in lost {
             self.ended(id, Ended::NotStarted(NO_SUCH_PROCESS), Some("it was lost".to_owned()));

@@ -97,29 +97,6 @@ impl Machine {
         hook.stops().any(open)
     }
 
-    /// Gives a lock back when it is to go and nothing that ran under it is left.
-    pub(super) fn settle_lock(&mut self, lock: &Arc<str>) {
-        let Some(held) = self.hub.locks.get(lock) else { return };
-        let leaving = held.leaving;
-        let ours = self.lives.values().filter(|life| life.lock.as_ref() == Some(lock));
-        let busy: Vec<JobId> = ours.filter(|life| life.uses_lock()).map(|life| life.id).collect();
-        if leaving {
-            for id in &busy {
-                self.with(*id, |life, hub| life.lose(lock, None, hub));
-            }
-        }
-        if busy.is_empty() {
-            self.hub.locks.remove(lock);
-            self.release(lock);
-            self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
-        }
-    }
-
-    pub(super) fn release(&mut self, lock: &Arc<str>) {
-        self.hub.released.insert(Arc::clone(lock));
-        self.hub.effects.push(Effect::Release { lock: Arc::clone(lock) });
-    }
-
     /// Whether something follows from how all jobs are: the program begins to end, or exits.
     pub(super) fn conclude(&mut self) -> bool {
         if self.hub.over.is_some() || !self.hub.begun {

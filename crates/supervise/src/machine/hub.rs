@@ -9,6 +9,7 @@ use regrow_init::ProcessId;
 use serde::{Deserialize, Serialize};
 
 use super::io::{Effect, JobId, Moment};
+use super::locks::Held;
 use super::table::Cue;
 use crate::config::{Config, Level};
 use crate::event::{Code, Event};
@@ -58,14 +59,6 @@ pub(super) enum Cause {
     Done,
 }
 
-/// A lock that is ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Held {
-    pub fence: u64,
-    /// It is given back when the last of its jobs has ended its processes.
-    pub leaving: bool,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Hub {
     pub config: Arc<Config>,
@@ -75,8 +68,8 @@ pub(super) struct Hub {
     next_job: u32,
     pub processes: BTreeMap<ProcessId, Process>,
     pub locks: BTreeMap<Arc<str>, Held>,
-    /// Locks that were given back and were not ours again since.
-    pub released: BTreeSet<Arc<str>>,
+    /// The fence of the last tenure of each lock that was given back.
+    pub released: BTreeMap<Arc<str>, u64>,
     /// The last state that each watch told.
     pub watched: BTreeMap<Arc<str>, Code>,
     pub maintenance: bool,
@@ -112,7 +105,7 @@ impl Hub {
             next_job: 1,
             processes: BTreeMap::new(),
             locks: BTreeMap::new(),
-            released: BTreeSet::new(),
+            released: BTreeMap::new(),
             watched: BTreeMap::new(),
             maintenance: false,
             begun: false,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use regrow_init::{Ended, ProcessId};
 
-use super::hub::{Cause, Held, Role};
-use super::io::{Effect, Input, Moment, Notice};
+use super::hub::{Cause, Role};
+use super::io::{Effect, Input, Notice};
 use super::table::{Cue, Phase};
 use super::{JobId, Machine};
 use crate::event::{Code, Event};
@@ -152,31 +152,6 @@ impl Machine {
         let known = self.hub.processes.get(&process).filter(|known| known.role == Role::Main);
         if let Some(job) = known.map(|known| known.job) {
             self.with(job, |life, hub| life.notified(what, hub));
-        }
-    }
-
-    /// Where nobody runs under the lock, or the program ends, it is for others.
-    fn acquired(&mut self, lock: Arc<str>, fence: u64) {
-        if self.hub.locks.get(&lock).is_some_and(|held| held.fence != fence) {
-            self.losing(&lock, self.hub.now);
-        }
-        self.hub.released.remove(&lock);
-        if !self.wants(&lock) {
-            self.release(&lock);
-            return;
-        }
-        let source: Arc<str> = format!("lock:{lock}").into();
-        self.hub.locks.insert(lock, Held { fence, leaving: false });
-        self.hub.publish(Code::Acquired, &source);
-    }
-
-    fn losing(&mut self, lock: &Arc<str>, kill_at: Moment) {
-        let held = self.hub.locks.remove(lock).is_some();
-        for id in self.all() {
-            self.with(id, |life, hub| life.lose(lock, Some(kill_at), hub));
-        }
-        if held {
-            self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
         }
     }
 }

@@ -190,10 +190,12 @@ pub enum Effect {
         /// What.
         text: String,
     },
-    /// Give a lock back.
+    /// Give a lock back, where it is still held under this fence.
     Release {
         /// Its name.
         lock: Arc<str>,
+        /// The tenure that is over.
+        fence: u64,
     },
     /// Everything has ended: exit. Always the last effect there is.
     Exit {

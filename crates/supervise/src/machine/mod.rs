@@ -49,6 +49,7 @@ mod hub;
 mod inputs;
 mod io;
 mod life;
+mod locks;
 mod reload;
 mod run;
 mod stop;
@@ -147,12 +148,6 @@ impl Machine {
         &self.hub.config
     }
 
-    /// Whether some job may still run under this lock: only then it is worth competing for.
-    fn wants(&self, lock: &str) -> bool {
-        let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
-        self.hub.ending.is_none() && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
-    }
-
     /// All jobs of the configuration in its order, as `/status` shows them.
     pub fn jobs(&self) -> Vec<JobStatus> {
         let lives = self.order.iter().filter_map(|id| self.lives.get(id));
@@ -171,7 +166,7 @@ impl Machine {
         job.is_some_and(|life| life.job.notify.is_some())
     }
 
-    /// The locks that are ours, with their fences.
+    /// The locks that are ours, with their fences, also those under which jobs still end.
     pub fn fences(&self) -> BTreeMap<Arc<str>, u64> {
         let held = self.hub.locks.iter();
         held.map(|(name, held)| (Arc::clone(name), held.fence)).collect()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::io::Effect;
 use super::life::Life;
+use super::locks::Stage;
 use super::table::{Cue, Phase};
 use super::{JobId, Machine};
 use crate::config::{Config, Level, Trigger, When};
@@ -145,7 +146,7 @@ impl Machine {
             }
             Code::Acquired => {
                 let lock = trigger.source.strip_prefix("lock:").unwrap_or_default();
-                self.hub.locks.get(lock).is_some_and(|held| !held.leaving)
+                self.hub.locks.get(lock).is_some_and(|held| held.stage == Stage::Firm)
             }
             Code::Stopping
             | Code::Changed

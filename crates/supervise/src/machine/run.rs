@@ -239,7 +239,7 @@ impl Life {
             self.wait(hub);
         }
         if let Some(held) = lock.and_then(|lock| hub.locks.get_mut(&lock)) {
-            held.leaving = true;
+            held.leave();
         }
     }
 

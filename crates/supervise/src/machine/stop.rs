@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::hub::{Hub, Step};
 use super::io::{Effect, Moment};
 use super::life::Life;
+use super::locks::{Held, Stage};
 use super::table::{Cue, Phase};
 use super::{KILL, TERM};
 use crate::config::Level;
@@ -154,7 +155,8 @@ impl Life {
 
     /// It runs under its lock and the lock is not about to go.
     pub(super) fn is_allowed(&self, hub: &Hub) -> bool {
-        self.lock.as_ref().is_none_or(|lock| hub.locks.get(lock).is_some_and(|held| !held.leaving))
+        let firm = |lock| hub.locks.get(lock).is_some_and(|held: &Held| held.stage == Stage::Firm);
+        self.lock.as_ref().is_none_or(firm)
     }
 
     /// The lock goes: everything of it ends now, and it waits for the lock to come back.

@@ -45,7 +45,7 @@ impl Worker {
             }
             Effect::Event(event) => self.published(&event),
             Effect::Say { level, job, text } => self.parts.logger.say(level, job.as_deref(), text),
-            Effect::Release { lock } => self.parts.release(&lock),
+            Effect::Release { lock, fence } => self.parts.release(&lock, fence),
             Effect::Probe { process, job: _, probe, timeout } => {
                 let (prober, inputs) = (self.parts.prober.clone(), self.inputs.clone());
                 tokio::spawn(async move {

@@ -132,7 +132,7 @@ impl Worker {
     async fn circle(&mut self, ears: &mut Ears, early: &[i32]) -> Result<i32, WorkerError> {
         let mut signals = signals::Own::listen()?;
         while let Ok(input) = ears.inputs.try_recv() {
-            if let Turn::Ends(code) = self.turn(input)? {
+            if let Turn::Ends(code) = self.heard(input)? {
                 return Ok(code);
             }
         }
@@ -145,7 +145,7 @@ impl Worker {
             let deadline = self.book.machine.next_deadline();
             let turn = tokio::select! {
                 reply = self.link.receive() => self.reply(reply?).await?,
-                Some(input) = ears.inputs.recv() => self.turn(input)?,
+                Some(input) = ears.inputs.recv() => self.heard(input)?,
                 Some((start, contents)) = ears.fetched.recv() => self.fetched(&start, contents)?,
                 Some(ask) = ears.asks.recv() => self.ask(ask).await?,
                 signal = signals.next() => self.signal(signal).await?,
@@ -158,9 +158,16 @@ impl Worker {
         }
     }
 
+    /// Takes what a part said, unless it does not hold any more.
+    fn heard(&mut self, input: Input) -> Result<Turn, WorkerError> {
+        if self.parts.still_holds(&input) { self.turn(input) } else { Ok(Turn::Goes) }
+    }
+
     /// Enters what happened into the book, keeps that, then does what the machine says.
     fn turn(&mut self, input: Input) -> Result<Turn, WorkerError> {
-        for effect in self.enter(Record::Happened(input, now())) {
+        let effects = self.enter(Record::Happened(input, now()));
+        self.parts.want(|lock| self.book.machine.wants(lock));
+        for effect in effects {
             match self.carry_out(effect)? {
                 After::Nothing => {}
                 After::Hear(input) => self.hear(input),

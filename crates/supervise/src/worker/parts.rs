@@ -152,10 +152,22 @@ impl Parts {
         true
     }
 
-    /// Gives a lock back.
-    pub fn release(&self, lock: &str) {
+    /// Competes for the locks that are wanted.
+    pub fn want(&mut self, wants: impl Fn(&str) -> bool) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.locking.want(wants);
+        }
+    }
+
+    /// Whether what a part said still holds when its turn comes.
+    pub fn still_holds(&self, input: &Input) -> bool {
+        self.catalog.as_ref().is_none_or(|catalog| catalog.locking.still_holds(input))
+    }
+
+    /// Gives a lock back that is held under this fence.
+    pub fn release(&self, lock: &str, fence: u64) {
         if let Some(catalog) = &self.catalog {
-            catalog.locking.release(lock);
+            catalog.locking.release(lock, fence);
         }
     }
 

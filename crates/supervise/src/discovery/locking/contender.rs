@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use regrow_coord::{CoordError, Election, Leading};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::term::{End, Term, Verdict, judge};
@@ -21,10 +22,10 @@ const RESIGN_WITHIN: Duration = Duration::from_secs(2);
 /// What is asked of a contender.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
-    /// Nothing runs under the lock any more: give it back.
-    Release,
-    /// Leave it to others for this time.
-    Yield(Duration),
+    /// Compete, or leave it to others. What is held is not given back by that.
+    Want(bool),
+    /// Nothing runs under the lock any more: give it back, where it is held under this fence.
+    Release(u64),
 }
 
 /// A contender for one lock.
@@ -38,6 +39,9 @@ pub(super) struct Contender {
     pub orders: UnboundedReceiver<Order>,
     pub answers: UnboundedSender<Input>,
     pub complaint: Mutex<Complaint>,
+    /// The fence under which it is held; others may look.
+    pub tenure: watch::Sender<Option<u64>>,
+    pub wanted: bool,
     /// It does not compete before.
     pub hold_off: Instant,
 }
@@ -64,8 +68,10 @@ impl Contender {
             let Some(leading) = leading else { continue };
             let (lock, fence) = (self.lock.name.clone(), leading.fence().get());
             tracing::info!("the lock {lock} is ours under the fence {fence}");
+            self.tenure.send_replace(Some(fence));
             self.tell(Input::Acquired { lock, fence });
             let held = self.hold(&leading).await;
+            self.tenure.send_replace(None);
             self.resign(leading).await;
             held?;
             let others_turn = Instant::now() + self.lock.ttl / 3;
@@ -115,35 +121,26 @@ impl Contender {
         }
     }
 
-    /// Waits until it may compete.
+    /// Waits until it may compete and somebody wants it.
     async fn wait(&mut self) -> Result<(), Ended> {
-        while Instant::now() < self.hold_off {
+        while !self.wanted || Instant::now() < self.hold_off {
             tokio::select! {
-                () = tokio::time::sleep_until(self.hold_off) => {}
+                () = tokio::time::sleep_until(self.hold_off), if self.wanted => {}
                 order = self.orders.recv() => self.heed(order.ok_or(Ended)?),
             }
         }
         Ok(())
     }
 
+    /// What is not held cannot be given back.
     fn heed(&mut self, order: Order) {
-        if let Order::Yield(time) = order {
-            self.hold_off = self.hold_off.max(Instant::now() + time);
+        if let Order::Want(wanted) = order {
+            self.wanted = wanted;
         }
     }
 
     /// Queues until the lock is ours; `None` when it is to be left to others.
     async fn compete(&mut self) -> Result<Option<Leading>, Ended> {
-        match self.campaign().await? {
-            Ok(leading) => Ok(Some(leading)),
-            Err(order) => {
-                self.heed(order);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn campaign(&mut self) -> Result<Result<Leading, Order>, Ended> {
         let Self { election, lock, identity, orders, complaint, .. } = self;
         let report = |how: Result<(), &CoordError>| say(&lock.name, complaint, how);
         let campaign = election.campaign_telling(identity.clone(), lock.ttl, &report);
@@ -152,12 +149,15 @@ impl Contender {
             tokio::select! {
                 won = &mut campaign => {
                     report(won.as_ref().map(|_| ()));
-                    // Where it is refused for good, perhaps somebody changes rights or settings.
-                    return Ok(won.map_err(|_| Order::Yield(lock.ttl)));
+                    if won.is_err() {
+                        // It is refused for good; perhaps somebody changes rights or settings.
+                        self.hold_off = Instant::now() + lock.ttl;
+                    }
+                    return Ok(won.ok());
                 }
-                order = orders.recv() => match order.ok_or(Ended)? {
-                    Order::Release => {}
-                    order @ Order::Yield(_) => return Ok(Err(order)),
+                order = orders.recv() => if let Order::Want(false) = order.ok_or(Ended)? {
+                    self.wanted = false;
+                    return Ok(None);
                 },
             }
         }
@@ -186,14 +186,8 @@ impl Contender {
                 () = tokio::time::sleep(nap) => {}
                 () = leading.lost(), if leading.holds() => {}
                 order = self.orders.recv() => match order.ok_or(Ended)? {
-                    Order::Release => return Ok(()),
-                    order @ Order::Yield(_) => {
-                        self.heed(order);
-                        if told.is_none() {
-                            self.stop_jobs(boot.after(left));
-                            told = Some(End::after(left, now, boot));
-                        }
-                    }
+                    Order::Release(fence) if fence == leading.fence().get() => return Ok(()),
+                    order => self.heed(order),
                 },
             }
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use regrow_coord::{Consul, ConsulSettings, Coordinator, Election, Prefix};
 use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -31,15 +32,24 @@ use crate::machine::Input;
 /// What the keys of locks begin with.
 const PREFIX: &str = "regrow/supervise/";
 
+/// What is known here of the one who competes for a lock.
+struct Place {
+    orders: UnboundedSender<Order>,
+    /// The fence under which the lock is held.
+    tenure: watch::Receiver<Option<u64>>,
+    wanted: bool,
+}
+
 /// The locks of this supervisor. Dropping it gives them back soon; [`settle`](Self::settle) waits
 /// until that is done.
 pub struct Locking {
-    orders: HashMap<Arc<str>, UnboundedSender<Order>>,
+    places: HashMap<Arc<str>, Place>,
     tasks: JoinSet<()>,
 }
 
 impl Locking {
-    /// Competes for each lock. [`Input::Acquired`] and [`Input::Losing`] go to `answers`.
+    /// Competes for each lock once [`want`](Self::want) says so. [`Input::Acquired`] and
+    /// [`Input::Losing`] go to `answers`.
     ///
     /// `identity` is what others see of the holder. It must be that of this supervisor alone, and the
     /// same for the workers that follow one another: a worker goes on with the lock that one with its
@@ -56,7 +66,7 @@ impl Locking {
         answers: &UnboundedSender<Input>,
     ) -> Result<Self, DiscoveryError> {
         if locks.is_empty() {
-            return Ok(Self { orders: HashMap::new(), tasks: JoinSet::new() });
+            return Ok(Self { places: HashMap::new(), tasks: JoinSet::new() });
         }
         let coordinator = Arc::new(coordinator(consul, locks)?);
         Self::on(&(coordinator as Arc<dyn Coordinator>), locks, identity, held, answers)
@@ -69,7 +79,7 @@ impl Locking {
         held: &BTreeMap<Arc<str>, u64>,
         answers: &UnboundedSender<Input>,
     ) -> Result<Self, DiscoveryError> {
-        let mut locking = Self { orders: HashMap::new(), tasks: JoinSet::new() };
+        let mut locking = Self { places: HashMap::new(), tasks: JoinSet::new() };
         for lock in locks {
             let held = held.get(&lock.name).copied();
             locking.compete(coordinator, lock, identity, held, answers)?;
@@ -92,7 +102,8 @@ impl Locking {
         // The name is one part of a key. The sign is in no name of a lock.
         let name = lock.name.replace('/', "~");
         let election = Election::new(coordinator.clone(), &name).map_err(refused)?;
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let (telling, tenure) = watch::channel(None);
         let contender = Contender {
             election,
             lock: lock.clone(),
@@ -101,10 +112,12 @@ impl Locking {
             orders: receiver,
             answers: answers.clone(),
             complaint: Mutex::new(Complaint::default()),
+            tenure: telling,
+            wanted: false,
             hold_off: Instant::now(),
         };
         self.tasks.spawn(contender.run());
-        self.orders.insert(lock.name.clone(), sender);
+        self.places.insert(lock.name.clone(), Place { orders, tenure, wanted: false });
         Ok(())
     }
 
@@ -125,39 +138,59 @@ impl Locking {
             [] => None,
             _ => Some(Arc::new(coordinator(consul, added)?) as Arc<dyn Coordinator>),
         };
+        self.change(coordinator.as_ref(), added, gone, identity, answers)
+    }
+
+    fn change(
+        &mut self,
+        coordinator: Option<&Arc<dyn Coordinator>>,
+        added: &[Lock],
+        gone: &[Arc<str>],
+        identity: &str,
+        answers: &UnboundedSender<Input>,
+    ) -> Result<(), DiscoveryError> {
         for name in gone {
             // Its task ends with its orders, and gives back what it has.
-            self.orders.remove(name);
+            self.places.remove(name);
         }
-        for (lock, coordinator) in added.iter().zip(coordinator.iter().cycle()) {
+        for (lock, coordinator) in added.iter().zip(coordinator.into_iter().cycle()) {
             self.compete(coordinator, lock, identity, None, answers)?;
         }
         Ok(())
     }
 
-    /// Gives a lock back, since nothing runs under it any more, and competes for it again after a
-    /// third of its time: another that waits has it by then.
-    pub fn release(&self, lock: &str) {
-        self.order(lock, Order::Release);
-    }
-
-    /// Leaves a lock to others for this time, for a planned switch-over. Where it is held, its jobs
-    /// are told to stop first, as if it were about to be lost.
-    pub fn yield_for(&self, lock: &str, time: Duration) {
-        self.order(lock, Order::Yield(time));
-    }
-
-    fn order(&self, lock: &str, order: Order) {
-        let given = self.orders.get(lock).is_some_and(|orders| orders.send(order).is_ok());
-        if !given {
-            tracing::warn!("there is no lock {lock}");
+    /// Competes for the locks that are wanted, and leaves the queue for the others. What is held
+    /// stays so until it is [released](Self::release).
+    pub fn want(&mut self, wants: impl Fn(&str) -> bool) {
+        for (lock, place) in &mut self.places {
+            let wanted = wants(lock);
+            if std::mem::replace(&mut place.wanted, wanted) != wanted {
+                // Who competes lives as long as its orders.
+                let _ = place.orders.send(Order::Want(wanted));
+            }
         }
+    }
+
+    /// Gives a lock back that is held under this fence, since nothing runs under it any more, and
+    /// competes for it again after a third of its time: another that waits has it by then.
+    pub fn release(&self, lock: &str, fence: u64) {
+        if let Some(place) = self.places.get(lock) {
+            // As above.
+            let _ = place.orders.send(Order::Release(fence));
+        }
+    }
+
+    /// Whether an input that was sent by this still holds. A lock that was acquired and given back
+    /// since, as when its settings changed, is not ours any more: nothing must begin under it.
+    pub fn still_holds(&self, input: &Input) -> bool {
+        let Input::Acquired { lock, fence } = input else { return true };
+        self.places.get(lock).is_some_and(|place| *place.tenure.borrow() == Some(*fence))
     }
 
     /// Gives everything back and returns when that is done, or after that time; what is left then ends
     /// with its lease. For the end of the program.
     pub async fn settle(mut self, within: Duration) {
-        self.orders.clear();
+        self.places.clear();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(within, all).await;
     }

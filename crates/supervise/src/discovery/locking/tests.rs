@@ -75,6 +75,7 @@ struct Side {
     line: Arc<Line>,
     locking: Locking,
     inputs: UnboundedReceiver<Input>,
+    sender: UnboundedSender<Input>,
 }
 
 fn locks() -> [Lock; 1] {
@@ -86,8 +87,9 @@ fn side(quorum: &Quorum, identity: &str, held: Option<u64>) -> Side {
     let (sender, inputs) = mpsc::unbounded_channel();
     let coordinator: Arc<dyn Coordinator> = line.clone();
     let held = held.map(|fence| ("db/primary".into(), fence)).into_iter().collect();
-    let locking = Locking::on(&coordinator, &locks(), identity, &held, &sender).expect("names");
-    Side { line, locking, inputs }
+    let mut locking = Locking::on(&coordinator, &locks(), identity, &held, &sender).expect("names");
+    locking.want(|_| true);
+    Side { line, locking, inputs, sender }
 }
 
 fn quorum() -> Quorum {
@@ -176,11 +178,12 @@ async fn a_lock_that_is_given_back_is_had_by_another_at_once() {
     let mut second = side(&quorum, "b", None);
     second.nothing_for(TTL / 2).await;
     let released = Instant::now();
-    first.locking.release("db/primary");
-    assert!(second.acquired().await > fence);
+    first.locking.release("db/primary", fence);
+    let next = second.acquired().await;
+    assert!(next > fence);
     assert!(released.elapsed() < Duration::from_secs(1), "{:?}", released.elapsed());
     first.nothing_for(TTL).await;
-    second.locking.release("db/primary");
+    second.locking.release("db/primary", next);
     first.acquired().await;
 }
 
@@ -189,31 +192,82 @@ async fn who_gives_it_back_lets_others_go_first() {
     let mut only = side(&quorum(), "a", None);
     let fence = only.acquired().await;
     let released = Instant::now();
-    only.locking.release("db/primary");
+    only.locking.release("db/primary", fence);
     assert!(only.acquired().await > fence);
     assert!(released.elapsed() >= TTL / 3, "{:?}", released.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_planned_switch_over_stops_the_jobs_first_and_holds_off() {
+async fn a_lock_that_nobody_wants_is_not_competed_for() {
     let quorum = quorum();
     let mut first = side(&quorum, "a", None);
-    first.acquired().await;
+    let fence = first.acquired().await;
     let mut second = side(&quorum, "b", None);
     second.nothing_for(TTL).await;
-    first.locking.yield_for("db/primary", TTL * 4);
+    second.locking.want(|_| false);
+    first.locking.release("db/primary", fence);
+    // The other has left the queue: after a third of its time it is the turn of the first again.
+    let again = first.acquired().await;
+    first.locking.want(|_| false);
+    first.nothing_for(TTL * 2).await;
+    assert!(first.locking.still_holds(&held(again)), "what is held is not given back by that");
+    first.locking.release("db/primary", again);
+    first.nothing_for(TTL * 2).await;
+    second.nothing_for(Duration::ZERO).await;
+    first.locking.want(|_| true);
+    assert!(first.acquired().await > again);
+}
+
+/// The end of a tenure that is over comes late: the next one is not given back by it.
+#[tokio::test(start_paused = true)]
+async fn only_the_tenure_that_is_named_is_given_back() {
+    let mut only = side(&quorum(), "a", None);
+    let fence = only.acquired().await;
+    only.locking.release("db/primary", fence);
+    let next = only.acquired().await;
+    only.locking.release("db/primary", fence);
+    only.nothing_for(TTL * 2).await;
+    assert!(only.locking.still_holds(&held(next)));
+}
+
+/// Its jobs end before the moment at which they would be killed: nobody waits for that moment.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_being_lost_goes_when_nothing_runs_under_it_any_more() {
+    let quorum = quorum();
+    let mut first = side(&quorum, "a", None);
+    let fence = first.acquired().await;
+    let mut second = side(&quorum, "b", None);
+    second.nothing_for(TTL).await;
+    first.cut(true);
     let left = first.losing().await;
-    assert!(left > STOP_BEFORE, "{left:?}");
+    first.cut(false);
     second.nothing_for(left / 2).await;
-    let yielded = Instant::now();
-    first.locking.release("db/primary");
-    second.acquired().await;
-    // The other gives it back too: it is its turn again before the time is over.
-    second.locking.release("db/primary");
-    second.acquired().await;
-    second.locking.settle(PATIENCE).await;
-    first.acquired().await;
-    assert!(yielded.elapsed() > TTL * 3, "{:?}", yielded.elapsed());
+    first.locking.release("db/primary", fence);
+    tokio::time::timeout(left / 4, second.acquired()).await.expect("given back at once");
+}
+
+/// A reload changes the settings of a lock while word of its acquisition waits to be heard.
+#[tokio::test(start_paused = true)]
+async fn an_acquisition_that_was_given_back_before_it_was_heard_does_not_hold() {
+    let quorum = quorum();
+    let mut side = side(&quorum, "a", None);
+    let old = side.input().await;
+    assert!(side.locking.still_holds(&old), "{old:?}");
+    let changed = Lock { stop_before: STOP_BEFORE / 2, ..locks()[0].clone() };
+    let coordinator: Arc<dyn Coordinator> = side.line.clone();
+    let (added, gone) = ([changed], ["db/primary".into()]);
+    let done = side.locking.change(Some(&coordinator), &added, &gone, "a", &side.sender);
+    done.expect("names");
+    assert!(!side.locking.still_holds(&old), "nothing may begin under it");
+    side.locking.want(|_| true);
+    let new = side.input().await;
+    assert!(side.locking.still_holds(&new), "{new:?}");
+    assert!(!side.locking.still_holds(&old), "{old:?}");
+    assert!(side.locking.still_holds(&Input::Tick), "only locks are looked at");
+}
+
+fn held(fence: u64) -> Input {
+    Input::Acquired { lock: "db/primary".into(), fence }
 }
 
 #[tokio::test(start_paused = true)]

@@ -99,3 +99,44 @@ fn at_shutdown_the_lock_is_given_back_when_the_leader_has_ended_and_before_the_o
     rig.killed("db", 15);
     assert_eq!(rig.exited, Some(0));
 }
+
+/// A worker that follows one that died finds the lock still held, and says so.
+#[test]
+fn a_tenure_begins_once_however_often_it_is_told() {
+    let once = Job { when: on("lock:db", Code::Acquired, false), ..job("once") };
+    let mut rig = Rig::up(vec![once, leader("each"), job("db")]);
+    assert_eq!(acquire(&mut rig, 5), ["{Acquired lock:db}", "start once db=5", "start each db=5"]);
+    assert_eq!(acquire(&mut rig, 5), [""; 0]);
+    rig.returns("each", 0);
+    assert!(!rig.runs("each"), "its run was not asked for twice: {:?}", rig.log);
+    assert!(rig.killed("once", 15).contains(&"release db".to_owned()));
+    assert_eq!(acquire(&mut rig, 5), ["release db"], "what was given back is over");
+    assert_eq!(acquire(&mut rig, 6), ["{Acquired lock:db}", "start each db=6"]);
+}
+
+#[test]
+fn a_lock_that_is_being_lost_is_given_back_as_soon_as_its_jobs_are_gone() {
+    let mut rig = Rig::up(vec![leader("one"), leader("two"), job("db")]);
+    acquire(&mut rig, 1);
+    losing(&mut rig, secs(5));
+    assert!(!rig.killed("one", 15).contains(&"release db".to_owned()));
+    assert!(rig.killed("two", 15).contains(&"release db".to_owned()));
+    let lost = rig.log.iter().filter(|line| *line == "{Lost lock:db}").count();
+    assert_eq!(lost, 1, "{:?}", rig.log);
+    assert!(rig.machine.fences().is_empty());
+}
+
+#[test]
+fn a_lock_is_wanted_as_long_as_some_job_may_run_under_it() {
+    let once = Job { when: on("lock:db", Code::Acquired, false), ..job("once") };
+    let mut rig = Rig::up(vec![once, job("other")]);
+    assert!(rig.machine.wants("db") && !rig.machine.wants("unused"));
+    acquire(&mut rig, 1);
+    assert!(rig.machine.wants("db"));
+    rig.returns("once", 0);
+    assert!(!rig.machine.wants("db"), "it ran for the only time");
+
+    let mut rig = Rig::up(vec![leader("each"), job("other")]);
+    rig.give(Input::Shutdown);
+    assert!(!rig.machine.wants("db"));
+}

@@ -180,7 +180,7 @@ impl Rig {
                     String::new()
                 }
             }
-            Effect::Release { lock } => format!("release {lock}"),
+            Effect::Release { lock, .. } => format!("release {lock}"),
             Effect::Exit { code } => {
                 self.exited = Some(*code);
                 format!("exit {code}")

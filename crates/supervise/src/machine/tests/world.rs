@@ -44,6 +44,8 @@ pub struct World {
     /// Jobs that something said are fit since their process was last started.
     fit: BTreeSet<JobId>,
     lock: Option<u64>,
+    /// The fence of a lock that is about to be lost: nobody else has it before `kill_at`.
+    lost: Option<u64>,
     fences: u64,
     /// Nothing runs under the lock at this moment any more.
     kill_at: Option<Moment>,
@@ -70,6 +72,7 @@ impl World {
             shown: BTreeSet::new(),
             fit: BTreeSet::new(),
             lock: None,
+            lost: None,
             fences: 0,
             kill_at: None,
             crash: None,
@@ -110,6 +113,9 @@ impl World {
         }
         let known = self.processes.keys().copied().collect();
         self.give(Input::Adopted { known });
+        if let Some(fence) = self.lock.or(self.lost) {
+            self.give(Input::Acquired { lock: "db".into(), fence });
+        }
     }
 
     fn perform(&mut self, effect: &Effect) {
@@ -141,10 +147,12 @@ impl World {
                 let fault = *level == Level::Error && text.starts_with("fault");
                 assert!(!fault, "{text}");
             }
-            Effect::Release { lock } => {
-                assert!(!self.under_lock(), "{lock} is given back under a process");
-                self.lock = None;
-                self.kill_at = None;
+            Effect::Release { lock, fence } => {
+                // What is over already may be said again.
+                if self.lock.or(self.lost) == Some(*fence) {
+                    assert!(!self.under_lock(), "{lock} is given back under a process");
+                    (self.lock, self.lost, self.kill_at) = (None, None, None);
+                }
             }
             Effect::Event(_) => {}
             Effect::Exit { code } => {
@@ -315,14 +323,16 @@ impl World {
 
     /// The lock comes back only after it was lost altogether.
     fn lose(&mut self, time: Duration) {
-        if self.lock.take().is_some() {
+        if let Some(fence) = self.lock.take() {
+            self.lost = Some(fence);
             let kill_at = self.now.after(time);
             self.crash = None;
             self.give(Input::Losing { lock: "db".into(), kill_at });
-            self.kill_at = Some(kill_at);
+            // Where nothing was left to end it has been given back already.
+            self.kill_at = self.lost.map(|_| kill_at);
             self.check_lock();
         } else if self.kill_at.is_some_and(|at| at <= self.now) {
-            self.kill_at = None;
+            (self.kill_at, self.lost) = (None, None);
         }
     }
 

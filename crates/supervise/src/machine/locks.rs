@@ -1,0 +1,104 @@
+//! Locks: which are wanted, what runs under them, and when they are given back.
+//!
+//! A lock is ours for a *tenure*, which its fence names: no other, earlier or later, has the same one.
+//! A tenure begins once, however often it is told, and what is over never begins again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::io::{Effect, Moment};
+use super::table::Phase;
+use super::{JobId, Machine};
+use crate::event::Code;
+
+/// A lock that is ours, until nothing runs under it any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Held {
+    pub fence: u64,
+    pub stage: Stage,
+}
+
+/// How far a tenure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// Jobs run under it.
+    Firm,
+    /// It is given back when the last of its jobs has ended its processes.
+    Leaving,
+    /// The same, and it cannot be kept: its jobs are killed before another can have it.
+    Lost,
+}
+
+impl Held {
+    /// It is to go when nothing runs under it any more.
+    pub fn leave(&mut self) {
+        if self.stage == Stage::Firm {
+            self.stage = Stage::Leaving;
+        }
+    }
+}
+
+impl Machine {
+    /// Whether some job may still run under this lock: only then it is worth competing for.
+    pub fn wants(&self, lock: &str) -> bool {
+        let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
+        self.hub.ending.is_none() && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
+    }
+
+    /// Where nobody runs under the lock, or the program ends, it is for others. A tenure that is known
+    /// was found again by a worker that follows another: nothing begins by that.
+    pub(super) fn acquired(&mut self, lock: Arc<str>, fence: u64) {
+        match self.hub.locks.get(&lock) {
+            Some(held) if held.fence == fence => return,
+            Some(held) if held.stage != Stage::Lost => self.losing(&lock, self.hub.now),
+            Some(_) | None => {}
+        }
+        let over = self.hub.released.get(&lock).is_some_and(|last| *last >= fence);
+        if over || !self.wants(&lock) {
+            self.release(&lock, fence);
+            return;
+        }
+        let source: Arc<str> = format!("lock:{lock}").into();
+        self.hub.locks.insert(lock, Held { fence, stage: Stage::Firm });
+        self.hub.publish(Code::Acquired, &source);
+    }
+
+    pub(super) fn losing(&mut self, lock: &Arc<str>, kill_at: Moment) {
+        for id in self.all() {
+            self.with(id, |life, hub| life.lose(lock, Some(kill_at), hub));
+        }
+        let Some(held) = self.hub.locks.get_mut(lock) else { return };
+        if std::mem::replace(&mut held.stage, Stage::Lost) != Stage::Lost {
+            self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
+        }
+        self.settle_lock(lock);
+    }
+
+    /// Gives a lock back when nothing that ran under it is left, and stops what is left where it is to
+    /// go.
+    pub(super) fn settle_lock(&mut self, lock: &Arc<str>) {
+        let Some(Held { fence, stage }) = self.hub.locks.get(lock).cloned() else { return };
+        let ours = self.lives.values().filter(|life| life.lock.as_ref() == Some(lock));
+        let busy: Vec<JobId> = ours.filter(|life| life.uses_lock()).map(|life| life.id).collect();
+        if stage == Stage::Leaving {
+            for id in &busy {
+                self.with(*id, |life, hub| life.lose(lock, None, hub));
+            }
+        }
+        if busy.is_empty() {
+            self.hub.locks.remove(lock);
+            self.release(lock, fence);
+            if stage != Stage::Lost {
+                self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
+            }
+        }
+    }
+
+    /// Ends a tenure; it is told again to a worker's successor.
+    fn release(&mut self, lock: &Arc<str>, fence: u64) {
+        let last = self.hub.released.entry(Arc::clone(lock)).or_insert(fence);
+        *last = fence.max(*last);
+        self.hub.effects.push(Effect::Release { lock: Arc::clone(lock), fence });
+    }
+}
