@@ -26,7 +26,8 @@ WHY_FILE=$HOME_DIR/why
 RECLONE_FILE=$HOME_DIR/reclone
 OWNER=$(id -un)
 
-mkdir -p "$HOME_DIR"
+# The scripts for people run anywhere, and need no folder.
+mkdir -p "$HOME_DIR" 2>/dev/null || true
 
 # say TEXT: one line for the log.
 say() { printf '%s: %s\n' "$MEMBER" "$*" >&2; }

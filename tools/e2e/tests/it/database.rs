@@ -1,18 +1,18 @@
-//! The database of `examples/mariadb`: three real MariaDB servers under real supervisors, whose primary
-//! is killed under load. The example's own `measure.py` writes, kills and judges; its timeline
-//! is the output of this test.
+//! The database of `examples/mariadb`: three real MariaDB servers under real supervisors. Under load
+//! the primary's server is killed, its whole member is killed or stands still, and all supervisors are
+//! restarted in turn. The example's own `try.sh` starts and ends the members, its `measure.py`
+//! writes, does that to them and judges; its timeline is the output of this test.
 //!
 //! Every member has a loopback address of its own, derived from the number of this process, so that
 //! tests which run side by side never want the same port.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::binary;
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::catalog::Catalog;
@@ -20,21 +20,24 @@ use crate::catalog::Catalog;
 /// Programs without which this cannot be tried.
 const MEANS: &[&str] = &["mariadbd", "mariadb-install-db", "mariabackup", "curl", "python3"];
 
-/// How often the primary is killed in a run of the gate, and in a soak.
-fn kills() -> &'static str {
-    if std::env::var_os("REGROW_SOAK").is_some() { "10" } else { "3" }
+/// What `measure.py` does to the members in a run of the gate, and in a soak.
+fn trials() -> &'static [&'static str] {
+    if std::env::var_os("REGROW_SOAK").is_some() {
+        &["--kills", "10", "--machines", "3", "--freezes", "3", "--rolls", "2", "--scale"]
+    } else {
+        &["--kills", "2", "--machines", "1", "--freezes", "1", "--rolls", "1", "--pause", "1"]
+    }
 }
 
 /// Time until a new database takes writes: initialised, backed up, cloned twice.
 const FOUNDED_WITHIN: Duration = Duration::from_secs(180);
-/// Time for a supervisor to end its server.
-const ENDED_WITHIN: Duration = Duration::from_secs(60);
+/// All that can run; a soak scales to five.
+const MEMBERS: &[&str] = &["db1", "db2", "db3", "db4", "db5"];
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Supervisors of the members, told to end when dropped.
+/// Members with a supervisor each, told to end when dropped.
 struct Database {
-    members: Vec<Child>,
     catalog: Catalog,
     folder: TempDir,
 }
@@ -52,39 +55,30 @@ fn missing() -> Option<&'static str> {
 }
 
 impl Database {
-    async fn start(count: u8) -> Result<Self> {
-        let (catalog, folder) = (Catalog::start().await?, tempfile::tempdir()?);
-        let mut database = Self { members: Vec::new(), catalog, folder };
-        for number in 1..=count {
-            let member = database.member(number)?;
-            database.members.push(member);
-        }
+    async fn start(members: &[&str]) -> Result<Self> {
+        let database = Self { catalog: Catalog::start().await?, folder: tempfile::tempdir()? };
+        let started = database.run("try.sh")?.arg("start").args(members).status()?;
+        ensure!(started.success(), "try.sh start ended with {started}");
         database.takes_writes().await?;
         Ok(database)
     }
 
-    fn member(&self, number: u8) -> Result<Child> {
-        let name = format!("db{number}");
-        let home = self.folder.path().join(&name);
-        fs::create_dir_all(&home)?;
-        let log = File::create(home.join("log"))?;
+    /// A program of the example, in the surroundings of this database.
+    fn run(&self, program: &str) -> Result<Command> {
+        let regrow = binary()?;
+        let own = regrow.parent().context("the folder of regrow")?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths([own.to_owned()].into_iter().chain(std::env::split_paths(&path)))?;
         let [.., high, low] = std::process::id().to_be_bytes();
-        let address = format!("127.{high}.{low}.{number}");
-        Command::new(binary()?)
-            .args(["supervise", "-c"])
-            .arg(example().join("app.json5"))
-            .env("MEMBER", &name)
-            .env("MARIADB_HOME", &home)
-            .env("MARIADB_HOST", &address)
-            .env("MARIADB_BIND", &address)
-            .env("MARIADB_SCRIPTS", example())
-            .env("MARIADB_BACKUPS", self.folder.path().join("backups"))
+        let mut command = Command::new(example().join(program));
+        command
+            .env("PATH", path)
+            .env("REGROW_TRY", self.folder.path())
+            .env("MARIADB_NET", format!("127.{high}.{low}"))
             .env("CONSUL_HTTP_ADDR", self.address())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start the supervisor of {name}"))
+            .stdin(Stdio::null());
+        Ok(command)
     }
 
     fn address(&self) -> &str {
@@ -104,39 +98,31 @@ impl Database {
     }
 
     fn logs(&self) -> String {
-        let read = |name: &Path| fs::read_to_string(name.join("log")).unwrap_or_default();
-        (1..=self.members.len()).map(|n| read(&self.folder.path().join(format!("db{n}")))).collect()
+        let read = |name: &str| {
+            fs::read_to_string(self.folder.path().join(name).join("log")).unwrap_or_default()
+        };
+        MEMBERS.iter().map(|name| read(name)).collect()
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // Only our own children, by their handles: they end their servers before they end.
-        for member in &self.members {
-            if let Some(pid) = i32::try_from(member.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
-        let end = Instant::now() + ENDED_WITHIN;
-        for member in &mut self.members {
-            while matches!(member.try_wait(), Ok(None)) && Instant::now() < end {
-                std::thread::sleep(LOOK_EVERY);
-            }
-            let _ = member.kill();
-            let _ = member.wait();
-        }
+        // Only what `try.sh` started in this folder; it waits until they have ended their servers.
+        let _ =
+            self.run("try.sh").and_then(|mut stop| Ok(stop.arg("stop").args(MEMBERS).status()?));
     }
 }
 
 #[tokio::test]
-async fn no_acknowledged_commit_is_lost_while_the_primary_is_killed() -> Result<()> {
+async fn no_acknowledged_commit_is_lost_whatever_happens_to_the_primary() -> Result<()> {
     if let Some(program) = missing() {
         println!("not run, promise untested: the database that operates itself (needs {program})");
         return Ok(());
     }
-    let database = Database::start(3).await?;
-    let judged = tokio::process::Command::new(example().join("measure.py"))
-        .args(["--kills", kills(), "--catalog", database.address(), "--folder"])
+    let database = Database::start(&MEMBERS[..3]).await?;
+    let judged = tokio::process::Command::from(database.run("measure.py")?)
+        .args(trials())
+        .arg("--folder")
         .arg(database.folder.path())
         .output()
         .await
@@ -145,5 +131,11 @@ async fn no_acknowledged_commit_is_lost_while_the_primary_is_killed() -> Result<
     println!("{said}{}", String::from_utf8_lossy(&judged.stderr));
     ensure!(judged.status.success(), "commits were lost or members differ:\n{}", database.logs());
     ensure!(said.contains(", lost 0,"), "measure.py did not count");
+    ensure!(said.contains("acknowledged by a primary of before 0"), "nobody tried the old primary");
+    for act in
+        ["server killed", "machine lost", "stood still", "rolling, restarts", "rolling, switches"]
+    {
+        ensure!(said.contains(&format!("without a write, {act} (")), "not tried: {act}");
+    }
     Ok(())
 }
