@@ -75,6 +75,10 @@ pub enum WorkerError {
 /// Least time for the catalog and the reader of the log at the end.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
+/// Most time for the catalog at the end: enough for one that changes its leader. One that is gone
+/// itself holds up nobody longer: what is left there ends with its TTL.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
+
 /// A start whose secrets were fetched from the catalog, or why they were not.
 type Fetched = (Start, Result<Vec<(String, Vec<u8>)>, String>);
 
@@ -215,7 +219,7 @@ impl Worker {
     /// The end: what others have to hear is told, lines are written, then init ends the program.
     async fn end(mut self, code: i32) -> i32 {
         let within = self.book.machine.config().stop_timeout.max(END_WITHIN);
-        self.parts.end(within).await;
+        self.parts.end(within.min(TOLD_WITHIN), within).await;
         self.folder.remove();
         let told = self.link.send(Request::Bye { code });
         if told.is_ok() {

@@ -210,17 +210,17 @@ impl Parts {
         Ok(())
     }
 
-    /// Ends what is beside the loop: what the catalog has to hear is told within the time, and every
-    /// line that jobs wrote is written.
-    pub async fn end(self, within: Duration) {
+    /// Ends what is beside the loop: what the catalog has to hear is told within the time `told`, and
+    /// every line that jobs wrote is written, if it is read within the time `read`.
+    pub async fn end(self, told: Duration, read: Duration) {
         if let Some(catalog) = self.catalog {
-            let announced = catalog.announcer.settle(within);
-            tokio::join!(announced, catalog.locking.settle(within));
+            let announced = catalog.announcer.settle(told);
+            tokio::join!(announced, catalog.locking.settle(told));
         }
         self.control.1.abort();
         // The socket's file goes with the task.
         let _ = self.control.1.await;
-        self.logger.finish(within);
+        self.logger.finish(read);
     }
 }
 

@@ -195,7 +195,9 @@ fn locking(
     let locks = [Lock { name: "db/primary".into(), ttl, stop_before: ttl / 3 }];
     let held: BTreeMap<Arc<str>, u64> =
         held.map(|fence| ("db/primary".into(), fence)).into_iter().collect();
-    Ok(Locking::start(consul, &locks, identity, &held, sender)?)
+    let mut locking = Locking::start(consul, &locks, identity, &held, sender)?;
+    locking.want(|_| true);
+    Ok(locking)
 }
 
 async fn acquired(inputs: &mut UnboundedReceiver<Input>) -> Result<u64> {
@@ -226,7 +228,7 @@ async fn a_lock_goes_over_and_survives_a_worker() -> Result<()> {
 
     let (sender, mut others) = unbounded_channel();
     let _second = locking(&consul, "two", None, &sender)?;
-    first.release("db/primary");
+    first.release("db/primary", fence);
     let released = Instant::now();
     ensure!(acquired(&mut others).await? > fence, "the fence does not grow");
     println!("another has it {} ms after it was given back", released.elapsed().as_millis());

@@ -91,6 +91,26 @@ async fn a_watch_tells_of_services_that_come_and_go() -> Result<()> {
     watcher.wrote("seen", "down", WITHIN)
 }
 
+/// Its service was announced and its lock held, so there is something to give back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_that_is_gone_holds_up_the_end_for_seconds_not_for_the_stop_timeout() -> Result<()>
+{
+    let catalog = Catalog::start().await?;
+    let config = service(
+        &catalog,
+        r#", {name: "lead", exec: ["sh", "-c", "echo leads; exec sleep 600"],
+              when: {source: "lock:one", each: "acquired"}}"#,
+    );
+    let config = config.replace("stopTimeout: 1,", "stopTimeout: 120,");
+    let mut program = Supervised::start(&config)?;
+    passing(&catalog, 1).await?;
+    program.printed("leads", WITHIN)?;
+    drop(catalog);
+    program.signal(Signal::TERM)?;
+    ensure!(program.ends(WITHIN)?.code() == Some(0), "{}", program.output());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_catalog_holds_up_neither_jobs_nor_the_end() -> Result<()> {
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
