@@ -34,8 +34,8 @@ const NEEDS: &[Need] = &[
     Need {
         package: "python3-pip",
         program: "pip3",
-        reason: "fetches the Consul clients that tests run, into `target/clients`",
-        tests: "py-consul and python-consul against the catalog",
+        reason: "fetches the Consul clients and the S3 server that tests run, into `target/clients`",
+        tests: "py-consul and python-consul against the catalog; backups of examples/mariadb in a bucket",
     },
     Need {
         package: "curl",
@@ -66,13 +66,13 @@ const NEEDS: &[Need] = &[
         package: "mariadb-server",
         program: "mariadb-install-db",
         reason: "a database whose members elect their primary",
-        tests: "three members of examples/mariadb, the primary killed under load",
+        tests: "members of examples/mariadb, killed under load, cloned from a bucket",
     },
     Need {
         package: "mariadb-backup",
         program: "mariabackup",
         reason: "backups from which members of that database are cloned",
-        tests: "three members of examples/mariadb, the primary killed under load",
+        tests: "members of examples/mariadb, killed under load, cloned from a bucket",
     },
     Need {
         package: "util-linux",
@@ -95,9 +95,25 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// Consul's clients in Python, at the versions that the tests were written for. Both are called
-/// `consul`, so each has a folder of its own under `target/clients`.
-const CLIENTS: &[(&str, &str)] = &[("py-consul", "1.8.0"), ("python-consul", "1.1.0")];
+/// Python packages at the versions that the tests were written for, each in a folder of its own under
+/// `target/clients`: two of Consul's clients have the same name inside.
+struct Fetched {
+    folder: &'static str,
+    packages: &'static [&'static str],
+    /// The module whose presence proves them.
+    module: &'static str,
+}
+
+/// Everything that tests take from PyPI: two clients of Consul, and an S3 server.
+const FETCHED: &[Fetched] = &[
+    Fetched { folder: "py-consul", packages: &["py-consul==1.8.0"], module: "consul" },
+    Fetched { folder: "python-consul", packages: &["python-consul==1.1.0"], module: "consul" },
+    Fetched {
+        folder: "moto",
+        packages: &["moto[s3,iam]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
+        module: "flask_cors",
+    },
+];
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = args.first() {
@@ -106,7 +122,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let root = process::root()?;
     let packages = ensure_packages(&root);
     let nextest = ensure_nextest(&root);
-    ensure_clients(&root)?;
+    ensure_fetched(&root)?;
     print!("{}", missing_report());
     packages?;
     nextest?;
@@ -177,24 +193,24 @@ fn ensure_nextest(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Without the network, or without pip, the tests of these clients report themselves as not run.
-fn ensure_clients(root: &Path) -> Result<()> {
-    for (package, version) in CLIENTS {
-        let folder = root.join("target/clients").join(package);
-        if folder.join("consul").is_dir() {
-            println!("setup: {package} is there");
+/// Without the network, or without pip, the tests that use them report themselves as not run.
+fn ensure_fetched(root: &Path) -> Result<()> {
+    for Fetched { folder, packages, module } in FETCHED {
+        let target = root.join("target/clients").join(folder);
+        if target.join(module).is_dir() {
+            println!("setup: {folder} is there");
             continue;
         }
         if !process::has_program("python3") {
-            println!("setup: {package} is missing, and there is no python3 to fetch it with");
+            println!("setup: {folder} is missing, and there is no python3 to fetch it with");
             continue;
         }
-        let wanted = format!("{package}=={version}");
-        let target = folder.to_string_lossy();
-        let pip = ["-m", "pip", "install", "--quiet", "--target", &target, &wanted];
+        let target = target.to_string_lossy();
+        let pip = ["-m", "pip", "install", "--quiet", "--target", &target];
+        let pip = pip.into_iter().chain(packages.iter().copied());
         let status = process::show_and_run(&mut process::program(root, "python3", pip))?;
         if !status.success() {
-            println!("setup: pip ended with {status}; the tests of {package} will not run");
+            println!("setup: pip ended with {status}; the tests of {folder} will not run");
         }
     }
     Ok(())

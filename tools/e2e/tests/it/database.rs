@@ -3,15 +3,19 @@
 //! restarted in turn. The example's own `try.sh` starts and ends the members, its `measure.py`
 //! writes, does that to them and judges; its timeline is the output of this test.
 //!
+//! `bucket` has its backups in S3.
+//!
 //! Every member has a loopback address of its own, derived from the number of this process, so that
 //! tests which run side by side never want the same port.
+
+mod bucket;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::binary;
 use tempfile::TempDir;
 
@@ -21,25 +25,32 @@ use crate::catalog::Catalog;
 const MEANS: &[&str] = &["mariadbd", "mariadb-install-db", "mariabackup", "curl", "python3"];
 
 /// What `measure.py` does to the members in a run of the gate, and in a soak.
-fn trials() -> &'static [&'static str] {
-    if std::env::var_os("REGROW_SOAK").is_some() {
-        &["--kills", "10", "--machines", "3", "--freezes", "3", "--rolls", "2", "--scale"]
+fn trials() -> impl Iterator<Item = &'static str> {
+    let soak = std::env::var_os("REGROW_SOAK").is_some();
+    let all = if soak {
+        "--kills 10 --machines 3 --freezes 3 --rolls 2 --scale --pause 3"
     } else {
-        &["--kills", "2", "--machines", "1", "--freezes", "1", "--rolls", "1", "--pause", "1"]
-    }
+        "--kills 1 --machines 1 --freezes 1 --rolls 1 --pause 1"
+    };
+    all.split_whitespace()
 }
 
-/// Time until a new database takes writes: initialised, backed up, cloned twice.
+/// Time until a new database takes writes: initialised, backed up, cloned twice. Also for all else
+/// that must come true.
 const FOUNDED_WITHIN: Duration = Duration::from_secs(180);
 /// All that can run; a soak scales to five.
 const MEMBERS: &[&str] = &["db1", "db2", "db3", "db4", "db5"];
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Settings of all members beside those that every test has: names and values of environment variables.
+type Settings = Vec<(&'static str, String)>;
+
 /// Members with a supervisor each, told to end when dropped.
 struct Database {
     catalog: Catalog,
     folder: TempDir,
+    settings: Settings,
 }
 
 fn example() -> PathBuf {
@@ -55,11 +66,11 @@ fn missing() -> Option<&'static str> {
 }
 
 impl Database {
-    async fn start(members: &[&str]) -> Result<Self> {
-        let database = Self { catalog: Catalog::start().await?, folder: tempfile::tempdir()? };
+    async fn start(members: &[&str], settings: Settings) -> Result<Self> {
+        let (catalog, folder) = (Catalog::start().await?, tempfile::tempdir()?);
+        let database = Self { catalog, folder, settings };
         let started = database.run("try.sh")?.arg("start").args(members).status()?;
         ensure!(started.success(), "try.sh start ended with {started}");
-        database.takes_writes().await?;
         Ok(database)
     }
 
@@ -77,6 +88,7 @@ impl Database {
             .env("REGROW_TRY", self.folder.path())
             .env("MARIADB_NET", format!("127.{high}.{low}"))
             .env("CONSUL_HTTP_ADDR", self.address())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         Ok(command)
     }
@@ -87,14 +99,17 @@ impl Database {
 
     /// Waits until somebody leads and its server is open for writes.
     async fn takes_writes(&self) -> Result<()> {
+        self.says(|logs| logs.contains("takes writes under fence")).await
+    }
+
+    /// Waits until the logs of all members together are so.
+    async fn says(&self, so: impl Fn(&str) -> bool) -> Result<()> {
         let end = Instant::now() + FOUNDED_WITHIN;
-        while Instant::now() < end {
-            if self.logs().contains("takes writes under fence") {
-                return Ok(());
-            }
+        while !so(&self.logs()) {
+            ensure!(Instant::now() < end, "not in {FOUNDED_WITHIN:?}:\n{}", self.logs());
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        bail!("the database does not take writes:\n{}", self.logs())
+        Ok(())
     }
 
     fn logs(&self) -> String {
@@ -119,7 +134,8 @@ async fn no_acknowledged_commit_is_lost_whatever_happens_to_the_primary() -> Res
         println!("not run, promise untested: the database that operates itself (needs {program})");
         return Ok(());
     }
-    let database = Database::start(&MEMBERS[..3]).await?;
+    let database = Database::start(&MEMBERS[..3], Vec::new()).await?;
+    database.takes_writes().await?;
     let judged = tokio::process::Command::from(database.run("measure.py")?)
         .args(trials())
         .arg("--folder")
