@@ -1,10 +1,11 @@
-//! Questions to a supervisor that runs: `regrow supervise reload|maintenance|putenv|putmetric|ping|status`.
+//! Questions to a supervisor that runs: `regrow supervise reload|maintenance|yield|putenv|putmetric|ping|status`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use regrow_ids::GoDuration;
 use regrow_supervise::config::Source;
 use regrow_supervise::control::client;
 use serde_json::Value;
@@ -81,6 +82,25 @@ impl MaintenanceArgs {
     pub async fn run(&self) -> Result<()> {
         let on = self.switch == Switch::Enable;
         Ok(client::maintenance(&self.control.path()?, on).await?)
+    }
+}
+
+/// Arguments of `yield`.
+#[derive(Args, Debug)]
+pub struct YieldArgs {
+    /// The lock, without `lock:`
+    lock: String,
+    /// How long this supervisor does not compete for it after it was given back
+    #[arg(long = "for", value_name = "DURATION", default_value = "10s")]
+    time: GoDuration,
+    #[command(flatten)]
+    control: ControlArgs,
+}
+
+impl YieldArgs {
+    /// Has a lock left to others.
+    pub async fn run(&self) -> Result<()> {
+        Ok(client::yield_lock(&self.control.path()?, &self.lock, self.time).await?)
     }
 }
 

@@ -22,7 +22,7 @@ use regrow_supervise::worker;
 
 use crate::cli::{Ended, one_shot};
 use crate::output::print;
-use asking::{MaintenanceArgs, PairsArgs, PlainArgs, StatusArgs};
+use asking::{MaintenanceArgs, PairsArgs, PlainArgs, StatusArgs, YieldArgs};
 use files::FileArgs;
 use surrounding::Binary;
 
@@ -64,6 +64,8 @@ enum SuperviseCommand {
     Reload(PlainArgs),
     /// Begin or end maintenance
     Maintenance(MaintenanceArgs),
+    /// Leave a lock to others: stop what runs under it, then give it back
+    Yield(YieldArgs),
     /// Set variables for processes that start later
     Putenv(PairsArgs),
     /// Hand values to metrics of the configuration
@@ -114,6 +116,7 @@ impl SuperviseArgs {
             Do::Schema => print(config::schema()),
             Do::Reload(args) => one_shot(args.reload()),
             Do::Maintenance(args) => one_shot(args.run()),
+            Do::Yield(args) => one_shot(args.run()),
             Do::Putenv(args) => one_shot(args.putenv()),
             Do::Putmetric(args) => one_shot(args.putmetric()),
             Do::Ping(args) => one_shot(args.ping()),

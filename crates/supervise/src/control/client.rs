@@ -13,8 +13,11 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use regrow_ids::GoDuration;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+
+use super::route::Yielded;
 
 /// Longest time of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,6 +113,16 @@ pub async fn putmetric(socket: &Path, values: &[(String, String)]) -> Result<(),
     let values: BTreeMap<&String, &String> = values.iter().map(|(name, v)| (name, v)).collect();
     let call = Call { socket, path: "/v3/metric" };
     call.post(json(&values), TIMEOUT).await.map(drop)
+}
+
+/// Has a lock left to others: its jobs stop, it is given back, and not competed for in this time
+/// after that. Returns when that has begun.
+///
+/// # Errors
+/// As [`ClientError`] says: [`ClientError::Unprocessable`] where the supervisor has no such lock.
+pub async fn yield_lock(socket: &Path, lock: &str, time: GoDuration) -> Result<(), ClientError> {
+    let body = json(&Yielded { lock: lock.to_owned(), time });
+    Call { socket, path: "/v3/lock/yield" }.post(body, TIMEOUT).await.map(drop)
 }
 
 /// Asks whether the supervisor is there.

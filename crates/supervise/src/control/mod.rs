@@ -10,6 +10,7 @@
 //! | POST `/v3/reload` | none | [`What::Reload`] |
 //! | POST `/v3/metric` | JSON object | [`What::Metric`] |
 //! | POST `/v3/maintenance/enable`, `…/disable` | none | [`What::Maintenance`] |
+//! | POST `/v3/lock/yield` | `{"lock": NAME, "for": "10s"}` | [`What::Yield`]; not in ContainerPilot |
 //! | any `/v3/ping` | none | nothing, the server answers by itself |
 //! | GET `/v3/status` | none | [`What::Status`]; not in ContainerPilot |
 //!
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -60,6 +62,14 @@ pub enum What {
     Metric(Vec<(String, String)>),
     /// Begin maintenance (true) or end it.
     Maintenance(bool),
+    /// Leave a lock to others: its jobs stop, it is given back, and not competed for in this time after
+    /// that. It is refused where the configuration has no such lock.
+    Yield {
+        /// Its name.
+        lock: String,
+        /// The time; 10 s where the request says nothing.
+        time: Duration,
+    },
     /// How everything is, as JSON.
     Status,
 }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use regrow_ids::GoDuration;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Answer, What};
@@ -20,6 +22,7 @@ pub(super) enum Purpose {
     Reload,
     Metric,
     Maintenance(bool),
+    Yield,
     Ping,
     Status,
 }
@@ -33,6 +36,7 @@ const ROUTES: &[(&str, Option<Method>, Purpose)] = &[
     ("/v3/metric", Some(Method::POST), Purpose::Metric),
     ("/v3/maintenance/enable", Some(Method::POST), Purpose::Maintenance(true)),
     ("/v3/maintenance/disable", Some(Method::POST), Purpose::Maintenance(false)),
+    ("/v3/lock/yield", Some(Method::POST), Purpose::Yield),
     ("/v3/ping", None, Purpose::Ping),
     ("/v3/status", Some(Method::GET), Purpose::Status),
 ];
@@ -54,6 +58,7 @@ pub(super) fn question(purpose: Purpose, body: &[u8]) -> Result<Option<What>, St
         Purpose::Reload => What::Reload,
         Purpose::Status => What::Status,
         Purpose::Maintenance(on) => What::Maintenance(on),
+        Purpose::Yield => yielded(body).ok_or(UNPROCESSABLE)?,
         Purpose::Environ => environ(body).map(What::Environ).ok_or(UNPROCESSABLE)?,
         Purpose::Metric => metric(body).map(What::Metric).ok_or(UNPROCESSABLE)?,
     }))
@@ -81,6 +86,25 @@ fn metric(body: &[u8]) -> Option<Vec<(String, String)>> {
         other => other.to_string(),
     };
     Some(read.unwrap_or_default().into_iter().map(|(name, value)| (name, text(value))).collect())
+}
+
+/// A lock that is left to others, as [`client::yield_lock`](super::client::yield_lock) writes it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Yielded {
+    pub lock: String,
+    #[serde(rename = "for", default = "usual")]
+    pub time: GoDuration,
+}
+
+/// How long a lock is left to others where the request does not say.
+fn usual() -> GoDuration {
+    GoDuration::from_secs(10)
+}
+
+fn yielded(body: &[u8]) -> Option<What> {
+    let Yielded { lock, time } = serde_json::from_slice(body).ok()?;
+    Some(What::Yield { lock, time: time.as_duration() })
 }
 
 /// The reply to an answer.

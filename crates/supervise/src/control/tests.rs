@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use regrow_ids::GoDuration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -104,6 +106,7 @@ async fn every_request_has_the_answer_of_the_contract() {
         ("POST", "/v3/metric", r#"{"m":"1"}"#),
         ("POST", "/v3/maintenance/enable", ""),
         ("POST", "/v3/maintenance/disable", ""),
+        ("POST", "/v3/lock/yield", r#"{"lock":"db"}"#),
         ("GET", "/v3/ping", ""),
         ("PUT", "/v3/ping", ""),
         ("GET", "/v3/status", ""),
@@ -133,10 +136,17 @@ async fn every_request_has_the_answer_of_the_contract() {
         ("/v3/environ", "[]"),
         ("/v3/metric", "nonsense"),
         ("/v3/metric", "[1]"),
+        ("/v3/lock/yield", "{}"),
+        ("/v3/lock/yield", r#"{"lock":"db","for":"soon"}"#),
+        ("/v3/lock/yield", r#"{"lock":"db","fro":"1s"}"#),
     ] {
         let expected = said("422 Unprocessable Entity", "Unprocessable Entity\n");
         assert_eq!(site.say("POST", path, body).await, expected, "{path} {body}");
     }
+}
+
+fn yielded(seconds: u64) -> What {
+    What::Yield { lock: "db".to_owned(), time: Duration::from_secs(seconds) }
 }
 
 #[tokio::test]
@@ -153,6 +163,8 @@ async fn the_worker_hears_what_was_asked() {
         ("/v3/reload", "", What::Reload),
         ("/v3/maintenance/enable", "", What::Maintenance(true)),
         ("/v3/maintenance/disable", "", What::Maintenance(false)),
+        ("/v3/lock/yield", r#"{"lock":"db"}"#, yielded(10)),
+        ("/v3/lock/yield", r#"{"lock":"db","for":"1m"}"#, yielded(60)),
     ] {
         site.say("POST", path, body).await;
         assert_eq!(site.asked(), [what], "{path} {body}");
@@ -209,6 +221,7 @@ async fn the_client_asks_for_all_of_it() {
     client::maintenance(&socket, true).await.expect("maintenance");
     client::maintenance(&socket, false).await.expect("maintenance");
     let variables = BTreeMap::from([("A".to_owned(), "é=\n".to_owned())]);
+    client::yield_lock(&socket, "db", GoDuration::from_secs(90)).await.expect("yield");
     client::putenv(&socket, &variables).await.expect("putenv");
     let values = [("m", "1"), ("m", "2")].map(|(name, v)| (name.to_owned(), v.to_owned()));
     client::putmetric(&socket, &values).await.expect("putmetric");
@@ -217,6 +230,7 @@ async fn the_client_asks_for_all_of_it() {
         What::Reload,
         What::Maintenance(true),
         What::Maintenance(false),
+        yielded(90),
         What::Environ(variables),
         What::Metric(values[1..].to_vec()),
         What::Status,
@@ -385,7 +399,7 @@ async fn a_socket_that_becomes_free_is_taken() {
     let socket = folder.path().join("s");
     let other = UnixListener::bind(&socket).expect("bind");
     tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_millis(3500)).await;
+        tokio::time::sleep(Duration::from_millis(3500)).await;
         drop(other);
     });
     Control::bind(&socket).await.expect("free after a while");

@@ -70,6 +70,8 @@ pub(super) struct Hub {
     pub locks: BTreeMap<Arc<str>, Held>,
     /// The fence of the last tenure of each lock that was given back.
     pub released: BTreeMap<Arc<str>, u64>,
+    /// Locks that are left to others until then.
+    pub yielded: BTreeMap<Arc<str>, Moment>,
     /// The last state that each watch told.
     pub watched: BTreeMap<Arc<str>, Code>,
     pub maintenance: bool,
@@ -106,6 +108,7 @@ impl Hub {
             processes: BTreeMap::new(),
             locks: BTreeMap::new(),
             released: BTreeMap::new(),
+            yielded: BTreeMap::new(),
             watched: BTreeMap::new(),
             maintenance: false,
             begun: false,

@@ -29,6 +29,7 @@ impl Machine {
             Input::Published(event) => self.published(event),
             Input::Acquired { lock, fence } => self.acquired(lock, fence),
             Input::Losing { lock, kill_at } => self.losing(&lock, kill_at),
+            Input::Yield { lock, time } => self.yield_lock(lock, time),
             Input::Withdrawn { job } => self.withdrawn(job),
             Input::Notified { process, what } => self.notified(process, what),
             Input::Adopted { known } => self.adopted(&known),
@@ -61,6 +62,7 @@ impl Machine {
     /// Acts on what was due when it began; what becomes due by that waits for the next tick.
     fn tick(&mut self) {
         let now = self.hub.now;
+        self.hub.yielded.retain(|_, until| *until > now);
         let due: Vec<_> =
             self.hub.deadlines.iter().take_while(|(at, ..)| *at <= now).copied().collect();
         for (at, id, cue) in due {

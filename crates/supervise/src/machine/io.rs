@@ -92,6 +92,13 @@ pub enum Input {
         /// What still runs of them then is killed; before this moment nobody else gets the lock.
         kill_at: Moment,
     },
+    /// A lock is to be left to others: leader-only jobs stop, then it is given back.
+    Yield {
+        /// Its name.
+        lock: Arc<str>,
+        /// It is not competed for in this time after that.
+        time: Duration,
+    },
     /// The catalog no longer shows the service of this job, or did not answer in time.
     Withdrawn {
         /// Whose.

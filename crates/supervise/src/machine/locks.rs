@@ -4,6 +4,7 @@
 //! A tenure begins once, however often it is told, and what is over never begins again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::event::Code;
 pub(super) struct Held {
     pub fence: u64,
     pub stage: Stage,
+    /// How long it is left to others when it was given back.
+    pub time_off: Duration,
 }
 
 /// How far a tenure is.
@@ -40,10 +43,23 @@ impl Held {
 }
 
 impl Machine {
-    /// Whether some job may still run under this lock: only then it is worth competing for.
+    /// Whether some job may still run under this lock, and it was not left to others: only then it is
+    /// worth competing for.
     pub fn wants(&self, lock: &str) -> bool {
         let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
-        self.hub.ending.is_none() && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
+        let yielded = self.hub.yielded.contains_key(lock) || self.hub.ending.is_some();
+        !yielded && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
+    }
+
+    /// Leaves a lock to others: what runs under it ends first, and from then on it is not competed for
+    /// in this time.
+    pub(super) fn yield_lock(&mut self, lock: Arc<str>, time: Duration) {
+        self.hub.yielded.insert(Arc::clone(&lock), self.hub.now.after(time));
+        if let Some(held) = self.hub.locks.get_mut(&lock) {
+            held.leave();
+            held.time_off = time;
+            self.settle_lock(&lock);
+        }
     }
 
     /// Where nobody runs under the lock, or the program ends, it is for others. A tenure that is known
@@ -60,7 +76,7 @@ impl Machine {
             return;
         }
         let source: Arc<str> = format!("lock:{lock}").into();
-        self.hub.locks.insert(lock, Held { fence, stage: Stage::Firm });
+        self.hub.locks.insert(lock, Held { fence, stage: Stage::Firm, time_off: Duration::ZERO });
         self.hub.publish(Code::Acquired, &source);
     }
 
@@ -78,7 +94,9 @@ impl Machine {
     /// Gives a lock back when nothing that ran under it is left, and stops what is left where it is to
     /// go.
     pub(super) fn settle_lock(&mut self, lock: &Arc<str>) {
-        let Some(Held { fence, stage }) = self.hub.locks.get(lock).cloned() else { return };
+        let Some(Held { fence, stage, time_off }) = self.hub.locks.get(lock).cloned() else {
+            return;
+        };
         let ours = self.lives.values().filter(|life| life.lock.as_ref() == Some(lock));
         let busy: Vec<JobId> = ours.filter(|life| life.uses_lock()).map(|life| life.id).collect();
         if stage == Stage::Leaving {
@@ -88,6 +106,9 @@ impl Machine {
         }
         if busy.is_empty() {
             self.hub.locks.remove(lock);
+            if !time_off.is_zero() {
+                self.hub.yielded.insert(Arc::clone(lock), self.hub.now.after(time_off));
+            }
             self.release(lock, fence);
             if stage != Stage::Lost {
                 self.hub.publish(Code::Lost, &format!("lock:{lock}").into());

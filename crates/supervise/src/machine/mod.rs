@@ -140,7 +140,8 @@ impl Machine {
 
     /// When [`Input::Tick`] is due next.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.hub.deadlines.first().map(|(at, ..)| *at)
+        let cue = self.hub.deadlines.first().map(|(at, ..)| *at);
+        cue.into_iter().chain(self.hub.yielded.values().copied()).min()
     }
 
     /// The configuration that it runs.

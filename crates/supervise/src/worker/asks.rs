@@ -1,5 +1,7 @@
 //! What comes over the control socket.
 
+use std::sync::Arc;
+
 use super::book::Record;
 use super::{Turn, Worker, WorkerError};
 use crate::config::Level;
@@ -30,6 +32,16 @@ impl Worker {
                 turn = self.turn(Input::Maintenance(on))?;
                 Answer::Done
             }
+            What::Yield { lock, time } => match self.lock(&lock) {
+                Some(lock) => {
+                    turn = self.turn(Input::Yield { lock, time })?;
+                    Answer::Done
+                }
+                None => {
+                    let text = format!("there is no lock {lock:?} in the configuration");
+                    Answer::Refused { status: UNPROCESSABLE, text }
+                }
+            },
             What::Status => Answer::Text(self.status()),
             What::Reload => match self.reload().await? {
                 Ok(after) => {
@@ -42,6 +54,12 @@ impl Worker {
         // Who asked may have gone.
         let _ = ask.answer.send(answer);
         Ok(turn)
+    }
+
+    /// A lock of the configuration, by its name.
+    fn lock(&self, name: &str) -> Option<Arc<str>> {
+        let locks = &self.book.machine.config().locks;
+        locks.iter().find(|lock| &*lock.name == name).map(|lock| lock.name.clone())
     }
 
     fn metrics(&self, pairs: &[(String, String)]) {

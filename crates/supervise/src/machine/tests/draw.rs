@@ -30,6 +30,8 @@ pub enum Op {
     /// The lock comes with the next fence, or goes, so many milliseconds from now.
     Acquire,
     Lose(u64),
+    /// It is left to others for so many milliseconds.
+    Yield(u64),
     /// The catalog answers.
     Withdrawn,
     /// A process says something of itself.
@@ -57,6 +59,7 @@ pub fn op() -> BoxedStrategy<Op> {
         1 => any::<bool>().prop_map(Op::Maintenance),
         2 => Just(Op::Acquire),
         2 => (0..3000_u64).prop_map(Op::Lose),
+        1 => (0..3000_u64).prop_map(Op::Yield),
         3 => Just(Op::Withdrawn),
         2 => (index(), 0..3_u8).prop_map(|(i, what)| Op::Notify(i, what)),
         1 => Just(Op::Forward),

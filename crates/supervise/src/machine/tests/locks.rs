@@ -140,3 +140,30 @@ fn a_lock_is_wanted_as_long_as_some_job_may_run_under_it() {
     rig.give(Input::Shutdown);
     assert!(!rig.machine.wants("db"));
 }
+
+#[test]
+fn a_lock_that_is_left_to_others_goes_when_its_jobs_have_ended_and_is_not_wanted_for_that_time() {
+    let patient = Job { stop_timeout: Some(secs(60)), ..leader("primary") };
+    let mut rig = Rig::up(vec![patient, job("db")]);
+    acquire(&mut rig, 1);
+    let asked = Input::Yield { lock: "db".into(), time: secs(10) };
+    assert_eq!(rig.give(asked.clone()), ["signal primary 15"]);
+    assert!(rig.runs("primary") && !rig.has("release db"));
+    assert_eq!(rig.pass(secs(30)), [""; 0], "it has its own time to end");
+    let seen = rig.killed("primary", 15);
+    assert!(seen.contains(&"release db".to_owned()), "{seen:?}");
+    assert!(seen.contains(&"{Lost lock:db}".to_owned()), "{seen:?}");
+    assert!(!rig.machine.wants("db"));
+    assert_eq!(acquire(&mut rig, 2), ["release db"], "it came all the same");
+    rig.pass(Duration::from_millis(9999));
+    assert!(!rig.machine.wants("db"), "the time counts from when it was given back");
+    rig.pass(Duration::from_millis(1));
+    assert!(rig.machine.wants("db"));
+    assert_eq!(acquire(&mut rig, 3), ["{Acquired lock:db}", "start primary db=3"]);
+
+    let mut rig = Rig::up(vec![leader("primary"), job("db")]);
+    assert_eq!(rig.give(asked), [""; 0], "it is not held");
+    assert!(!rig.machine.wants("db"));
+    rig.pass(secs(10));
+    assert!(rig.machine.wants("db"));
+}

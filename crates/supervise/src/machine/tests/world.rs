@@ -279,6 +279,10 @@ impl World {
             Op::Watch(code) => self.give(Input::Published(Event::new(*code, "watch.w"))),
             Op::Maintenance(on) => self.give(Input::Maintenance(*on)),
             Op::Acquire => self.acquire(),
+            Op::Yield(ms) => {
+                let time = Duration::from_millis(*ms);
+                self.give(Input::Yield { lock: "db".into(), time });
+            }
             Op::Lose(ms) => self.lose(Duration::from_millis(*ms)),
             Op::Withdrawn => {
                 if let Some(job) = self.withdrawals.pop_front() {

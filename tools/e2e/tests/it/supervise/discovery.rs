@@ -154,6 +154,37 @@ async fn one_of_two_holds_the_lock_and_the_other_takes_over() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_handed_over_as_planned_after_its_job_has_ended() -> Result<()> {
+    let catalog = Catalog::start().await?;
+    let config = |name: &str| {
+        format!(
+            r#"{{consul: "{}", stopTimeout: 60, jobs: [{{name: "leader",
+                when: {{source: "lock:primary", each: "acquired"}},
+                exec: ["sh", "-c", "trap 'sleep 1; echo {name} has stopped; exit' TERM;
+                    echo {name} leads under $REGROW_LOCK_PRIMARY_FENCE;
+                    while :; do sleep 0.1; done"]}}]}}"#,
+            catalog.url()
+        )
+    };
+    let first = Supervised::start(&config("first"))?;
+    first.printed("first leads under", WITHIN)?;
+    let second = Supervised::start(&config("second"))?;
+    let unknown = first.ask(&["yield", "other"]).expect_err("there is no such lock");
+    ensure!(format!("{unknown:#}").contains("there is no lock \"other\""), "{unknown:#}");
+    first.ask(&["yield", "primary", "--for", "2s"])?;
+    // Written after the job of the first has ended, or never.
+    wait(WITHIN, || {
+        let led = second.output().contains("second leads under");
+        assert!(!led || first.output().contains("first has stopped"), "two lead");
+        led
+    })?;
+    ensure!(fence(&second.output())? > fence(&first.output())?, "the fence did not grow");
+    second.ask(&["yield", "primary", "--for", "1h"])?;
+    let led = || first.output().matches("first leads under").count();
+    wait(WITHIN, || led() == 2).with_context(|| first.output())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_that_changes_locks_leaves_the_held_one_alone() -> Result<()> {
     let catalog = Catalog::start().await?;
     let config = |locks: &str, job: &str| {
