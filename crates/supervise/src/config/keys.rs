@@ -20,7 +20,7 @@ pub(super) const CONTROL: &[&str] = &["socket"];
 pub(super) const LOGGING: &[&str] = &["level", "format", "output"];
 pub(super) const TELEMETRY: &[&str] = &["port", "interfaces", "tags", "metrics"];
 pub(super) const METRIC: &[&str] = &["namespace", "subsystem", "name", "help", "type"];
-pub(super) const WATCH: &[&str] = &["name", "interval", "tag", "dc", "key"];
+pub(super) const WATCH: &[&str] = &["name", "interval", "tag", "dc", "key", "lock"];
 pub(super) const LOCK: &[&str] = &["name", "ttl", "stopBefore"];
 pub(super) const JOB: &[&str] = &[
     "name",

@@ -24,7 +24,7 @@ pub struct Config {
     pub jobs: Vec<Job>,
     /// What is watched.
     pub watches: Vec<Watch>,
-    /// The locks that jobs name, with their settings.
+    /// The locks that jobs and watches name, with their settings.
     pub locks: Vec<Lock>,
     /// Metrics and status over HTTP.
     pub telemetry: Option<Telemetry>,
@@ -33,6 +33,22 @@ pub struct Config {
     pub strict: bool,
     /// What signals do instead of what they usually do. Key `signals`, default empty.
     pub signals: Vec<SignalUse>,
+}
+
+impl Config {
+    /// The sources of events that follow a lock, `watch.NAME`.
+    pub fn followers(&self, lock: &str) -> impl Iterator<Item = Arc<str>> {
+        let follows = move |watch: &&Watch| watch.lock().is_some_and(|other| **other == *lock);
+        self.watches.iter().filter(follows).map(|watch| format!("watch.{}", watch.name).into())
+    }
+
+    /// The lock that a source of events tells of: `lock:NAME`, or the watch of one.
+    pub fn lock_of(&self, source: &str) -> Option<Arc<str>> {
+        let Some(name) = source.strip_prefix("watch.") else {
+            return source.strip_prefix("lock:").map(Arc::from);
+        };
+        self.watches.iter().find(|watch| *watch.name == *name)?.lock().cloned()
+    }
 }
 
 /// A signal and what it does, as in `signals: {SIGHUP: "reload", SIGUSR1: "maintenance"}`. Not in
@@ -175,6 +191,16 @@ pub struct Watch {
     pub dc: Option<String>,
 }
 
+impl Watch {
+    /// The lock that it follows, if it is one.
+    pub fn lock(&self) -> Option<&Arc<str>> {
+        match &self.what {
+            Watched::Lock(lock) => Some(lock),
+            Watched::Service { .. } | Watched::Key(_) => None,
+        }
+    }
+}
+
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Watched {
@@ -188,6 +214,9 @@ pub enum Watched {
     /// The value of a key: `changed` on each change, `healthy` while it is there. Not in
     /// ContainerPilot.
     Key(String),
+    /// Whether this lock is ours: it is competed for, `acquired` and `lost` are told. Not in
+    /// ContainerPilot.
+    Lock(Arc<str>),
 }
 
 /// A named lock that jobs compete for with those of other supervisors. Not in ContainerPilot.

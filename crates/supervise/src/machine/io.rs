@@ -226,7 +226,7 @@ pub struct Start {
     pub exec: Exec,
     /// Its lines go out as they are.
     pub raw: bool,
-    /// The lock under which it runs and its fence.
+    /// The lock under which it runs, or whose watch let it begin, and its fence.
     pub fence: Option<(Arc<str>, u64)>,
 }
 

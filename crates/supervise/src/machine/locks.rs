@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::io::{Effect, Moment};
+use super::life::Life;
 use super::table::Phase;
 use super::{JobId, Machine};
 use crate::event::Code;
@@ -43,12 +44,25 @@ impl Held {
 }
 
 impl Machine {
-    /// Whether some job may still run under this lock, and it was not left to others: only then it is
+    /// Whether some job may still run under this lock or a watch follows it, and it was not left to others: only then it is
     /// worth competing for.
     pub fn wants(&self, lock: &str) -> bool {
         let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
         let yielded = self.hub.yielded.contains_key(lock) || self.hub.ending.is_some();
-        !yielded && ours.any(|life| life.phase != Phase::Ended && !life.leaving)
+        let may_run = |life: &Life| life.phase != Phase::Ended && !life.leaving;
+        !yielded && (self.is_followed(lock) || ours.any(may_run))
+    }
+
+    fn is_followed(&self, lock: &str) -> bool {
+        self.hub.ending.is_none() && self.hub.config.followers(lock).next().is_some()
+    }
+
+    /// Tells what became of a lock: those that run under it, and those that follow it.
+    fn publish_lock(&mut self, code: Code, lock: &str) {
+        self.hub.publish(code, &format!("lock:{lock}").into());
+        for source in Arc::clone(&self.hub.config).followers(lock) {
+            self.hub.publish(code, &source);
+        }
     }
 
     /// Leaves a lock to others: what runs under it ends first, and from then on it is not competed for
@@ -75,9 +89,9 @@ impl Machine {
             self.release(&lock, fence);
             return;
         }
-        let source: Arc<str> = format!("lock:{lock}").into();
+        let name = Arc::clone(&lock);
         self.hub.locks.insert(lock, Held { fence, stage: Stage::Firm, time_off: Duration::ZERO });
-        self.hub.publish(Code::Acquired, &source);
+        self.publish_lock(Code::Acquired, &name);
     }
 
     pub(super) fn losing(&mut self, lock: &Arc<str>, kill_at: Moment) {
@@ -86,7 +100,7 @@ impl Machine {
         }
         let Some(held) = self.hub.locks.get_mut(lock) else { return };
         if std::mem::replace(&mut held.stage, Stage::Lost) != Stage::Lost {
-            self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
+            self.publish_lock(Code::Lost, lock);
         }
         self.settle_lock(lock);
     }
@@ -104,14 +118,14 @@ impl Machine {
                 self.with(*id, |life, hub| life.lose(lock, None, hub));
             }
         }
-        if busy.is_empty() {
+        if busy.is_empty() && (stage != Stage::Firm || !self.is_followed(lock)) {
             self.hub.locks.remove(lock);
             if !time_off.is_zero() {
                 self.hub.yielded.insert(Arc::clone(lock), self.hub.now.after(time_off));
             }
             self.release(lock, fence);
             if stage != Stage::Lost {
-                self.hub.publish(Code::Lost, &format!("lock:{lock}").into());
+                self.publish_lock(Code::Lost, lock);
             }
         }
     }

@@ -145,8 +145,9 @@ impl Machine {
                 source.map_or(told, |life| life.fitness.code()) == Some(trigger.code)
             }
             Code::Acquired => {
-                let lock = trigger.source.strip_prefix("lock:").unwrap_or_default();
-                self.hub.locks.get(lock).is_some_and(|held| held.stage == Stage::Firm)
+                let held = self.hub.config.lock_of(&trigger.source);
+                let held = held.and_then(|lock| self.hub.locks.get(&lock));
+                held.is_some_and(|held| held.stage == Stage::Firm)
             }
             Code::Stopping
             | Code::Changed

@@ -148,14 +148,18 @@ impl Life {
         exec: Exec,
         hub: &mut Hub,
     ) -> ProcessId {
-        let fence = self
-            .lock
-            .as_ref()
-            .and_then(|lock| hub.locks.get(lock).map(|held| (Arc::clone(lock), held.fence)));
+        let fence = self.fence(hub);
         let process = hub.process(self.id, role, false, fence.clone());
         let start = self.start_of(process, role, label, exec, fence);
         hub.effects.push(Effect::Start(start));
         process
+    }
+
+    /// The lock that let it begin, and its fence: it runs under that, or a watch told of it.
+    fn fence(&self, hub: &Hub) -> Option<(Arc<str>, u64)> {
+        let acquired = self.triggers().iter().find(|trigger| trigger.code == Code::Acquired)?;
+        let lock = hub.config.lock_of(&acquired.source)?;
+        hub.locks.get(&lock).map(|held| (lock, held.fence))
     }
 
     pub(super) fn start_of(

@@ -120,6 +120,18 @@ fn faults_of_locks() {
             "job[j] waits for lock 'l', and nobody gives locks: set 'consul', or 'discovery' to 'embedded'\n  at app.json5:1:13",
         ),
         (
+            "discovery: 'none', watches: [{name: 'ww', lock: 'l'}]",
+            "watch[ww] follows lock 'l', and nobody gives locks: set 'consul', or 'discovery' to 'embedded'\n  at app.json5:1:13",
+        ),
+        (
+            "consul: 'a:1', watches: [{name: 'ww', lock: 'a b'}]",
+            "watch[ww].lock: 'a b' cannot be the name of a lock: letters, digits and '-_./', at most 128\n  at app.json5:1:26",
+        ),
+        (
+            "consul: 'a:1', watches: [{name: 'ww', lock: 'l', key: 'k'}]",
+            "unable to parse watches: watch[ww] can have only one of 'key' and 'lock'\n  at app.json5:1:46",
+        ),
+        (
             "consul: 'a:1', jobs: [{name: 'j', when: {source: 'lock:', once: 'acquired'}}]",
             "job[j].when.source: '' cannot be the name of a lock: letters, digits and '-_./', at most 128\n  at app.json5:1:23",
         ),

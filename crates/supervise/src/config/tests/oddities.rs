@@ -75,7 +75,10 @@ fn oddities_of_the_whole_file_are_warned_of() {
             "{discovery: 'none', watches: [{name: 'db', interval: 1}]}",
             "app.json5: watches see nothing: 'discovery' is 'none'",
         ),
-        ("{consul: 'a:1', locks: [{name: 'l'}]}", "app.json5:1:25: no job waits for lock 'l'"),
+        (
+            "{consul: 'a:1', locks: [{name: 'l'}]}",
+            "app.json5:1:25: no job or watch waits for lock 'l'",
+        ),
         (
             "{consul: 'a:1', watches: [{name: 'db', interval: 1}], jobs: [{name: 'a', when: {source: 'db', each: 'changed'}}]}",
             "app.json5: job[a].when.source: no job, watch, lock or signal is called 'db'; the watch is 'watch.db'",
@@ -233,6 +236,18 @@ fn watches_of_services_and_keys() {
     let what = Watched::Service { service: "db".into(), tag: Some("t".into()) };
     assert_eq!((&db.what, db.interval.as_secs(), db.dc.as_deref()), (&what, 3, Some("d")));
     assert_eq!((&key.what, key.interval.as_secs()), (&Watched::Key("a/b".into()), 10));
+}
+
+#[test]
+fn a_watch_of_a_lock_declares_it() {
+    let text = "{consul: 'a:1', jobs: [{name: 'j', when: {source: 'watch.p', each: 'acquired'}}],
+        watches: [{name: 'p1', lock: 'db/p'}]}";
+    let loaded = loaded(&text.replace("watch.p", "watch.p1"));
+    assert_eq!(loaded.config.watches[0].what, Watched::Lock("db/p".into()));
+    assert_eq!(&*loaded.config.locks[0].name, "db/p");
+    assert_eq!(loaded.config.lock_of("watch.p1").as_deref(), Some("db/p"));
+    assert_eq!(loaded.config.lock_of("watch.other"), None);
+    assert_eq!(loaded.warnings, [""; 0]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::decode::{Block, list};
 use super::super::error::Fault;
 use super::super::job::{Job, When};
 use super::super::keys;
-use super::super::model::{Discovery, Lock};
+use super::super::model::{Discovery, Lock, Watch};
 use super::super::tree::Place;
 use super::health::positive;
 use super::{Context, checked};
@@ -29,11 +29,12 @@ pub(super) const SOURCE: &str = "lock:";
 /// Longest name of a lock in bytes: it becomes part of a key of the catalog.
 const MAX_NAME: usize = 128;
 
-/// The locks of the file and of the jobs, in the order of their names.
+/// The locks of the file, of the jobs and of the watches, in the order of their names.
 pub(super) fn locks(
     context: &mut Context<'_>,
     top: &Block<'_>,
     jobs: &[Job],
+    watches: &[Watch],
     discovery: &Discovery,
 ) -> Result<Vec<Lock>, Fault> {
     let mut locks = declared(top, discovery)?;
@@ -43,19 +44,26 @@ pub(super) fn locks(
             check_name(name).map_err(|text| {
                 Fault::new(format!("job[{}].when.source: {text}", job.name), top.place_of("jobs"))
             })?;
-            wanted.insert(name, &job.name);
+            wanted.insert(name, format!("job[{}] waits for", job.name));
         }
     }
-    if let (Discovery::None, Some((name, job))) = (discovery, wanted.iter().next()) {
+    for watch in watches {
+        let Some(name) = watch.lock() else { continue };
+        check_name(name).map_err(|text| {
+            Fault::new(format!("watch[{}].lock: {text}", watch.name), top.place_of("watches"))
+        })?;
+        wanted.insert(name, format!("watch[{}] follows", watch.name));
+    }
+    if let (Discovery::None, Some((name, who))) = (discovery, wanted.iter().next()) {
         let text = format!(
-            "job[{job}] waits for lock '{name}', and nobody gives locks: set 'consul', or \
+            "{who} lock '{name}', and nobody gives locks: set 'consul', or \
              'discovery' to 'embedded'"
         );
         return Err(Fault::new(text, top.place_of("discovery")));
     }
     for (name, (_, place)) in &locks {
         if !wanted.contains_key(&**name) {
-            context.warn(format!("no job waits for lock '{name}'"), *place);
+            context.warn(format!("no job or watch waits for lock '{name}'"), *place);
         }
     }
     for name in wanted.into_keys() {

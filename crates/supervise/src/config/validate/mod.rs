@@ -96,7 +96,7 @@ pub(super) fn config(
         None => None,
     };
     let logging = logging::logging(top.get("logging"))?;
-    let locks = locks::locks(&mut context, &top, &jobs, &discovery)?;
+    let locks = locks::locks(&mut context, &top, &jobs, &watches, &discovery)?;
     let strict = compatibility(&top)?;
     let signals = signals(&top)?;
     let config = Config {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::job::{Job, Trigger, When};
-use super::super::model::{Config, Watched};
+use super::super::model::Config;
 use super::Context;
 use super::locks::SOURCE;
 use crate::event::Code;
@@ -82,10 +82,7 @@ fn unknown_sources(context: &mut Context<'_>, config: &Config) {
 
 /// A watch or lock of that name, where only the prefix is missing.
 fn hint(config: &Config, source: &str) -> String {
-    let watch = |watch: &super::super::model::Watch| {
-        &*watch.name == source && matches!(watch.what, Watched::Service { .. } | Watched::Key(_))
-    };
-    if config.watches.iter().any(watch) {
+    if config.watches.iter().any(|watch| &*watch.name == source) {
         return format!("; the watch is 'watch.{source}'");
     }
     if config.locks.iter().any(|lock| &*lock.name == source) {

@@ -8,7 +8,7 @@ use super::super::tree::Node;
 use super::service::service_name;
 use super::{Context, checked, seconds};
 
-/// Pace of looks at a key, in seconds, where the file does not say and the catalog cannot hold a
+/// Pace of looks at a key or a lock, in seconds, where the file does not say and the catalog cannot hold a
 /// question open.
 const KEY_INTERVAL: i64 = 10;
 
@@ -19,6 +19,7 @@ struct Fields<'a> {
     tag: String,
     dc: String,
     key: String,
+    lock: String,
 }
 
 /// The watches of the file.
@@ -39,6 +40,7 @@ impl<'a> Fields<'a> {
             tag: block.text(faults, "tag"),
             dc: block.text(faults, "dc"),
             key: block.text(faults, "key"),
+            lock: block.text(faults, "lock"),
             block,
         }
     }
@@ -46,7 +48,13 @@ impl<'a> Fields<'a> {
     fn check(mut self, context: &mut Context<'_>) -> Result<Watch, Fault> {
         let place = |name: &str| self.block.place_of(name);
         service_name(&self.name).map_err(|text| Fault::new(text, place("name")))?;
-        if !self.key.is_empty() && self.block.get("interval").is_none() {
+        if !self.key.is_empty() && !self.lock.is_empty() {
+            let text = format!("watch[{}] can have only one of 'key' and 'lock'", self.name);
+            return Err(Fault::new(text, place("lock")));
+        }
+        let other = if self.key.is_empty() { ("lock", &self.lock) } else { ("key", &self.key) };
+        let service = other.1.is_empty();
+        if !service && self.block.get("interval").is_none() {
             self.interval = KEY_INTERVAL;
         }
         if self.interval < 1 {
@@ -54,14 +62,14 @@ impl<'a> Fields<'a> {
             return Err(Fault::new(text, place("interval")));
         }
         let some = |text: String| (!text.is_empty()).then_some(text);
-        let what = if self.key.is_empty() {
-            Watched::Service { service: self.name.clone(), tag: some(self.tag) }
-        } else {
-            if !self.tag.is_empty() {
-                let text = format!("watch[{}] has a 'key', so its 'tag' is ignored", self.name);
-                context.warn(text, place("tag"));
-            }
-            Watched::Key(self.key)
+        if !service && !self.tag.is_empty() {
+            let text = format!("watch[{}] has a '{}', so its 'tag' is ignored", self.name, other.0);
+            context.warn(text, place("tag"));
+        }
+        let what = match (self.key.is_empty(), self.lock.is_empty()) {
+            (true, true) => Watched::Service { service: self.name.clone(), tag: some(self.tag) },
+            (true, false) => Watched::Lock(self.lock.into()),
+            (false, _) => Watched::Key(self.key),
         };
         let interval = seconds(self.interval);
         Ok(Watch { name: self.name.into(), what, interval, dc: some(self.dc) })

@@ -70,8 +70,8 @@ impl From<Entry> for Instance {
     }
 }
 
-/// The question of a watch, without what holds it open.
-pub(super) fn path(watch: &Watch) -> String {
+/// The question of a watch, without what holds it open; `None`: the locks answer it.
+pub(super) fn path(watch: &Watch) -> Option<String> {
     let dc = watch.dc.as_ref().map(|dc| format!("dc={}", escape(dc)));
     let (path, more) = match &watch.what {
         Watched::Service { service, tag } => {
@@ -80,9 +80,10 @@ pub(super) fn path(watch: &Watch) -> String {
             (format!("/v1/health/service/{}", escape(service)), more)
         }
         Watched::Key(key) => (format!("/v1/kv/{}", escape_path(key)), [None, None]),
+        Watched::Lock(_) => return None,
     };
     let query: Vec<String> = [dc].into_iter().chain(more).flatten().collect();
-    if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
+    Some(if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) })
 }
 
 impl Seen {
@@ -90,7 +91,7 @@ impl Seen {
     pub fn nothing(what: &Watched) -> Self {
         match what {
             Watched::Service { .. } => Self::Instances(Vec::new()),
-            Watched::Key(_) => Self::Key(None),
+            Watched::Key(_) | Watched::Lock(_) => Self::Key(None),
         }
     }
 
@@ -106,8 +107,8 @@ impl Seen {
                 instances.sort();
                 Ok(Self::Instances(instances))
             }
-            Watched::Key(_) if missing => Ok(Self::Key(None)),
-            Watched::Key(_) => {
+            Watched::Key(_) | Watched::Lock(_) if missing => Ok(Self::Key(None)),
+            Watched::Key(_) | Watched::Lock(_) => {
                 let pairs: Vec<Pair> = serde_json::from_slice(&answer.body).map_err(json)?;
                 let pair = pairs.first().map(|pair| (pair.create_index, pair.modify_index));
                 Ok(Self::Key(pair))

@@ -33,7 +33,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Watches. Events come as [`Input::Published`] with the source `watch.NAME`; `gauge` is told the
+    /// Watches what is in the catalog; locks are not. Events come as [`Input::Published`] with the source `watch.NAME`; `gauge` is told the
     /// number of healthy instances after each look, by the name of the watch.
     pub fn start(
         client: &Client,
@@ -44,9 +44,10 @@ impl Watching {
         let gauge: Gauge = Arc::new(gauge);
         let mut tasks = JoinSet::new();
         for watch in watches {
+            let Some(path) = path(watch) else { continue };
             let one = One {
                 client: client.clone(),
-                path: path(watch),
+                path,
                 source: format!("watch.{}", watch.name).into(),
                 hold: Hold::new(watch.interval),
                 seen: Seen::nothing(&watch.what),

@@ -166,8 +166,9 @@ async fn the_gauge_shows_the_number_of_healthy_instances() {
 #[test]
 fn the_question_is_that_of_containerpilot_when_it_is_not_held() {
     let watch = Watch { dc: Some("east".into()), ..service("db", Some("primary"), NEVER) };
-    assert_eq!(path(&watch), "/v1/health/service/db?dc=east&passing=1&tag=primary");
-    assert_eq!(path(&service("db", None, NEVER)), "/v1/health/service/db?passing=1");
+    let path = |watch| path(&watch).expect("the catalog is asked");
+    assert_eq!(path(watch), "/v1/health/service/db?dc=east&passing=1&tag=primary");
+    assert_eq!(path(service("db", None, NEVER)), "/v1/health/service/db?passing=1");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{Rig, job, on, secs, served};
-use crate::config::{Job, Restarts};
+use super::rig::{Rig, config, job, on, secs, served};
+use crate::config::{Config, Job, Restarts, Watch, Watched};
 use crate::event::Code;
 use crate::machine::Input;
 
@@ -166,4 +166,50 @@ fn a_lock_that_is_left_to_others_goes_when_its_jobs_have_ended_and_is_not_wanted
     assert!(!rig.machine.wants("db"));
     rig.pass(secs(10));
     assert!(rig.machine.wants("db"));
+}
+
+/// With a watch that follows the lock and these jobs.
+fn followed(jobs: Vec<Job>) -> Rig {
+    let what = Watched::Lock("db".into());
+    let watch = Watch { name: "primary".into(), what, interval: secs(10), dc: None };
+    let mut rig = Rig::new(Config { watches: vec![watch], ..config(jobs) });
+    rig.give(Input::Begin);
+    rig
+}
+
+#[test]
+fn a_watch_keeps_its_lock_whatever_the_jobs_do_that_it_starts() {
+    let up = Job { when: on("watch.primary", Code::Acquired, true), ..job("up") };
+    let down = Job { when: on("watch.primary", Code::Lost, true), ..job("down") };
+    let mut rig = followed(vec![up, down, job("app")]);
+    assert!(rig.machine.wants("db"));
+    let seen = acquire(&mut rig, 3);
+    assert_eq!(seen, ["{Acquired lock:db}", "{Acquired watch.primary}", "start up db=3"]);
+    rig.returns("up", 1);
+    assert!(!rig.has("release db"), "{:?}", rig.log);
+    let seen = losing(&mut rig, secs(5));
+    assert_eq!(seen, ["{Lost lock:db}", "{Lost watch.primary}", "release db", "start down"]);
+    rig.returns("down", 0);
+    acquire(&mut rig, 4);
+    assert!(rig.runs("up"));
+    assert!(
+        rig.give(Input::Yield { lock: "db".into(), time: secs(9) })
+            .contains(&"release db".to_owned())
+    );
+    assert!(rig.runs("up"), "it does not run under the lock");
+    rig.pass(secs(9));
+    acquire(&mut rig, 5);
+    assert!(rig.give(Input::Shutdown).contains(&"release db".to_owned()));
+}
+
+#[test]
+fn a_job_under_a_followed_lock_gives_it_back_and_stops_as_ever() {
+    let up = Job { when: on("watch.primary", Code::Acquired, true), ..job("up") };
+    let mut rig = followed(vec![up, leader("leader"), job("app")]);
+    acquire(&mut rig, 3);
+    rig.returns("up", 0);
+    assert!(rig.returns("leader", 0).contains(&"release db".to_owned()), "{:?}", rig.log);
+    acquire(&mut rig, 4);
+    losing(&mut rig, secs(5));
+    assert!(rig.has("signal leader 15") && !rig.has("signal up 15"), "{:?}", rig.log);
 }
