@@ -205,6 +205,8 @@ async fn a_lock_that_nobody_wants_is_not_competed_for() {
     let mut second = side(&quorum, "b", None);
     second.nothing_for(TTL).await;
     second.locking.want(|_| false);
+    // Longer than it takes to leave the queue.
+    second.nothing_for(TTL).await;
     first.locking.release("db/primary", fence);
     // The other has left the queue: after a third of its time it is the turn of the first again.
     let again = first.acquired().await;
