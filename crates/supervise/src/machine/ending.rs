@@ -55,12 +55,14 @@ impl Machine {
     }
 
     /// Of these jobs, that are to end, the ones that still get to run once: a job that ends at
-    /// once, or another of them, leads to them.
+    /// once, or another of them, leads to them. One that runs already because another has stopped
+    /// is one of them too: its source may be the reason why all end.
     pub(super) fn hooks(&self, these: impl Fn(&Life) -> bool) -> BTreeSet<JobId> {
         let alive = |life: &&Life| life.phase != Phase::Ended && these(life);
-        let mut next: Vec<&Life> =
-            self.lives.values().filter(alive).filter(|life| !life.is_hook()).collect();
-        let mut hooks = BTreeSet::new();
+        let leads = |life: &&Life| !life.is_hook() || life.runs_as_hook();
+        let mut next: Vec<&Life> = self.lives.values().filter(alive).filter(leads).collect();
+        let runs = next.iter().filter(|life| life.is_hook());
+        let mut hooks: BTreeSet<JobId> = runs.map(|life| life.id).collect();
         while let Some(life) = next.pop() {
             for code in [Code::Stopping, Code::Stopped] {
                 let event = Event::new(code, Arc::clone(&life.job.name));

@@ -252,6 +252,12 @@ impl Life {
         self.job.exec.is_some() && self.stops().next().is_some()
     }
 
+    /// It runs, and nothing but the stop of another job can be the reason.
+    pub fn runs_as_hook(&self) -> bool {
+        let runs = matches!(self.phase, Phase::Starting | Phase::Running);
+        runs && self.is_hook() && self.stops().count() == self.triggers().len()
+    }
+
     /// The jobs for whose stop it waits.
     pub fn stops(&self) -> impl Iterator<Item = &Arc<str>> {
         let stops = |t: &&Trigger| matches!(t.code, Code::Stopping | Code::Stopped);

@@ -37,6 +37,22 @@ fn complaint_2_what_ignores_term_is_killed_at_the_stop_timeout() {
 }
 
 #[test]
+fn complaint_16_what_runs_when_the_main_job_has_stopped_is_not_cut_off_by_its_end() {
+    let main = Job { main: true, ..job("app") };
+    let after = Job { when: on("app", Code::Stopped, false), ..job("after") };
+    let last = Job { when: on("after", Code::Stopped, false), ..job("last") };
+    let mut rig = Rig::up(vec![main, after, last, job("side")]);
+    rig.killed("app", 9);
+    assert!(rig.has("start after") && rig.has("signal side 15"), "{:?}", rig.log);
+    assert!(!rig.has("signal after 15"), "it was told to end before it did its work");
+    rig.killed("side", 15);
+    rig.returns("after", 0);
+    assert_eq!(rig.exited, None);
+    rig.returns("last", 0);
+    assert_eq!(rig.exited, Some(137));
+}
+
+#[test]
 fn complaint_3_the_exit_code_is_that_of_the_main_job() {
     let main = Job { main: true, ..job("app") };
     let mut rig = Rig::up(vec![job("side"), main.clone()]);
