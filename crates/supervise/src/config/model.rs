@@ -20,6 +20,8 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Path of the control socket. Default `/var/run/containerpilot.socket`.
     pub control_socket: PathBuf,
+    /// Key `control` is there. Without it the jobs run also where the socket cannot be opened.
+    pub control_named: bool,
     /// The jobs in the order of the file; the job of telemetry, where there is one, is the last.
     pub jobs: Vec<Job>,
     /// What is watched.

@@ -42,6 +42,7 @@ fn a_plain_file_has_all_defaults() {
     assert_eq!((consul.url.as_str(), consul.verify), ("http://localhost:8500", true));
     assert_eq!(config.stop_timeout, Duration::from_secs(5));
     assert_eq!(config.control_socket, Path::new("/var/run/containerpilot.socket"));
+    assert!(!config.control_named);
     let logging = Logging { level: Level::Info, format: Format::Default, output: Sink::Stdout };
     assert_eq!(config.logging, logging);
     assert!(config.jobs.is_empty() && config.watches.is_empty() && config.telemetry.is_none());

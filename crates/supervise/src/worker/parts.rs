@@ -78,9 +78,8 @@ impl Parts {
         let _ = tracing_subscriber::registry().with(Trace::new(logger.clone())).try_init();
         let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
         let telemetry = Arc::new(Telemetry::new(metrics, logger.figures()));
-        let control = Control::bind(&config.control_socket).await;
-        let control = control.map_err(|fault| fault.to_string())?;
-        let control = serve(control, &telemetry, asks.clone());
+        let faces = (telemetry.clone(), logger.clone(), asks.clone());
+        let control = open_control(config, faces).await?;
         let catalog = match reached(config, surrounding).await? {
             Some(consul) => Some(Catalog::start(consul, config, &seat, &telemetry, &inputs)?),
             None => None,
@@ -88,17 +87,8 @@ impl Parts {
         let (faces, prober) = (None, surrounding.prober());
         let mut parts =
             Self { logger, telemetry, prober, seat, catalog, control, faces, inputs, asks };
-        parts.say_control();
         parts.open_faces(config);
         Ok(parts)
-    }
-
-    fn say_control(&self) {
-        self.logger.say(
-            Level::Info,
-            None,
-            format!("control: serving at {}", self.control.0.display()),
-        );
     }
 
     /// Answers `/metrics` and `/status`, where that is wanted.
@@ -198,9 +188,9 @@ impl Parts {
             catalog.follow(before, config, &self.seat, &self.telemetry, &self.inputs)?;
         }
         if let Some(fresh) = fresh {
-            let fresh = serve(fresh, &self.telemetry, self.asks.clone());
+            let faces = (self.telemetry.clone(), self.logger.clone(), self.asks.clone());
+            let fresh = (socket.clone(), tokio::spawn(serve(fresh, faces)));
             std::mem::replace(&mut self.control, fresh).1.abort();
-            self.say_control();
         }
         let metrics = config.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.metrics);
         self.telemetry.reconfigure(metrics);
@@ -256,16 +246,33 @@ fn refuse(before: &Config, config: &Config, held: &BTreeMap<Arc<str>, u64>) -> R
     }
 }
 
+/// What the control socket needs: who counts, who is told, who is asked.
+type Faces = (Arc<Telemetry>, Arc<Logger>, Sender<Ask>);
+
+/// Opens the control socket. Where the configuration does not say where it is, jobs neither wait for
+/// it nor depend on it: its usual folder may be closed to this user, or belong to another supervisor,
+/// and a file of version 2 cannot name another.
+async fn open_control(config: &Config, faces: Faces) -> Result<(PathBuf, JoinHandle<()>), String> {
+    let path = config.control_socket.clone();
+    if config.control_named {
+        let control = Control::bind(&path).await.map_err(|fault| fault.to_string())?;
+        return Ok((path, tokio::spawn(serve(control, faces))));
+    }
+    let usual = path.clone();
+    let open = async move {
+        match Control::bind(&usual).await {
+            Ok(control) => serve(control, faces).await,
+            Err(fault) => faces.1.say(Level::Error, None, fault.to_string()),
+        }
+    };
+    Ok((path, tokio::spawn(open)))
+}
+
 /// Answers on the control socket.
-fn serve(
-    control: Control,
-    telemetry: &Arc<Telemetry>,
-    asks: Sender<Ask>,
-) -> (PathBuf, JoinHandle<()>) {
-    let (path, telemetry) = (control.path().to_owned(), telemetry.clone());
-    let control =
-        control.counted(Arc::new(move |code, path| telemetry.control_request(code, path)));
-    (path, tokio::spawn(control.run(asks)))
+async fn serve(control: Control, (telemetry, logger, asks): Faces) {
+    logger.say(Level::Info, None, format!("control: serving at {}", control.path().display()));
+    let counted = Arc::new(move |code, path: &_| telemetry.control_request(code, path));
+    control.counted(counted).run(asks).await;
 }
 
 /// Where the catalog is, which may have to be started.

@@ -77,6 +77,7 @@ pub(super) fn config(
     let discovery = backend::discovery(&mut context, &top)?;
     let stop_timeout = stop_timeout(&mut context, &top)?;
     let control_socket = control_socket(&top)?;
+    let control_named = top.get("control").is_some();
     let mut jobs = match array(&mut context, &top, "jobs") {
         Some(items) => jobs::jobs(&mut context, items)
             .map_err(|fault| fault.within("unable to parse jobs: "))?,
@@ -104,6 +105,7 @@ pub(super) fn config(
         logging,
         stop_timeout,
         control_socket,
+        control_named,
         jobs,
         watches,
         locks,

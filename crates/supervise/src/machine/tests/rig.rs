@@ -89,6 +89,7 @@ pub fn config(jobs: Vec<Job>) -> Config {
         logging: Logging { level: Level::Info, format: Format::Default, output: Sink::Stdout },
         stop_timeout: secs(5),
         control_socket: PathBuf::from("/run/x.socket"),
+        control_named: false,
         jobs,
         watches: Vec::new(),
         locks: vec![Lock { name: "db".into(), ttl: secs(15), stop_before: secs(5) }],
