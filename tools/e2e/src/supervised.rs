@@ -35,15 +35,27 @@ impl Supervised {
     /// # Errors
     /// It cannot be started.
     pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Result<Self> {
+        Self::start_as(|folder| {
+            let file = folder.join("app.json5");
+            std::fs::write(&file, fill(config, folder))?;
+            let mut command = Command::new(binary()?);
+            command.arg("supervise").arg("--config").arg(&file);
+            change(&mut command);
+            Ok(command)
+        })
+    }
+
+    /// Starts the command that is made for a new folder. It must become the supervisor itself: a
+    /// shell in front of it ends with `exec`.
+    ///
+    /// # Errors
+    /// There is no command, or it cannot be started.
+    pub fn start_as(make: impl FnOnce(&Path) -> Result<Command>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let file = folder.path().join("app.json5");
-        std::fs::write(&file, fill(config, folder.path()))?;
+        let mut command = make(folder.path())?;
         let output = File::create(folder.path().join("output"))?;
-        let mut command = Command::new(binary()?);
-        command.arg("supervise").arg("--config").arg(&file);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         command.current_dir(folder.path());
-        change(&mut command);
         let child = command.spawn().context("start the supervisor")?;
         Ok(Self { folder, child, ended: None })
     }

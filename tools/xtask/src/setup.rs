@@ -75,6 +75,31 @@ const NEEDS: &[Need] = &[
         tests: "members of examples/mariadb, killed under load, cloned from a bucket",
     },
     Need {
+        package: "nginx",
+        program: "nginx",
+        reason: "a web server whose backends come and go",
+        tests: "nginx of examples/nginx, its backends restarted, removed and added under load",
+    },
+    Need {
+        package: "rsyslog",
+        program: "rsyslogd",
+        reason: "a shipper and a collector of logs",
+        tests: "the pipeline of examples/logs, its collector moved and killed",
+    },
+    Need {
+        package: "rsyslog-relp",
+        // A module of rsyslog has no program; its folder differs between machines, this file does not.
+        program: "/usr/share/doc/rsyslog-relp/copyright",
+        reason: "lines of logs that are confirmed",
+        tests: "the pipeline of examples/logs, its collector moved and killed",
+    },
+    Need {
+        package: "socat",
+        program: "socat",
+        reason: "the relay between shipper and collector",
+        tests: "the pipeline of examples/logs, its collector moved and killed",
+    },
+    Need {
         package: "util-linux",
         program: "unshare",
         reason: "machines made of namespaces, which go away with their test",

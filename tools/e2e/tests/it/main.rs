@@ -10,6 +10,7 @@ mod docs;
 mod failover;
 mod foreign;
 mod replicas;
+mod stories;
 mod supervise;
 mod takeover;
 mod unit;
