@@ -160,8 +160,8 @@ async fn a_lock_is_handed_over_as_planned_after_its_job_has_ended() -> Result<()
         format!(
             r#"{{consul: "{}", stopTimeout: 60, jobs: [{{name: "leader",
                 when: {{source: "lock:primary", each: "acquired"}},
-                exec: ["sh", "-c", "trap 'sleep 1; echo {name} has stopped; exit' TERM;
-                    echo {name} leads under $REGROW_LOCK_PRIMARY_FENCE;
+                exec: ["sh", "-c", "trap 'sleep 1; echo {name} has stopped; exit' TERM; \
+                    echo {name} leads under $REGROW_LOCK_PRIMARY_FENCE; \
                     while :; do sleep 0.1; done"]}}]}}"#,
             catalog.url()
         )
