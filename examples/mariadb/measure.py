@@ -2,6 +2,7 @@
 """Does to the members, under load, what happens to machines, and counts what was lost.
 
     --kills N      the server of the primary is killed, N times
+    --unseen N     the same, and it is back before `lead` of its member looks
     --machines N   everything of the primary's member is killed at once, its supervisor too; started anew later
     --freezes N    everything of the primary's member stands still until another leads, and then goes on
     --rolls N      all supervisors are restarted one after the other, by `bin/roll`
@@ -38,6 +39,7 @@ def options():
     parser.add_argument("--folder", default="mariadb-try", help="the folder of try.sh")
     parser.add_argument("--catalog", default=os.environ.get("CONSUL_HTTP_ADDR", "127.0.0.1:8500"))
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--unseen", type=int, default=0)
     parser.add_argument("--machines", type=int, default=0)
     parser.add_argument("--freezes", type=int, default=0)
     parser.add_argument("--rolls", type=int, default=0)
@@ -46,7 +48,7 @@ def options():
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--password", default=os.environ.get("MARIADB_APP_PASSWORD", "change-me"))
     given = parser.parse_args()
-    if not (given.kills or given.machines or given.freezes or given.rolls or given.scale):
+    if not (given.kills or given.unseen or given.machines or given.freezes or given.rolls or given.scale):
         given.kills = 10
     given.folder = os.path.abspath(given.folder)
     return given
@@ -93,6 +95,18 @@ def sql(member, statement, *form):
     return subprocess.run(
         ["mariadb", "--no-defaults", f"--socket={OPTIONS.folder}/{member}/mariadb.sock", *(form or ["-NB"]), "-e", statement],
         capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+
+
+def kill_server(member):
+    with open(f"{OPTIONS.folder}/{member}/mariadb.pid", encoding="ascii") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+
+
+def answers(member):
+    try:
+        return sql(member, "SELECT 1") == "1"
+    except subprocess.SubprocessError:
+        return False
 
 
 def follows(member):
@@ -218,8 +232,8 @@ def ask_try(*words):
     subprocess.run([HERE / "try.sh", *words], env=ENVIRONMENT, check=True)
 
 
-def processes(member):
-    """Everything of a member: its supervisor and all below it."""
+def tree(root):
+    """A process and all below it."""
     children = {}
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
@@ -228,10 +242,19 @@ def processes(member):
         except (OSError, ValueError, IndexError):
             continue
         children.setdefault(parent, []).append(int(name))
-    found = [supervisor(member)]
+    found = [root]
     for process in found:
         found.extend(children.get(process, []))
     return found
+
+
+def command(pid):
+    """Its words; none where it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().split("\0")
+    except OSError:
+        return []
 
 
 def signal_to(pids, number):
@@ -242,12 +265,25 @@ def signal_to(pids, number):
             pass
 
 
-def freeze(member):
-    """Stops everything of a member, also what was started meanwhile; what that was."""
+def freeze(root):
+    """Stops a process and all below it, also what was started meanwhile; what that was."""
     frozen = []
-    while new := [pid for pid in processes(member) if pid not in frozen]:
+    while new := [pid for pid in tree(root) if pid not in frozen]:
         signal_to(new, signal.SIGSTOP)
         frozen += new
+    return frozen
+
+
+def freeze_lead(member):
+    """Stops `lead` at a moment when it does not wait for an answer of the server."""
+    runs = lambda pid: any(word.endswith("/bin/lead") for word in command(pid))
+    lead = next(filter(runs, tree(supervisor(member))), None)
+    if lead is None:
+        return None
+    frozen = freeze(lead)
+    if any(command(pid)[:1] in (["timeout"], ["mariadb"]) for pid in frozen):
+        signal_to(frozen, signal.SIGCONT)
+        return None
     return frozen
 
 
@@ -317,13 +353,23 @@ class Trial:
 
     def kill(self):
         key = leader()
-        with open(f"{OPTIONS.folder}/{key['member']}/mariadb.pid", encoding="ascii") as file:
-            os.kill(int(file.read()), signal.SIGKILL)
+        kill_server(key["member"])
         self.writable("server killed", key, time.monotonic())
+
+    def kill_unseen(self):
+        key = leader()
+        frozen = until(lambda: freeze_lead(key["member"]), "`lead` always waits for its server")[0]
+        moment = time.monotonic()
+        try:
+            kill_server(key["member"])
+            until(lambda: answers(key["member"]), "the server does not come back")
+        finally:
+            signal_to(frozen, signal.SIGCONT)
+        self.writable("server killed unseen", key, moment)
 
     def lose_machine(self):
         key = leader()
-        signal_to(freeze(key["member"]), signal.SIGKILL)
+        signal_to(freeze(supervisor(key["member"])), signal.SIGKILL)
         self.writable("machine lost", key, time.monotonic())
         until(lambda: not supervisor(key["member"]), "the supervisor is still there")
         ask_try("start", key["member"])
@@ -332,7 +378,7 @@ class Trial:
     def stand_still(self):
         key = leader()
         stale = Stale(key)
-        frozen = freeze(key["member"])
+        frozen = freeze(supervisor(key["member"]))
         moment = time.monotonic()
         try:
             stale.begin()
@@ -428,7 +474,7 @@ def main():
     until(make_table, "the primary takes no writes")
     load = Load()
     trial = Trial(load)
-    plan = [trial.kill] * OPTIONS.kills + [trial.lose_machine] * OPTIONS.machines + [trial.stand_still] * OPTIONS.freezes
+    plan = [trial.kill] * OPTIONS.kills + [trial.kill_unseen] * OPTIONS.unseen + [trial.lose_machine] * OPTIONS.machines + [trial.stand_still] * OPTIONS.freezes
     plan += [trial.roll] * OPTIONS.rolls + [trial.scale] * OPTIONS.scale
     try:
         for act in plan:

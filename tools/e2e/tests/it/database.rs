@@ -28,9 +28,9 @@ const MEANS: &[&str] = &["mariadbd", "mariadb-install-db", "mariabackup", "curl"
 fn trials() -> impl Iterator<Item = &'static str> {
     let soak = std::env::var_os("REGROW_SOAK").is_some();
     let all = if soak {
-        "--kills 10 --machines 3 --freezes 3 --rolls 2 --scale --pause 3"
+        "--kills 10 --unseen 3 --machines 3 --freezes 3 --rolls 2 --scale --pause 2"
     } else {
-        "--kills 1 --machines 1 --freezes 1 --rolls 1 --pause 1"
+        "--kills 1 --unseen 1 --machines 1 --freezes 1 --rolls 1 --pause 1"
     };
     all.split_whitespace()
 }
@@ -148,9 +148,14 @@ async fn no_acknowledged_commit_is_lost_whatever_happens_to_the_primary() -> Res
     ensure!(judged.status.success(), "commits were lost or members differ:\n{}", database.logs());
     ensure!(said.contains(", lost 0,"), "measure.py did not count");
     ensure!(said.contains("acknowledged by a primary of before 0"), "nobody tried the old primary");
-    for act in
-        ["server killed", "machine lost", "stood still", "rolling, restarts", "rolling, switches"]
-    {
+    for act in [
+        "server killed",
+        "server killed unseen",
+        "machine lost",
+        "stood still",
+        "rolling, restarts",
+        "rolling, switches",
+    ] {
         ensure!(said.contains(&format!("without a write, {act} (")), "not tried: {act}");
     }
     Ok(())
