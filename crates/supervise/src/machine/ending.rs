@@ -151,7 +151,32 @@ impl Machine {
         if open.peek().is_none() {
             return some;
         }
-        self.hub.completed && !open.any(|life| life.holds_open(&self.hub))
+        self.is_barred() || self.hub.completed && !open.any(|life| life.holds_open(&self.hub))
+    }
+
+    /// There are jobs with whose end the program ends, and none of them can begin any more: what they
+    /// wait for are events of jobs that have ended. A check or a task beside them is no reason to go on.
+    fn is_barred(&self) -> bool {
+        let mut mains =
+            self.lives.values().filter(|life| life.job.main && !life.leaving).peekable();
+        mains.peek().is_some() && mains.all(|life| self.cannot_begin(life))
+    }
+
+    fn cannot_begin(&self, life: &Life) -> bool {
+        let waits = matches!(life.phase, Phase::Idle | Phase::Waiting) && !life.pending;
+        let When::Events { triggers, all, .. } = &life.job.when else { return false };
+        let mut over = triggers
+            .iter()
+            .enumerate()
+            .map(|(place, trigger)| !life.seen.contains(&place) && self.is_over(&trigger.source));
+        waits && !triggers.is_empty() && if *all { over.any(|it| it) } else { over.all(|it| it) }
+    }
+
+    /// The source of these events is a job that has ended, or its check.
+    fn is_over(&self, source: &str) -> bool {
+        let name = source.strip_prefix("check.").unwrap_or(source);
+        let mut named = self.lives.values().filter(|life| *life.job.name == *name).peekable();
+        named.peek().is_some() && named.all(|life| life.phase == Phase::Ended)
     }
 
     /// The code of the main job; else that of the first job that failed for good. Who told the

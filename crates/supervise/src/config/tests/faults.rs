@@ -348,3 +348,41 @@ fn the_first_fault_in_containerpilots_order_is_told() {
     }
     super::loaded(&text);
 }
+
+#[test]
+fn jobs_that_can_start_only_after_each_other_are_a_fault() {
+    let text = |jobs: &str| format!("{{discovery: 'none', jobs: [{jobs}]}}");
+    for (jobs, expected) in [
+        (
+            "{name: 'a', when: {source: 'b', once: 'healthy'}}, {name: 'b', when: {source: 'a', each: 'exitSuccess'}}",
+            "jobs that can start only after each other never do: 'a', 'b'\n  at app.json5:1:46\n  at app.json5:1:97",
+        ),
+        (
+            "{name: 'a', when: {source: 'a', once: 'healthy'}}",
+            "jobs that can start only after each other never do: 'a'\n  at app.json5:1:46",
+        ),
+        (
+            "{name: 'a', when: {all: [{source: 'check.b', once: 'exitFailed'}, {source: 'global', once: 'startup'}]}},
+             {name: 'b', when: {source: 'a', once: 'changed'}}, {name: 'c', when: {source: 'a', once: 'healthy'}}",
+            "jobs that can start only after each other never do: 'a', 'b'\n  at app.json5:1:46\n  at app.json5:2:32",
+        ),
+    ] {
+        assert_eq!(fault(&text(jobs)), expected, "{jobs}");
+    }
+    let circle = "{name: 'a', when: {source: 'b', once: 'healthy'}}, {name: 'b', when: {source: 'a', once: 'healthy'}}";
+    let warnings = |text: &str| {
+        parse(text, Path::new("app.json5"), &here()).expect("it loads").warnings.join("; ")
+    };
+    let strict = text(circle).replacen('{', "{compatibility: 'containerpilot', ", 1);
+    let said = warnings(&strict);
+    assert!(said.contains("app.json5:1:79: job[a].when: it never starts"), "{said}");
+    for works in [
+        // Any of two, and one of them comes.
+        "{name: 'a', when: {any: [{source: 'b', each: 'healthy'}, {source: 'SIGHUP'}]}}, {name: 'b', when: {source: 'a', once: 'healthy'}}",
+        // A job that only counts time, which another waits for.
+        "{name: 'a', when: {source: 'a', once: 'healthy', timeout: 5}}, {name: 'b', when: {source: 'a', once: 'timerExpired'}}",
+        "{name: 'a', when: {source: 'b', once: 'stopped'}}, {name: 'b', when: {source: 'a', once: 'stopping'}}",
+    ] {
+        assert!(parse(&text(works), Path::new("app.json5"), &here()).is_ok(), "{works}");
+    }
+}

@@ -39,11 +39,7 @@ fn oddities_are_warned_of() {
         ),
         (
             "{name: 'a', when: {source: 'b', once: 'healthy'}}",
-            "app.json5: job[a].when.source: no job, watch, lock or signal is called 'b'",
-        ),
-        (
-            "{name: 'a', when: {source: 'b', once: 'exitSuccess'}}, {name: 'b', when: {source: 'a', each: 'healthy'}}",
-            "app.json5: never started, what they wait for does not start: 'a', 'b'",
+            "app.json5:1:42: job[a].when.source: no job, watch, lock or signal is called 'b'",
         ),
         (
             "{name: 'a', main: 1}, {name: 'b', main: 1}",
@@ -81,7 +77,7 @@ fn oddities_of_the_whole_file_are_warned_of() {
         ),
         (
             "{consul: 'a:1', watches: [{name: 'db', interval: 1}], jobs: [{name: 'a', when: {source: 'db', each: 'changed'}}]}",
-            "app.json5: job[a].when.source: no job, watch, lock or signal is called 'db'; the watch is 'watch.db'",
+            "app.json5:1:80: job[a].when.source: no job, watch, lock or signal is called 'db'; the watch is 'watch.db'",
         ),
         (
             "{consul: 'a:1', telemetry: {metrics: {}}}",

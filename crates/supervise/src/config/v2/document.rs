@@ -66,11 +66,26 @@ pub(super) struct When {
     pub each: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<Trigger>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Trigger {
+    pub source: String,
+    pub once: &'static str,
 }
 
 impl When {
     pub fn once(source: impl Into<String>, event: &'static str) -> Self {
         Self { source: Some(source.into()), once: Some(event), ..Self::default() }
+    }
+
+    /// When all of these have come.
+    pub fn all(triggers: &[(&str, &'static str)]) -> Self {
+        let triggers = triggers.iter();
+        let all = triggers.map(|(source, once)| Trigger { source: (*source).to_owned(), once });
+        Self { all: all.collect(), ..Self::default() }
     }
 
     pub fn each(source: impl Into<String>, event: &'static str) -> Self {

@@ -30,7 +30,11 @@ pub(super) fn to_v3(file: File, app: &[String]) -> (Document, Vec<String>) {
         let hooks =
             [("preStop", file.pre_stop, "stopping"), ("postStop", file.post_stop, "stopped")];
         jobs.extend(hooks.into_iter().filter_map(|(name, exec, event)| {
-            let when = Some(When::once(source, event));
+            // Where `preStart` failed nothing was begun that they could end.
+            let when = Some(match plan.after_hook {
+                Some(_) => When::all(&[(PRE_START, "exitSuccess"), (source, event)]),
+                None => When::once(source, event),
+            });
             Some(Job { name: name.to_owned(), exec: Some(exec?), when, ..Job::default() })
         }));
     }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | application | job with `main` and raw output, with port and health where there is one service; else named `app` |
 //! | `preStart` | job `preStart`; what version 2 starts after it waits for its `exitSuccess` |
-//! | `preStop`, `postStop` | jobs that wait for `stopping`, `stopped` of the application |
+//! | `preStop`, `postStop` | jobs that wait for `stopping`, `stopped` of the application, and for the success of `preStart` |
 //! | `services` | port and health of the application's job, or of jobs without `exec` |
 //! | `backends` | watches, and jobs `onChange-NAME` |
 //! | `tasks` | jobs with an interval |

@@ -135,6 +135,20 @@ fn converted(rest: Value) -> Value {
     convert(&document, &words("app")).expect("converted").0
 }
 
+/// In version 2 the program ended with the failed hook; nothing else ran.
+#[test]
+fn the_hooks_at_the_end_do_not_run_after_a_failed_pre_start() {
+    let document = converted(json!({"preStart": "a", "preStop": "b", "postStop": "c"}));
+    let when = |index: usize| document["jobs"][index]["when"].clone();
+    let all = |event: &str| {
+        json!({"all": [{"source": "preStart", "once": "exitSuccess"},
+            {"source": "app", "once": event}]})
+    };
+    assert_eq!((when(2), when(3)), (all("stopping"), all("stopped")));
+    let document = converted(json!({"preStop": "b"}));
+    assert_eq!(document["jobs"][1]["when"], json!({"source": "app", "once": "stopping"}));
+}
+
 #[test]
 fn a_check_may_take_until_its_ttl() {
     let timeout = |service: Value| {

@@ -27,6 +27,8 @@ pub(super) fn jobs(context: &mut Context<'_>, items: &[Node]) -> Result<Vec<Job>
         blocks.into_iter().map(|block| Fields::read(faults, block)).collect()
     })
     .map_err(|fault| fault.within("job configuration error: "))?;
+    let place = |fields: &Fields<'_>| fields.block.place_of("when").or(fields.block.place);
+    context.whens = fields.iter().map(place).collect();
     fields.into_iter().map(|fields| fields.check(context)).collect()
 }
 

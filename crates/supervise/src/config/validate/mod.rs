@@ -36,6 +36,8 @@ pub(super) struct Context<'a> {
     pub(super) surroundings: &'a Surroundings,
     /// Nobody is told of addresses.
     pub(super) alone: bool,
+    /// Where each job says when it starts, in the order of the jobs.
+    pub(super) whens: Vec<Option<Place>>,
     /// Oddities that are no faults.
     pub(super) warnings: Warnings,
 }
@@ -73,7 +75,8 @@ pub(super) fn config(
     surroundings: &Surroundings,
 ) -> Result<(Config, Warnings), Fault> {
     let top = top(root)?;
-    let mut context = Context { surroundings, alone: false, warnings: Vec::new() };
+    let mut context =
+        Context { surroundings, alone: false, whens: Vec::new(), warnings: Vec::new() };
     let discovery = backend::discovery(&mut context, &top)?;
     let stop_timeout = stop_timeout(&mut context, &top)?;
     let control_socket = control_socket(&top)?;
@@ -113,7 +116,7 @@ pub(super) fn config(
         strict,
         signals,
     };
-    sense::look(&mut context, &config);
+    sense::look(&mut context, &config)?;
     Ok((config, context.warnings))
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::error::Fault;
 use super::super::job::{Job, Trigger, When};
 use super::super::model::Config;
 use super::Context;
@@ -10,17 +11,20 @@ use super::locks::SOURCE;
 use crate::event::Code;
 
 /// Warns of it.
-pub(super) fn look(context: &mut Context<'_>, config: &Config) {
+///
+/// # Errors
+/// Jobs can start only after each other.
+pub(super) fn look(context: &mut Context<'_>, config: &Config) -> Result<(), Fault> {
     twice(context, "jobs", config.jobs.iter().map(|job| &*job.name));
     twice(context, "watches", config.watches.iter().map(|watch| &*watch.name));
     if context.alone && !config.watches.is_empty() {
         context.warn("watches see nothing: 'discovery' is 'none'", None);
     }
     unknown_sources(context, config);
-    circles(context, config);
     if config.jobs.iter().filter(|job| job.main).count() > 1 {
         context.warn("several jobs are 'main': the first of them that ends is", None);
     }
+    circles(context, config)
 }
 
 fn twice<'a>(context: &mut Context<'_>, what: &str, names: impl Iterator<Item = &'a str>) {
@@ -60,7 +64,8 @@ fn is_known(config: &Config, source: &str) -> bool {
 }
 
 fn unknown_sources(context: &mut Context<'_>, config: &Config) {
-    for job in &config.jobs {
+    for (index, job) in config.jobs.iter().enumerate() {
+        let place = context.whens.get(index).copied().flatten();
         for trigger in triggers(job) {
             let source = &*trigger.source;
             // The source of an error is its text, which nobody can know.
@@ -74,7 +79,7 @@ fn unknown_sources(context: &mut Context<'_>, config: &Config) {
                     job.name,
                     hint(config, source)
                 );
-                context.warn(text, None);
+                context.warn(text, place);
             }
         }
     }
@@ -91,9 +96,13 @@ fn hint(config: &Config, source: &str) -> String {
     String::new()
 }
 
-/// Finds jobs that can start only after each other. Grows the set of those that can start until it
-/// grows no more.
-fn circles(context: &mut Context<'_>, config: &Config) {
+/// Finds jobs that can never start. Grows the set of those that can until it grows no more.
+///
+/// Those that wait for each other are a fault: whatever was meant, it is not this. ContainerPilot took
+/// such a file, and so do we where it is asked for to keep to that. Those that wait for jobs which
+/// never start are warned of, and so are circles with a `timeout` in them, which may be meant to count
+/// time only.
+fn circles(context: &mut Context<'_>, config: &Config) -> Result<(), Fault> {
     let mut able: BTreeSet<&str> = BTreeSet::new();
     loop {
         let before = able.len();
@@ -106,14 +115,59 @@ fn circles(context: &mut Context<'_>, config: &Config) {
             break;
         }
     }
-    let waits = |job: &&Job| {
+    let waits = |job: &Job| {
         let known = |trigger: &Trigger| job_of(config, &trigger.source).is_some();
         !able.contains(&*job.name) && triggers(job).iter().any(known)
     };
-    let names: Vec<&str> = config.jobs.iter().filter(waits).map(|job| &*job.name).collect();
-    if !names.is_empty() {
-        let names = names.join("', '");
-        context.warn(format!("never started, what they wait for does not start: '{names}'"), None);
+    let stuck = Stuck { config, able: &able };
+    let mut circle = Fault { text: String::new(), places: Vec::new() };
+    for (index, job) in config.jobs.iter().enumerate().filter(|(_, job)| waits(job)) {
+        let (name, place) = (&job.name, context.whens.get(index).copied().flatten());
+        if stuck.waits_for_itself(job) && !config.strict {
+            let and = if circle.text.is_empty() { "" } else { ", " };
+            circle.text += &format!("{and}'{name}'");
+            circle.places.extend(place);
+        } else {
+            let text = format!("job[{name}].when: it never starts, nor does what it waits for");
+            context.warn(text, place);
+        }
+    }
+    match circle.text.is_empty() {
+        true => Ok(()),
+        false => Err(circle.within("jobs that can start only after each other never do: ")),
+    }
+}
+
+/// The jobs that cannot start.
+struct Stuck<'a> {
+    config: &'a Config,
+    able: &'a BTreeSet<&'a str>,
+}
+
+impl<'a> Stuck<'a> {
+    /// Whether a job waits for itself, directly or through others, and none of them ends by waiting.
+    fn waits_for_itself(&self, job: &'a Job) -> bool {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut next = self.before(job);
+        while let Some(name) = next.pop() {
+            if name == &*job.name {
+                return true;
+            }
+            if seen.insert(name) {
+                let named = self.config.jobs.iter().filter(|job| &*job.name == name);
+                next.extend(named.flat_map(|job| self.before(job)));
+            }
+        }
+        false
+    }
+
+    /// The jobs that cannot start and for whose start this one waits.
+    fn before(&self, job: &'a Job) -> Vec<&'a str> {
+        if matches!(job.when, When::Events { timeout: Some(_), .. }) {
+            return Vec::new();
+        }
+        let names = triggers(job).iter().filter_map(|it| job_of(self.config, &it.source));
+        names.filter(|name| !self.able.contains(name)).collect()
     }
 }
 

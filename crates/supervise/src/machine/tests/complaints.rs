@@ -82,6 +82,56 @@ fn complaint_21_a_main_job_that_was_kept_from_running_has_no_code() {
 }
 
 #[test]
+fn complaint_21_pre_stop_runs_after_a_pre_start_that_succeeded_only() {
+    let hook = |code| {
+        let started = |code, source: &str| Trigger { source: source.into(), code };
+        let triggers = vec![started(Code::ExitSuccess, "preStart"), started(code, "app")];
+        When::Events { triggers, all: true, each: false, timeout: None }
+    };
+    let main = Job { main: true, when: on("preStart", Code::ExitSuccess, false), ..job("app") };
+    let (before, after) = (hook(Code::Stopping), hook(Code::Stopped));
+    let hooks = [Job { when: before, ..job("preStop") }, Job { when: after, ..job("postStop") }];
+    let jobs: Vec<Job> = [job("preStart"), main].into_iter().chain(hooks).collect();
+    let mut rig = Rig::up(jobs.clone());
+    rig.returns("preStart", 3);
+    assert_eq!(rig.exited, Some(3), "{:?}", rig.log);
+
+    let mut rig = Rig::up(jobs);
+    rig.returns("preStart", 0);
+    rig.give(Input::Shutdown);
+    assert!(!rig.has("signal app 15"), "it waits for preStop");
+    rig.returns("preStop", 0);
+    rig.killed("app", 15);
+    rig.returns("postStop", 0);
+    assert_eq!(rig.exited, Some(0));
+}
+
+#[test]
+fn complaint_3b_a_task_does_not_keep_the_program_up_whose_main_job_can_no_longer_start() {
+    let task = Job { when: When::Interval(secs(5)), restarts: Restarts::Unlimited, ..job("task") };
+    let main = Job { main: true, when: on("preStart", Code::ExitSuccess, false), ..job("app") };
+    let mut rig = Rig::up(vec![job("preStart"), main.clone(), task.clone()]);
+    rig.returns("preStart", 3);
+    assert!(rig.has("signal task 15"), "{:?}", rig.log);
+    rig.killed("task", 15);
+    assert_eq!(rig.exited, Some(3));
+
+    let mut rig = Rig::up(vec![job("preStart"), main, task]);
+    rig.returns("preStart", 0);
+    assert!(rig.runs("app") && rig.runs("task"), "it could");
+
+    let started = |code, source: &str| Trigger { source: source.into(), code };
+    let triggers = vec![started(Code::ExitSuccess, "a"), started(Code::Changed, "watch.w")];
+    for all in [true, false] {
+        let when = When::Events { triggers: triggers.clone(), all, each: false, timeout: None };
+        let jobs = vec![job("a"), job("b"), Job { main: true, when, ..job("app") }];
+        let mut rig = Rig::up(jobs);
+        rig.returns("a", 3);
+        assert_eq!(rig.has("signal b 15"), all, "with any of them the watch may start it yet");
+    }
+}
+
+#[test]
 fn complaint_3_without_a_main_job_the_first_that_failed_for_good_counts() {
     let twice = Job { restarts: Restarts::Times(1), ..job("app") };
     let mut rig = Rig::up(vec![twice.clone(), job("other")]);
