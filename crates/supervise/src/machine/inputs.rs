@@ -29,7 +29,7 @@ impl Machine {
             Input::Published(event) => self.published(event),
             Input::Acquired { lock, fence } => self.acquired(lock, fence),
             Input::Losing { lock, kill_at } => self.losing(&lock, kill_at),
-            Input::Yield { lock, time } => self.yield_lock(lock, time),
+            Input::Yield { lock, time } => self.yield_lock(&lock, time),
             Input::Withdrawn { job } => self.withdrawn(job),
             Input::Notified { process, what } => self.notified(process, what),
             Input::Adopted { known } => self.adopted(&known),

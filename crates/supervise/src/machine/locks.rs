@@ -67,12 +67,12 @@ impl Machine {
 
     /// Leaves a lock to others: what runs under it ends first, and from then on it is not competed for
     /// in this time.
-    pub(super) fn yield_lock(&mut self, lock: Arc<str>, time: Duration) {
-        self.hub.yielded.insert(Arc::clone(&lock), self.hub.now.after(time));
-        if let Some(held) = self.hub.locks.get_mut(&lock) {
+    pub(super) fn yield_lock(&mut self, lock: &Arc<str>, time: Duration) {
+        self.hub.yielded.insert(Arc::clone(lock), self.hub.now.after(time));
+        if let Some(held) = self.hub.locks.get_mut(lock) {
             held.leave();
             held.time_off = time;
-            self.settle_lock(&lock);
+            self.settle_lock(lock);
         }
     }
 

@@ -186,92 +186,149 @@ pub enum Act {
 /// The cell of a phase and a cue.
 #[must_use]
 pub fn cell(phase: Phase, cue: Cue) -> Act {
-    use Phase::*;
-    match (cue, phase) {
-        (Cue::CheckTick, Starting | Running | Waiting | Draining) => Act::Check,
-        (Cue::CheckTick, Pausing) => Act::Skip,
-        (Cue::CheckTick, Idle | Withdrawing | Terminating | Ended) => Act::Never,
+    match phase {
+        Phase::Idle => idle(cue),
+        Phase::Starting => active(cue, Act::Run),
+        Phase::Running => active(cue, Act::Skip),
+        Phase::Pausing => pausing(cue),
+        Phase::Waiting => waiting(cue),
+        Phase::Draining => draining(cue),
+        Phase::Withdrawing => withdrawing(cue),
+        Phase::Terminating => terminating(cue),
+        Phase::Ended => ended(cue),
+    }
+}
 
-        (Cue::WhenOver, Idle) => Act::Expire,
-        (Cue::WhenOver, Starting | Running | Pausing | Waiting) => Act::Never,
-        (Cue::WhenOver, Draining | Withdrawing | Terminating | Ended) => Act::Never,
+/// Its process is asked for, or there: they differ in what the start of it means.
+fn active(cue: Cue, started: Act) -> Act {
+    use Cue::*;
+    match cue {
+        CheckTick => Act::Check,
+        IntervalTick => Act::Lap,
+        TimedOut | ReadyOver | WatchdogOver => Act::Kill,
+        CheckOver => Act::KillCheck,
+        LiveTick => Act::Look,
+        LiveOver => Act::KillLive,
+        Wanted => Act::Remember,
+        Started => started,
+        Exited => Act::Next,
+        End => Act::Drain,
+        Losing => Act::Yield,
+        Checked => Act::Judge,
+        Lived => Act::Count,
+        Ready => Act::MarkReady,
+        Withdrawn => Act::Skip,
+        WhenOver | RestartDue | DrainOver | WithdrawOver | KillDue => Act::Never,
+        Drained | Begin => Act::Never,
+    }
+}
 
-        (Cue::IntervalTick, Starting | Running | Waiting) => Act::Lap,
-        (Cue::IntervalTick, Idle | Pausing) => Act::Never,
-        (Cue::IntervalTick, Draining | Withdrawing | Terminating | Ended) => Act::Never,
+fn idle(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        WhenOver => Act::Expire,
+        Wanted => Act::Launch,
+        End => Act::Drain,
+        Begin => Act::Listen,
+        Withdrawn | Losing => Act::Skip,
+        CheckTick | IntervalTick | RestartDue | TimedOut | ReadyOver => Act::Never,
+        WatchdogOver | CheckOver | LiveTick | LiveOver | DrainOver => Act::Never,
+        WithdrawOver | KillDue | Started | Exited | Drained => Act::Never,
+        Checked | Lived | Ready => Act::Never,
+    }
+}
 
-        (Cue::RestartDue, Pausing) => Act::Rerun,
-        (Cue::RestartDue, Idle | Starting | Running | Waiting) => Act::Never,
-        (Cue::RestartDue, Draining | Withdrawing | Terminating | Ended) => Act::Never,
+fn pausing(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        RestartDue => Act::Rerun,
+        CheckOver => Act::KillCheck,
+        LiveOver => Act::KillLive,
+        End => Act::Drain,
+        Losing => Act::Yield,
+        CheckTick | Wanted | Withdrawn | Checked | Lived => Act::Skip,
+        WhenOver | IntervalTick | TimedOut | ReadyOver | WatchdogOver => Act::Never,
+        LiveTick | DrainOver | WithdrawOver | KillDue | Started => Act::Never,
+        Exited | Drained | Ready | Begin => Act::Never,
+    }
+}
 
-        (Cue::TimedOut, Starting | Running | Draining | Withdrawing | Terminating) => Act::Kill,
-        (Cue::TimedOut, Idle | Pausing | Waiting | Ended) => Act::Never,
+fn waiting(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        CheckTick => Act::Check,
+        IntervalTick => Act::Lap,
+        CheckOver => Act::KillCheck,
+        LiveOver => Act::KillLive,
+        Wanted => Act::Launch,
+        End => Act::Drain,
+        Losing => Act::Yield,
+        Checked => Act::Judge,
+        Withdrawn | Lived => Act::Skip,
+        WhenOver | RestartDue | TimedOut | ReadyOver | WatchdogOver => Act::Never,
+        LiveTick | DrainOver | WithdrawOver | KillDue | Started => Act::Never,
+        Exited | Drained | Ready | Begin => Act::Never,
+    }
+}
 
-        (Cue::ReadyOver | Cue::WatchdogOver, Starting | Running) => Act::Kill,
-        (Cue::ReadyOver | Cue::WatchdogOver, Idle | Pausing | Waiting | Draining) => Act::Never,
-        (Cue::ReadyOver | Cue::WatchdogOver, Withdrawing | Terminating | Ended) => Act::Never,
+fn draining(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        CheckTick => Act::Check,
+        TimedOut => Act::Kill,
+        CheckOver => Act::KillCheck,
+        LiveOver => Act::KillLive,
+        DrainOver | Drained => Act::Withdraw,
+        Losing => Act::Hasten,
+        Checked => Act::Judge,
+        Wanted | Started | Exited | End | Withdrawn => Act::Skip,
+        Lived | Ready => Act::Skip,
+        WhenOver | IntervalTick | RestartDue | ReadyOver | WatchdogOver => Act::Never,
+        LiveTick | WithdrawOver | KillDue | Begin => Act::Never,
+    }
+}
 
-        (Cue::CheckOver, Starting | Running | Pausing | Waiting) => Act::KillCheck,
-        (Cue::CheckOver, Draining | Withdrawing | Terminating) => Act::KillCheck,
+fn withdrawing(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        TimedOut => Act::Kill,
+        CheckOver => Act::KillCheck,
+        LiveOver => Act::KillLive,
+        WithdrawOver | Withdrawn => Act::Terminate,
+        Losing => Act::Hasten,
+        Wanted | Started | Exited | End | Checked => Act::Skip,
+        Lived | Ready => Act::Skip,
+        CheckTick | WhenOver | IntervalTick | RestartDue | ReadyOver => Act::Never,
+        WatchdogOver | LiveTick | DrainOver | KillDue | Drained => Act::Never,
+        Begin => Act::Never,
+    }
+}
 
-        (Cue::LiveTick, Starting | Running) => Act::Look,
-        (Cue::LiveTick, Idle | Pausing | Waiting) => Act::Never,
-        (Cue::LiveTick, Draining | Withdrawing | Terminating | Ended) => Act::Never,
+fn terminating(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        TimedOut => Act::Kill,
+        CheckOver => Act::KillCheck,
+        LiveOver => Act::KillLive,
+        KillDue => Act::KillAll,
+        Wanted => Act::Remember,
+        Exited | Checked | Lived => Act::Reap,
+        End => Act::EndAfter,
+        Losing => Act::Hurry,
+        Started | Withdrawn | Ready => Act::Skip,
+        CheckTick | WhenOver | IntervalTick | RestartDue | ReadyOver => Act::Never,
+        WatchdogOver | LiveTick | DrainOver | WithdrawOver | Drained => Act::Never,
+        Begin => Act::Never,
+    }
+}
 
-        (Cue::LiveOver, Starting | Running | Pausing | Waiting) => Act::KillLive,
-        (Cue::LiveOver, Draining | Withdrawing | Terminating) => Act::KillLive,
-        (Cue::CheckOver | Cue::LiveOver, Idle | Ended) => Act::Never,
-
-        (Cue::DrainOver | Cue::Drained, Draining) => Act::Withdraw,
-        (Cue::DrainOver | Cue::Drained, Idle | Starting | Running | Pausing) => Act::Never,
-        (Cue::DrainOver | Cue::Drained, Waiting | Withdrawing | Terminating | Ended) => Act::Never,
-
-        (Cue::WithdrawOver | Cue::Withdrawn, Withdrawing) => Act::Terminate,
-        (Cue::WithdrawOver, Idle | Starting | Running | Pausing | Waiting) => Act::Never,
-        (Cue::WithdrawOver, Draining | Terminating | Ended) => Act::Never,
-        (Cue::Withdrawn, Idle | Starting | Running | Pausing | Waiting) => Act::Skip,
-        (Cue::Withdrawn, Draining | Terminating | Ended) => Act::Skip,
-
-        (Cue::KillDue, Terminating) => Act::KillAll,
-        (Cue::KillDue, Idle | Starting | Running | Pausing | Waiting) => Act::Never,
-        (Cue::KillDue, Draining | Withdrawing | Ended) => Act::Never,
-
-        (Cue::Wanted, Idle | Waiting) => Act::Launch,
-        (Cue::Wanted, Starting | Running | Terminating) => Act::Remember,
-        (Cue::Wanted, Pausing | Draining | Withdrawing | Ended) => Act::Skip,
-
-        (Cue::Started, Starting) => Act::Run,
-        (Cue::Started, Running | Draining | Withdrawing | Terminating) => Act::Skip,
-        (Cue::Started, Idle | Pausing | Waiting | Ended) => Act::Never,
-
-        (Cue::Exited, Starting | Running) => Act::Next,
-        (Cue::Exited, Draining | Withdrawing) => Act::Skip,
-        (Cue::Exited, Terminating) => Act::Reap,
-        (Cue::Exited, Idle | Pausing | Waiting | Ended) => Act::Never,
-
-        (Cue::End, Idle | Starting | Running | Pausing | Waiting) => Act::Drain,
-        (Cue::End, Terminating) => Act::EndAfter,
-        (Cue::End, Draining | Withdrawing | Ended) => Act::Skip,
-
-        (Cue::Losing, Starting | Running | Pausing | Waiting) => Act::Yield,
-        (Cue::Losing, Draining | Withdrawing) => Act::Hasten,
-        (Cue::Losing, Terminating) => Act::Hurry,
-        (Cue::Losing, Idle | Ended) => Act::Skip,
-
-        (Cue::Checked, Starting | Running | Waiting | Draining) => Act::Judge,
-        (Cue::Checked, Pausing | Withdrawing) => Act::Skip,
-
-        (Cue::Lived, Starting | Running) => Act::Count,
-        (Cue::Lived, Pausing | Waiting | Draining | Withdrawing) => Act::Skip,
-        (Cue::Checked | Cue::Lived, Terminating) => Act::Reap,
-        (Cue::Checked | Cue::Lived, Idle | Ended) => Act::Never,
-
-        (Cue::Ready, Starting | Running) => Act::MarkReady,
-        (Cue::Ready, Draining | Withdrawing | Terminating) => Act::Skip,
-        (Cue::Ready, Idle | Pausing | Waiting | Ended) => Act::Never,
-
-        (Cue::Begin, Idle) => Act::Listen,
-        (Cue::Begin, Starting | Running | Pausing | Waiting) => Act::Never,
-        (Cue::Begin, Draining | Withdrawing | Terminating | Ended) => Act::Never,
+fn ended(cue: Cue) -> Act {
+    use Cue::*;
+    match cue {
+        Wanted | End | Withdrawn | Losing => Act::Skip,
+        CheckTick | WhenOver | IntervalTick | RestartDue | TimedOut => Act::Never,
+        ReadyOver | WatchdogOver | CheckOver | LiveTick | LiveOver => Act::Never,
+        DrainOver | WithdrawOver | KillDue | Started | Exited => Act::Never,
+        Drained | Checked | Lived | Ready | Begin => Act::Never,
     }
 }
