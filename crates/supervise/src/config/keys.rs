@@ -13,7 +13,7 @@ pub(super) const TOP: &[&str] = &[
     "locks",
     "signals",
 ];
-pub(super) const CONSUL: &[&str] = &["address", "scheme", "token", "tls"];
+pub(super) const CONSUL: &[&str] = &["address", "scheme", "token", "tls", "tokenFile"];
 pub(super) const TLS: &[&str] =
     &["cafile", "capath", "clientcert", "clientkey", "servername", "verify"];
 pub(super) const CONTROL: &[&str] = &["socket"];

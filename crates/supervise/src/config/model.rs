@@ -102,6 +102,8 @@ pub struct Consul {
     pub url: String,
     /// The ACL token.
     pub token: Option<Secret>,
+    /// File with the ACL token; where it is named it goes before `token`.
+    pub token_file: Option<PathBuf>,
     /// User and password of HTTP basic authentication.
     pub basic: Option<(String, Secret)>,
     /// File with the authorities to trust instead of the system's.

@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{CallError, DiscoveryError, chain};
 use super::tls;
+use super::token::token;
 use crate::config;
 
 /// Largest answer that is read, in bytes: tens of thousands of instances.
@@ -249,8 +250,8 @@ fn headers(consul: &config::Consul, authority: &str) -> Result<HeaderMap, Discov
     };
     let mut headers = HeaderMap::new();
     headers.insert(HOST, value("its address", authority)?);
-    if let Some(token) = &consul.token {
-        headers.insert("x-consul-token", value("the token", &token.0)?);
+    if let Some(token) = token(consul)? {
+        headers.insert("x-consul-token", value("the token", &token)?);
     }
     if let Some((user, password)) = &consul.basic {
         let login = BASE64.encode(format!("{user}:{}", password.0).as_bytes());

@@ -21,6 +21,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod token;
 mod watching;
 
 pub use announce::Announcer;

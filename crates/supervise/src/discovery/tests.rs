@@ -108,6 +108,30 @@ async fn secrets_are_sent_with_each_call_and_shown_nowhere() {
     assert!(!shown.contains("tok-1") && !shown.contains("pass"), "{shown}");
 }
 
+/// Story 5: the token of a file, which is not seen in any configuration.
+#[tokio::test]
+async fn a_token_is_read_from_its_file() {
+    let agent = FakeAgent::start().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let consul = Consul {
+        token: Some(Secret("given".to_owned())),
+        token_file: Some(file.path().to_owned()),
+        ..agent.settings()
+    };
+    for (content, sent) in [("tok-2\n", "tok-2"), ("\n", "given")] {
+        std::fs::write(file.path(), content).expect("written");
+        asks(&consul).await.expect("asked");
+        let last = agent.now().calls.last().expect("a call").secrets[0].clone();
+        assert_eq!(last.as_deref(), Some(sent));
+    }
+    let refused = |consul: &Consul| Client::new(consul).expect_err("unreadable").to_string();
+    std::fs::write(file.path(), "x".repeat(5000)).expect("written");
+    assert!(refused(&consul).contains("more than 4096 bytes"), "{}", refused(&consul));
+    let missing = Consul { token_file: Some("/does/not/exist".into()), ..consul };
+    let text = refused(&missing);
+    assert!(text.starts_with("read the token of the catalog from /does/not/exist: "), "{text}");
+}
+
 #[tokio::test]
 async fn an_agent_is_reached_by_its_socket() {
     let folder = tempfile::tempdir().expect("folder");

@@ -306,6 +306,7 @@ fn consul_in_all_its_forms() {
 fn the_environment_completes_consul() {
     let env = [
         ("CONSUL_HTTP_TOKEN", "t"),
+        ("CONSUL_HTTP_TOKEN_FILE", "/token"),
         ("CONSUL_CACERT", "/ca"),
         ("CONSUL_CAPATH", "/cas"),
         ("CONSUL_CLIENT_CERT", "/cert"),
@@ -314,11 +315,13 @@ fn the_environment_completes_consul() {
         ("CONSUL_HTTP_SSL_VERIFY", "0"),
         ("CONSUL_HTTP_AUTH", "u:p:q"),
     ];
-    let file = "{address: 'https://a:1', token: 'x', tls: {cafile: '/x', verify: true}}";
+    let file =
+        "{address: 'https://a:1', token: 'x', tokenFile: '/x', tls: {cafile: '/x', verify: true}}";
     let found = consul(file, &env).expect("it loads");
     let expected = Consul {
         url: "https://a:1".into(),
         token: Some(Secret("t".into())),
+        token_file: Some("/token".into()),
         basic: Some(("u".into(), Secret("p:q".into()))),
         ca_file: Some("/ca".into()),
         ca_path: Some("/cas".into()),

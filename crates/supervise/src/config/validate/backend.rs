@@ -79,6 +79,7 @@ struct Fields {
     scheme: String,
     address: String,
     token: String,
+    token_file: String,
     auth: String,
     ca_file: String,
     ca_path: String,
@@ -103,6 +104,7 @@ fn from_block(faults: &mut Faults, block: &Block<'_>) -> Fields {
         scheme: block.text(faults, "scheme"),
         address: block.text(faults, "address"),
         token: block.text(faults, "token"),
+        token_file: block.text(faults, "tokenFile"),
         ..Fields::default()
     };
     if let Some(tls) = block.block(faults, "tls", keys::TLS) {
@@ -123,6 +125,7 @@ impl Fields {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
         for (name, field) in [
             ("CONSUL_HTTP_TOKEN", &mut self.token),
+            ("CONSUL_HTTP_TOKEN_FILE", &mut self.token_file),
             ("CONSUL_CACERT", &mut self.ca_file),
             ("CONSUL_CAPATH", &mut self.ca_path),
             ("CONSUL_CLIENT_CERT", &mut self.client_cert),
@@ -159,6 +162,7 @@ impl Fields {
         Ok(Consul {
             url,
             token: some(self.token).map(Secret),
+            token_file: some(self.token_file).map(Into::into),
             basic,
             ca_file: some(self.ca_file).map(Into::into),
             ca_path: some(self.ca_path).map(Into::into),

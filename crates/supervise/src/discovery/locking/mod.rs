@@ -26,6 +26,7 @@ use super::client::LONGEST;
 use super::complaint::Complaint;
 use super::error::DiscoveryError;
 use super::tls;
+use super::token::token;
 use crate::config::{self, Lock};
 use crate::machine::Input;
 
@@ -206,7 +207,7 @@ fn coordinator(consul: &config::Consul, locks: &[Lock]) -> Result<Consul, Discov
     let settings = ConsulSettings {
         endpoints: vec![consul.url.clone()],
         prefix: Prefix::new(PREFIX).map_err(refused)?,
-        token: consul.token.as_ref().map(|token| token.0.clone()),
+        token: token(consul)?,
         login: consul.basic.clone().map(|(user, password)| (user, password.0)),
         deadline: shortest.min(LONGEST),
         tls: if encrypted { Some(tls::settings(consul)?) } else { None },
