@@ -213,10 +213,15 @@ pub fn test_parts(masked: &str) -> TestParts {
         for (at, _) in masked.match_indices(gate) {
             let close = masked.get(at..).and_then(|rest| rest.find(']')).unwrap_or(0);
             let item = at + close + 1;
-            match item_body(masked, item) {
-                Some(body) => parts.lines.push(line_at(masked, at)..=line_at(masked, body.end)),
-                None => parts.modules.extend(module_name(masked.get(item..).unwrap_or_default())),
-            }
+            let rest = masked.get(item..).unwrap_or_default();
+            let end = match item_body(masked, item) {
+                Some(body) => body.end,
+                None => {
+                    parts.modules.extend(module_name(rest));
+                    item + rest.find(';').unwrap_or(0)
+                }
+            };
+            parts.lines.push(line_at(masked, at)..=line_at(masked, end));
         }
     }
     parts

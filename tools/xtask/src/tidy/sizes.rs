@@ -12,6 +12,10 @@ const FUNCTION_LINES_WARN: usize = 70;
 /// Half of all files should be shorter than this.
 const FILE_LINES_P50: usize = 200;
 
+/// Most lines of code of a crate, without tests, comments and blank lines. What runs as the first process
+/// may not fail, so it stays as short as something that is read as a whole.
+const CODE_LINES_MAX: &[(&str, usize)] = &[("init", 900)];
+
 /// Files that are written and read by people; data and lock files are not.
 const COUNTED: &[&str] = &[".rs", ".md", ".py", ".sh", ".toml", ".html", ".css", ".js"];
 
@@ -20,6 +24,11 @@ pub fn check(world: &World, report: &mut Report) {
         check_file(file, report);
     }
     let functions = check_functions(world, report);
+    for member in &world.members {
+        for (_, max) in CODE_LINES_MAX.iter().filter(|(name, _)| *name == member.name) {
+            check_code(&member.dir, *max, &world.files, report);
+        }
+    }
     report.note(table(world));
     report.note(functions);
 }
@@ -39,6 +48,20 @@ fn check_file(file: &File, report: &mut Report) {
         let what =
             format!("{lines} lines; expected at most {FILE_LINES_WARN}; look for a second subject");
         report.warn(&file.path, 1, what);
+    }
+}
+
+/// Counts the code of one crate.
+fn check_code(dir: &str, max: usize, files: &[File], report: &mut Report) {
+    let sources = format!("{dir}/src/");
+    let own = files.iter().filter(|file| file.is_rust() && file.path.starts_with(&sources));
+    let lines: usize = own.map(File::code_lines).sum();
+    report.note(format!("{dir}: {lines} lines of code, at most {max}"));
+    if lines > max {
+        let what = format!(
+            "{lines} lines of code; expected at most {max}; take a concept out of the crate"
+        );
+        report.hard(&format!("{dir}/Cargo.toml"), 1, what);
     }
 }
 
@@ -141,6 +164,24 @@ mod tests {
         let spread = Spread::of((1..=10).rev().collect());
         assert_eq!(spread, Spread { count: 10, sum: 55, p50: 5, p90: 9, max: 10 });
         assert_eq!(Spread::of(Vec::new()), Spread::default());
+    }
+
+    #[test]
+    fn a_crate_over_its_limit_of_code_is_hard() {
+        let text = "//! What.\n\nfn a() {}\n/* b\n   c */\n#[cfg(test)]\nmod tests {\n}\n";
+        let files = [
+            File::new("crates/x/src/a.rs", text.to_owned()),
+            File::new("crates/x/src/a/tests.rs", "fn b() {}\n".to_owned()),
+            File::new("crates/x/tests/it/main.rs", "fn b() {}\n".to_owned()),
+            File::new("crates/x/src/b.rs", "fn a() {\n    b(\" \")\n}\n".to_owned()),
+            File::new("crates/xy/src/a.rs", "fn b() {}\n".to_owned()),
+        ];
+        let found = |max| {
+            let mut report = Report::default();
+            check_code("crates/x", max, &files, &mut report);
+            report.findings.len()
+        };
+        assert_eq!((found(4), found(3)), (0, 1));
     }
 
     #[test]

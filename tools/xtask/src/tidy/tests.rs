@@ -42,7 +42,7 @@ fn test_parts_are_ranges_and_module_names() {
     let text = "fn a() {}\n\
                 #[cfg(test)]\nmod tests {\n  fn b() {}\n}\n#[cfg(test)]\npub(crate) mod fixtures;\n";
     let parts = test_parts(&mask(text));
-    assert_eq!(parts.lines, [2..=5]);
+    assert_eq!(parts.lines, [2..=5, 6..=7]);
     assert_eq!(parts.modules, ["fixtures"]);
 }
 

@@ -39,6 +39,12 @@ impl File {
         self.text.lines().count()
     }
 
+    /// Lines with code that is not for tests only.
+    pub fn code_lines(&self) -> usize {
+        let lines = (1..).zip(self.code.lines());
+        lines.filter(|(line, text)| !text.trim().is_empty() && !self.is_test_line(*line)).count()
+    }
+
     /// Whether that line (1-based) is compiled for tests only.
     pub fn is_test_line(&self, line: usize) -> bool {
         self.test || self.parts.lines.iter().any(|range| range.contains(&line))
