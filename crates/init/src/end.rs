@@ -8,7 +8,7 @@ const PATIENCE: u64 = 5000;
 /// Pause between two rounds of killing, where nothing ends meanwhile, in milliseconds.
 const ROUND: u64 = 10;
 /// Most parts of the list of children that one round reads, 4 KiB each: it may grow meanwhile.
-const PARTS: u32 = 64;
+const PARTS: u32 = 16;
 
 impl Init {
     /// Kills what is left and exits.
@@ -21,50 +21,45 @@ impl Init {
     /// patience ends: a child of a child becomes ours only when its parent has ended.
     pub fn put_down(&mut self, signal: i32) {
         let until = now().saturating_add(PATIENCE);
-        loop {
+        while now() < until {
             self.signal_all(signal);
-            while let Ok(Some((pid, _))) = sys::peek() {
+            while now() < until
+                && let Ok(Some((pid, _))) = sys::peek()
+            {
                 sys::reap(pid);
-                if now() >= until {
-                    return;
-                }
             }
-            if sys::peek() == Err(libc::ECHILD) || now() >= until {
+            if sys::peek() == Err(libc::ECHILD) {
                 return;
             }
-            sys::wait([Some(&self.signal_file), None], Some(ROUND));
-            self.signals.take(&self.signal_file);
+            sys::wait([Some(&self.signal_file), None], ROUND);
+            sys::take_signal(&self.signal_file);
         }
     }
 
-    /// Signals every child, which only we can reap, and their groups where those are not our own: one
-    /// signal to a group leaves it no moment to fork out of it.
+    /// Signals every child, which only we can reap, by its group where that is not our own: one signal to
+    /// a group leaves it no moment to fork out of it.
     fn signal_all(&self, signal: i32) {
-        if self.first {
+        if std::process::id() == 1 {
             return sys::kill(-1, signal);
         }
         let Ok(list) = sys::open(c"/proc/thread-self/children") else { return };
         let mut bytes = [0_u8; 4096];
         let mut number: i32 = 0;
         // Many are of one group, and a group of many takes long to signal.
-        let mut last = sys::group_of(0);
+        let mut last = 0;
         for _ in 0..PARTS {
-            let part = sys::read(&list, &mut bytes);
-            if part.is_empty() {
-                return;
-            }
-            for byte in part {
+            for byte in sys::read(&list, &mut bytes) {
                 if byte.is_ascii_digit() {
                     let digit = i32::from(byte.wrapping_sub(b'0'));
                     number = number.saturating_mul(10).saturating_add(digit);
                 } else if number > 0 {
-                    sys::kill(number, signal);
                     let group = sys::group_of(number);
-                    if group > 1 && group != last && group != sys::group_of(0) {
-                        sys::kill(group.saturating_neg(), signal);
-                        last = group;
+                    let own = group <= 1 || group == sys::group_of(0);
+                    let target = if own { number } else { group.saturating_neg() };
+                    if target != last {
+                        sys::kill(target, signal);
                     }
-                    number = 0;
+                    (last, number) = (target, 0);
                 }
             }
         }

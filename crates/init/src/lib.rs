@@ -11,32 +11,33 @@
 //! What the worker does:
 //!
 //! ```no_run
-//! use regrow_init::{Command, Output, ProcessId, Reply, Request, split};
+//! use regrow_init::{Command, ProcessId, Reply, Request, split};
 //!
 //! fn main() -> std::io::Result<()> {
 //!     let channel = split()?; // from here on this is the worker
 //!     channel.send(&Request::Hello)?;
-//!     // Wait until `channel` is readable: it is an `AsFd`, so tokio's `AsyncFd` takes it.
-//!     while let Some(reply) = channel.recv()? {
-//!         match reply {
+//!     loop {
+//!         // `recv` never waits; a real worker comes back when the descriptor can be read.
+//!         match channel.recv()? {
 //!             Reply::Process { .. } => {} // runs, or ran and was not forgotten
-//!             Reply::Ended { process, .. } => channel.send(&Request::Forget { process })?,
 //!             Reply::Ready { .. } => {
 //!                 let arguments = vec!["sleep".into(), "1".into()];
 //!                 let command = Command { arguments, ..Command::default() }.encode()?;
-//!                 let (process, output) = (ProcessId(1), Output::Own);
-//!                 channel.send(&Request::Start { process, output, command })?;
+//!                 let process = ProcessId(1);
+//!                 channel.send(&Request::Start { process, wrapped: false, command })?;
 //!             }
 //!             // Say `Took` when what it means is noted in the state: until then it is told again.
-//!             Reply::Signal { signal } => channel.send(&Request::Took { signal })?,
+//!             Reply::Signal(signal) => channel.send(&Request::Took(signal))?,
+//!             // Init kills what is left, this worker too, and exits. `Forget` would go on.
+//!             Reply::Ended { .. } => channel.send(&Request::Bye(0))?,
 //!         }
 //!     }
-//!     channel.send(&Request::Bye { code: 0 }) // then end: init kills what is left and exits
 //! }
 //! ```
 //!
-//! It must never end before the worker said so, allocate after its start, block on anything but its
-//! one `poll`, or signal a process that it has not just seen unreaped.
+//! Init must never end before the worker said so, allocate after its start, block on anything but its
+//! one `poll`, or signal a process that it has not just seen unreaped. It is read as a whole, so it has at
+//! most 900 lines of code, which `cargo xtask tidy` counts.
 //!
 //! Start reading at [`Request`] and [`Reply`]: the whole protocol.
 
@@ -55,7 +56,7 @@ mod worker;
 use std::io;
 
 pub use command::Command;
-pub use protocol::{Channel, Ended, Output, ProcessId, Reply, Request, Stream, Streams, Target};
+pub use protocol::{Channel, Ended, ProcessId, Reply, Request, Stream, Streams};
 
 /// Splits this process in two. The parent becomes init and never comes back; each worker that it
 /// forks returns from here, with the memory of the program as it is now, in a process group of its

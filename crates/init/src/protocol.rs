@@ -2,11 +2,11 @@
 //! (`SOCK_SEQPACKET`), open files passed beside it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire;
+use crate::{sys, wire};
 
 /// A process that the worker asked for. The worker chooses the number and never uses one twice in
 /// the life of its init, so asking again after a crash starts nothing a second time.
@@ -14,24 +14,6 @@ use crate::wire;
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct ProcessId(pub u64);
-
-/// Where a process writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// To init's own descriptors 1 and 2.
-    Own,
-    /// Into two pipes whose reading ends init keeps and hands to each worker.
-    Wrapped,
-}
-
-/// Whom a signal goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The process alone.
-    Process,
-    /// Its process group, which it leads.
-    Group,
-}
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,41 +56,29 @@ pub enum Request {
     Start {
         /// Its number.
         process: ProcessId,
-        /// Where it writes.
-        output: Output,
+        /// Its output and errors go into two pipes whose reading ends init keeps and hands to each
+        /// worker; otherwise to init's own descriptors 1 and 2.
+        wrapped: bool,
         /// What to execute, as the worker encoded it into a file in memory.
         command: OwnedFd,
     },
-    /// Send a signal. Without effect where the process has ended.
+    /// Send a signal to the group of a process. Without effect where the process has ended.
     Signal {
         /// Which one.
         process: ProcessId,
         /// Number of the signal.
         signal: i32,
-        /// To it alone or to its group.
-        to: Target,
     },
     /// The end of this process was taken: do not say it to the next worker.
-    Forget {
-        /// Which one.
-        process: ProcessId,
-    },
+    Forget(ProcessId),
     /// Both streams of this process ended and were written out: init closes them.
-    Drained {
-        /// Which one.
-        process: ProcessId,
-    },
-    /// What a [`Reply::Signal`] asked for is done or safely noted. A signal that was told and not
-    /// taken is told again to the next worker.
-    Took {
-        /// Number of the signal.
-        signal: i32,
-    },
-    /// The worker ends on purpose, within 5 s. Then init kills what is left and exits with this code.
-    Bye {
-        /// Exit code, 0 to 255.
-        code: i32,
-    },
+    Drained(ProcessId),
+    /// What a [`Reply::Signal`] with this number asked for is done or safely noted. A signal that was
+    /// told and not taken is told again to the next worker.
+    Took(i32),
+    /// The last word of a worker that ends on purpose: init kills what is left, the worker too, and
+    /// exits with this code, 0 to 255.
+    Bye(i32),
 }
 
 /// From init to the worker.
@@ -137,11 +107,8 @@ pub enum Reply {
         /// How many workers there were before this one.
         predecessors: u32,
     },
-    /// Init received a signal that is for the worker.
-    Signal {
-        /// Its number.
-        signal: i32,
-    },
+    /// Init received a signal with this number that is for the worker.
+    Signal(i32),
 }
 
 /// The worker's end of the socket pair. It never waits; readiness is that of its descriptor.
@@ -152,35 +119,21 @@ impl Channel {
     /// Says something to init. [`io::ErrorKind::WouldBlock`] where init is behind: send it again
     /// when the descriptor can be written to. Any other error means that init is gone.
     pub fn send(&self, request: &Request) -> io::Result<()> {
-        let (frame, file) = wire::from_request(request);
-        wire::send(&self.0, frame, file.as_slice()).map_err(io::Error::from_raw_os_error)
+        let (frame, files) = wire::from_request(request);
+        sys::send(&self.0, frame, files).map_err(io::Error::from_raw_os_error)
     }
 
-    /// The next thing that init says; `None` where there is nothing now.
-    /// [`io::ErrorKind::UnexpectedEof`] where init is gone; [`io::ErrorKind::InvalidData`] for a
-    /// message that lacks what belongs to it, as when this process has no descriptors left: the
-    /// next [`Request::Hello`] brings it again.
-    pub fn recv(&self) -> io::Result<Option<Reply>> {
-        match wire::receive(&self.0) {
-            Ok(message) => match message.and_then(|(frame, files)| wire::to_reply(frame, files)) {
-                Some(reply) => Ok(Some(reply)),
-                None => Err(io::ErrorKind::InvalidData.into()),
-            },
-            Err(libc::EAGAIN) => Ok(None),
-            Err(libc::EPIPE) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
-        }
+    /// The next thing that init says. [`io::ErrorKind::WouldBlock`] where there is nothing now;
+    /// `EBADMSG` for a message that lacks what belongs to it, as when this process has no descriptors
+    /// left: the next [`Request::Hello`] brings it again. Any other error means that init is gone.
+    pub fn recv(&self) -> io::Result<Reply> {
+        let reply = |(frame, files)| wire::to_reply(frame, files).ok_or(libc::EBADMSG);
+        sys::receive(&self.0).and_then(reply).map_err(io::Error::from_raw_os_error)
     }
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-impl AsRawFd for Channel {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
     }
 }

@@ -1,13 +1,6 @@
 //! Signals on their way to the worker: none is lost with a worker, and there is always room.
 
-use std::os::fd::OwnedFd;
-
 use crate::sys;
-
-/// Bytes of what a `signalfd` says of one signal; its number comes first.
-const RECORD: usize = 128;
-/// Records taken at once.
-const RECORDS: usize = 16;
 
 /// Signals that the worker has not taken yet, one bit each. Equal ones become one and the lowest number
 /// goes first, as in the kernel.
@@ -52,23 +45,6 @@ impl Signals {
     /// The worker died: what it was told and did not take waits again.
     pub fn untake(&mut self) {
         self.waiting |= std::mem::take(&mut self.told);
-    }
-
-    /// Takes what has come in. Children's ends are not for the worker, and a terminal's stop
-    /// signals for reading and writing in the background concern nobody: both only wake us.
-    pub fn take(&mut self, file: &OwnedFd) {
-        let mut bytes = [0_u8; RECORDS * RECORD];
-        let mut more = true;
-        while more {
-            let records = sys::read(file, &mut bytes);
-            for record in records.chunks_exact(RECORD) {
-                let number = record.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-                if !matches!(number, libc::SIGCHLD | libc::SIGTTIN | libc::SIGTTOU) {
-                    self.arrive(number);
-                }
-            }
-            more = records.len() == RECORDS * RECORD;
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::{mem, ptr, slice};
 
 use crate::protocol::Ended;
-use crate::wire::{FILES_MAX, Files};
+use crate::wire::{FILES_MAX, Files, Frame};
 
 /// What a call gave, or its `errno`.
 pub type Result<T> = std::result::Result<T, i32>;
@@ -24,7 +24,7 @@ pub fn errno() -> i32 {
     unsafe { *libc::__errno_location() }
 }
 
-fn checked(answer: c_int) -> Result<c_int> {
+pub fn checked(answer: c_int) -> Result<c_int> {
     if answer < 0 { Err(errno()) } else { Ok(answer) }
 }
 
@@ -33,10 +33,21 @@ fn owned(answer: c_int) -> Result<OwnedFd> {
     checked(answer).map(|file| unsafe { OwnedFd::from_raw_fd(file) })
 }
 
-/// Forks: the number of the child, 0 in the child.
+/// Forks: the number of the child, 0 in the child. It leads a group of its own, which a terminal does not
+/// signal and which takes with it what it starts, and every signal is let through.
 pub fn fork() -> Result<i32> {
-    // SAFETY: `split` is called while there is one thread, so the child finds every lock free.
-    checked(unsafe { libc::fork() })
+    // SAFETY: `split` is called while there is one thread, so the child finds every lock free. A signal
+    // set is plain bits, here none.
+    unsafe {
+        let pid = checked(libc::fork())?;
+        // Both do it: whoever is later fails, and a signal sent by either finds the group.
+        libc::setpgid(pid, pid);
+        if pid == 0 {
+            let none: libc::sigset_t = mem::zeroed();
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        }
+        Ok(pid)
+    }
 }
 
 /// Ends the process here, without destructors and `atexit`.
@@ -50,67 +61,41 @@ pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills `time`.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1000)
-        .saturating_add(u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0))
+    let [seconds, nanoseconds] = [time.tv_sec, time.tv_nsec].map(i64::unsigned_abs);
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }
 
 /// Waits until one of them can be read or so many milliseconds passed; which can be read.
-pub fn wait(files: [Option<&OwnedFd>; 2], limit: Option<u64>) -> [bool; 2] {
-    let limit = limit.map_or(-1, |limit| c_int::try_from(limit).unwrap_or(c_int::MAX));
+pub fn wait(files: [Option<&OwnedFd>; 2], limit: u64) -> [bool; 2] {
+    // What is more than this is days, after which nothing is found.
+    let limit = c_int::try_from(limit).unwrap_or(c_int::MAX);
     let mut files = files.map(|file| {
         let fd = file.map_or(-1, OwnedFd::as_raw_fd);
         libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
     });
-    // SAFETY: two entries, alive over the call; negative descriptors are passed over.
-    if unsafe { libc::poll(files.as_mut_ptr(), 2, limit) } < 0 {
-        // Without memory even waiting fails, and nothing may spin then.
-        pause(100);
-    }
+    // SAFETY: two entries, alive over the call; negative descriptors are passed over. It cannot fail: no
+    // signal is let through, and for two entries the kernel needs no memory of its own.
+    unsafe { libc::poll(files.as_mut_ptr(), 2, limit) };
     files.map(|file| file.revents != 0)
-}
-
-/// Does nothing for so many milliseconds.
-pub fn pause(milliseconds: c_int) {
-    // SAFETY: there are no entries.
-    unsafe { libc::poll(ptr::null_mut(), 0, milliseconds) };
-}
-
-fn every_signal() -> libc::sigset_t {
-    // SAFETY: a signal set is plain bits, and the call fills it.
-    unsafe {
-        let mut set: libc::sigset_t = mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        set
-    }
 }
 
 /// Blocks every signal and gives the descriptor from which they are taken instead.
 pub fn block_signals() -> Result<OwnedFd> {
-    let every = every_signal();
-    // SAFETY: `every` is a whole signal set. Where SIGCHLD is ignored by inheritance the kernel would
-    // reap without us.
+    // SAFETY: a signal set is plain bits, and the call fills it. Where SIGCHLD is ignored by inheritance
+    // the kernel would reap without us.
     unsafe {
+        let mut every: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut every);
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         checked(libc::sigprocmask(libc::SIG_SETMASK, &raw const every, ptr::null_mut()))?;
         owned(libc::signalfd(-1, &raw const every, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
     }
 }
 
-/// Lets every signal through again.
-pub fn unblock_signals() {
-    let every = every_signal();
-    // SAFETY: `every` is a whole signal set.
-    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const every, ptr::null_mut()) };
-}
-
-/// Gives every signal its default meaning. What is ignored would stay so over `execve`.
-pub fn default_signals() {
-    for signal in 1..=SIGNAL_MAX {
-        // SAFETY: installs no handler; the numbers that the C library keeps for itself are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
+/// The number of a signal that came, 0 where none did.
+pub fn take_signal(file: &OwnedFd) -> i32 {
+    let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    read(file, &mut record).first_chunk().map_or(0, |number| i32::from_ne_bytes(*number))
 }
 
 /// `kill(2)`. Errors are ignored: the target may be gone, which is what was wanted.
@@ -136,15 +121,8 @@ pub fn peek() -> Result<Option<(i32, Ended)>> {
 
 /// Reaps this child, which has ended.
 pub fn reap(pid: i32) {
-    let flags = libc::WEXITED | libc::WNOHANG;
     // SAFETY: no memory is handed over.
-    unsafe { libc::waitid(libc::P_PID, pid.unsigned_abs(), ptr::null_mut(), flags) };
-}
-
-/// Makes a process, 0 for this one, leader of its own group.
-pub fn lead_group(pid: i32) {
-    // SAFETY: touches no memory.
-    unsafe { libc::setpgid(pid, pid) };
+    unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
 }
 
 /// The group of a process, 0 for this one.
@@ -153,25 +131,20 @@ pub fn group_of(pid: i32) -> i32 {
     unsafe { libc::getpgid(pid) }
 }
 
-/// Makes this process the one that orphans below it fall to; true where it is the first process of
-/// its name space and so is that already.
-pub fn adopt_orphans() -> Result<bool> {
+/// Makes this process the one that orphans below it fall to, as the first of a name space is anyway.
+pub fn adopt_orphans() -> Result<()> {
     // SAFETY: touches no memory.
-    unsafe {
-        let first = libc::getpid() == 1;
-        checked(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_u64, 0_u64, 0_u64, 0_u64))?;
-        Ok(first)
-    }
+    checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_u64) })?;
+    Ok(())
 }
 
-/// Sets the limit of descriptors, and gives what it was.
-pub fn swap_limit(to: impl FnOnce(libc::rlimit) -> libc::rlimit) -> libc::rlimit {
+/// Makes the limit of descriptors as high as it may be; what it was.
+pub fn raise_limit() -> libc::rlimit {
     let mut was = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills the one and reads the other.
     unsafe {
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut was);
-        let new = to(was);
-        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const new);
+        libc::setrlimit(libc::RLIMIT_NOFILE, &libc::rlimit { rlim_cur: was.rlim_max, ..was });
     }
     was
 }
@@ -211,23 +184,11 @@ pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
     pair(|ends| unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends) })
 }
 
-/// Makes `file` the descriptor `number`, open over `execve`.
-pub fn place(file: &OwnedFd, number: RawFd) -> Result<()> {
-    // SAFETY: only in a child that is about to execute: nobody owns 0, 1 and 2 there any more.
-    checked(unsafe { libc::dup2(file.as_raw_fd(), number) }).map(drop)
-}
-
 /// Reads; nothing where there is nothing, or an error.
 pub fn read<'a>(file: &OwnedFd, bytes: &'a mut [u8]) -> &'a [u8] {
     // SAFETY: so many bytes may be written there.
     let taken = unsafe { libc::read(file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
     usize::try_from(taken).ok().and_then(|taken| bytes.get(..taken)).unwrap_or_default()
-}
-
-/// Writes, or fails and nobody minds.
-pub fn write(file: &OwnedFd, bytes: &[u8]) {
-    // SAFETY: so many bytes may be read there.
-    unsafe { libc::write(file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
 }
 
 /// Lets go of the program's pages that can be read again from its files: start-up touched many that
@@ -248,79 +209,79 @@ unsafe extern "C" fn shrink_object(
     unsafe {
         let object = &*object;
         let headers = slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum));
-        for header in
-            headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0)
-        {
+        let kept =
+            headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0);
+        for header in kept {
             let start = object.dlpi_addr.wrapping_add(header.p_vaddr);
-            let page = start & !(PAGE - 1);
-            let size = start.wrapping_sub(page).wrapping_add(header.p_memsz);
+            let over = start % PAGE;
+            let (page, size) = (start.wrapping_sub(over), header.p_memsz.wrapping_add(over));
             libc::madvise(page as *mut libc::c_void, size as usize, libc::MADV_DONTNEED);
         }
     }
     0
 }
 
-/// Room beside a message for its files, aligned as the kernel wants it.
-type Beside = [u64; 4];
-/// Bytes of that room that so many files take.
-const fn room(files: usize) -> usize {
-    // SAFETY: plain arithmetic.
-    unsafe { libc::CMSG_SPACE((files * size_of::<RawFd>()) as u32) as usize }
+/// What is beside a message, as the kernel lays it out: descriptors behind a header.
+#[repr(C)]
+struct Beside {
+    header: libc::cmsghdr,
+    files: [RawFd; FILES_MAX],
 }
-const _: () = assert!(room(FILES_MAX) == size_of::<Beside>());
+
+/// Bytes before the descriptors.
+const BESIDE_HEAD: usize = mem::offset_of!(Beside, files);
+// SAFETY: plain arithmetic.
+const _: () = assert!(unsafe { libc::CMSG_LEN(0) } as usize == BESIDE_HEAD);
+// SAFETY: plain numbers.
+const NOTHING: Beside = unsafe { mem::zeroed() };
+
+/// A message of one part, with so many bytes beside it.
+fn message(part: &mut libc::iovec, beside: &mut Beside, size: usize) -> libc::msghdr {
+    // SAFETY: plain numbers, and pointers that may be null.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = part;
+    message.msg_iovlen = 1;
+    message.msg_control = ptr::from_mut(beside).cast();
+    message.msg_controllen = size as _;
+    message
+}
 
 /// Sends one message with files beside it, whole or not at all, without waiting.
-pub fn send(socket: &OwnedFd, bytes: &[u8], files: &[&OwnedFd]) -> Result<()> {
-    let mut beside: Beside = [0; 4];
-    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let files = files.iter().take(FILES_MAX);
-    // SAFETY: `message` points to what lives until the call is over. `beside` has room for a header
-    // and `FILES_MAX` descriptors, which the macros find.
-    unsafe {
-        let mut message: libc::msghdr = mem::zeroed();
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        if files.len() > 0 {
-            let size = size_of::<RawFd>().saturating_mul(files.len()) as u32;
-            message.msg_control = beside.as_mut_ptr().cast();
-            message.msg_controllen = libc::CMSG_SPACE(size) as _;
-            let header = message.msg_control.cast::<libc::cmsghdr>();
-            (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
-            let place = libc::CMSG_DATA(header).cast::<RawFd>();
-            files.enumerate().for_each(|(at, file)| place.add(at).write(file.as_raw_fd()));
-        }
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let sent = libc::sendmsg(socket.as_raw_fd(), &raw const message, flags);
-        if sent < 0 { Err(errno()) } else { Ok(()) }
-    }
+pub fn send(socket: &OwnedFd, frame: Frame, files: &[OwnedFd]) -> Result<()> {
+    let mut beside = NOTHING;
+    beside.files.iter_mut().zip(files).for_each(|(place, file)| *place = file.as_raw_fd());
+    let size = BESIDE_HEAD + size_of::<RawFd>() * files.len().min(FILES_MAX);
+    beside.header.cmsg_level = libc::SOL_SOCKET;
+    beside.header.cmsg_type = libc::SCM_RIGHTS;
+    beside.header.cmsg_len = size as _;
+    let mut bytes = frame.encode();
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let message = message(&mut part, &mut beside, size);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: `message` points to what lives until the call is over.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
+    if sent < 0 { Err(errno()) } else { Ok(()) }
 }
 
-/// Takes one message without waiting: its bytes and files. `EAGAIN` where there is none.
-pub fn receive<'a>(socket: &OwnedFd, bytes: &'a mut [u8]) -> Result<(&'a [u8], Files)> {
-    let mut beside: Beside = [0; 4];
+/// Takes one message without waiting. `EAGAIN` where there is none, `EBADMSG` for what is no message of
+/// ours, `EPIPE` where the other end is closed, or sent an empty datagram.
+pub fn receive(socket: &OwnedFd) -> Result<(Frame, Files)> {
+    // One byte more than a message has, to see that it is not longer.
+    let mut bytes = [0_u8; 17];
+    let mut beside = NOTHING;
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut files = Files::default();
-    // SAFETY: as above. The kernel puts at most `FILES_MAX` new descriptors there, says how many,
-    // and nobody else owns them.
-    let taken = unsafe {
-        let mut message: libc::msghdr = mem::zeroed();
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = beside.as_mut_ptr().cast();
-        message.msg_controllen = size_of::<Beside>() as _;
-        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-        let taken = libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags);
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        if taken >= 0 && !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS {
-            let size = ((*header).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
-            let data = libc::CMSG_DATA(header).cast::<RawFd>();
-            let places = files.iter_mut().enumerate().take(size / size_of::<RawFd>());
-            places.for_each(|(at, place)| *place = owned(data.add(at).read()).ok());
-        }
-        taken
-    };
+    let mut message = message(&mut part, &mut beside, size_of::<Beside>());
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: `message` points to what lives until the call is over.
+    let taken = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
     let taken = usize::try_from(taken).map_err(|_| errno())?;
-    Ok((bytes.get(..taken).unwrap_or_default(), files))
+    // Nothing but descriptors comes beside a message of ours; where none did the length stays zero.
+    let size = beside.header.cmsg_len.saturating_sub(BESIDE_HEAD);
+    let mut files = Files::default();
+    let came = beside.files.iter().take(size / size_of::<RawFd>());
+    files.iter_mut().zip(came).for_each(|(place, file)| *place = owned(*file).ok());
+    match bytes.get(..taken).unwrap_or_default() {
+        [] => Err(libc::EPIPE),
+        bytes => Ok((Frame::decode(bytes).ok_or(libc::EBADMSG)?, files)),
+    }
 }

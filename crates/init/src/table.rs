@@ -1,15 +1,15 @@
 //! Every process that the worker asked for and did not forget: a fixed number of places, allocated
 //! before anything runs and filled in order, so that what is not used costs no memory.
 
-use std::mem::MaybeUninit;
-use std::slice;
+use std::os::fd::OwnedFd;
 
-use crate::protocol::{Ended, ProcessId, Streams};
+use crate::protocol::{Ended, ProcessId};
+use crate::start::Streams;
+use crate::wire::{self, Frame};
 
 /// Most processes that are known at one time.
 pub const PLACES: usize = 8192;
-/// Places behind them for processes that are not started because there are too many, until the worker
-/// has taken that.
+/// Places besides for those that could not be started, until the worker has taken that.
 const PLACES_REFUSED: usize = 64;
 
 /// One process.
@@ -20,92 +20,65 @@ pub struct Slot {
     /// is `None`: only we reap it, and then `ended` is set.
     pub pid: i32,
     pub ended: Option<Ended>,
-    /// Why it could not be executed, where its child said so.
-    pub failed: Option<i32>,
+    /// Where it is wrapped and they did not end.
     pub streams: Option<Streams>,
+    /// How much of it the worker was told: 0 nothing, 1 that it is there, 2 its end too.
+    pub told: u8,
+    /// The worker took its end.
     pub forgotten: bool,
-    /// The worker is to be told of it.
-    pub tell_process: bool,
-    /// The worker is to be told of its end.
-    pub tell_ended: bool,
 }
 
 impl Slot {
-    /// It ended like this.
-    pub fn end(&mut self, how: Ended) {
-        self.ended = Some(self.failed.map_or(how, Ended::NotStarted));
-        self.tell_ended = true;
-    }
-
-    /// Tell all there is to tell, once more.
-    pub fn repeat(&mut self) {
-        self.tell_process = true;
-        self.tell_ended = self.ended.is_some() && !self.forgotten;
-    }
-
-    /// The number to signal, where it is there and not reaped.
-    pub fn alive(&self) -> Option<i32> {
-        Some(self.pid).filter(|pid| *pid > 0 && self.ended.is_none())
+    /// What the worker is to be told of it next, with the files beside that.
+    pub fn untold(&self) -> Option<(Frame, &[OwnedFd])> {
+        match (self.told, self.ended.filter(|_| !self.forgotten)) {
+            (0, _) => {
+                let files: &[OwnedFd] = self.streams.as_ref().map_or(&[], |files| files);
+                let detail = u8::from(self.streams.is_some());
+                let (kind, value, process) = (wire::PROCESS, self.pid, self.process);
+                Some((Frame { kind, detail, value, process }, files))
+            }
+            (1, Some(how)) => Some((Frame::ended(self.process, how), &[])),
+            _ => None,
+        }
     }
 }
 
-/// The table.
-#[derive(Debug)]
+/// The table, in memory that is the one allocation of init.
 pub struct Table {
-    places: &'static mut [MaybeUninit<Option<Slot>>],
-    /// How many places, from the first on, were ever used and so hold a value.
-    used: usize,
+    pub slots: Vec<Slot>,
 }
 
 impl Table {
-    /// The one allocation of init.
     pub fn new() -> Self {
-        Self { places: Box::leak(Box::new_uninit_slice(PLACES + PLACES_REFUSED)), used: 0 }
-    }
-
-    fn places(&mut self) -> &mut [Option<Slot>] {
-        let start = self.places.as_mut_ptr().cast();
-        // SAFETY: the first `used` places were written by `add`, and it found them in the slice.
-        unsafe { slice::from_raw_parts_mut(start, self.used) }
-    }
-
-    pub fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.places().iter_mut().flatten()
+        Self { slots: Vec::with_capacity(PLACES + PLACES_REFUSED) }
     }
 
     pub fn of(&mut self, process: ProcessId) -> Option<&mut Slot> {
-        self.slots().find(|slot| slot.process == process)
+        self.slots.iter_mut().find(|slot| slot.process == process)
     }
 
     /// The process with this number in the kernel that was not reaped.
     pub fn of_pid(&mut self, pid: i32) -> Option<&mut Slot> {
-        self.slots().find(|slot| slot.pid == pid && slot.ended.is_none())
+        self.slots.iter_mut().find(|slot| slot.pid == pid && slot.ended.is_none())
     }
 
-    /// A place for a process. `full` where it is one for those that are not started; `None` where not
-    /// even that is left.
-    pub fn add(&mut self, process: ProcessId) -> Option<(&mut Slot, bool)> {
-        let free = self.places().iter().position(Option::is_none);
-        let at = free.unwrap_or(self.used);
-        let slot = Slot { process, tell_process: true, ..Slot::default() };
-        self.places.get_mut(at)?.write(Some(slot));
-        self.used = self.used.max(at.saturating_add(1));
-        let slot = self.places().get_mut(at)?.as_mut()?;
-        Some((slot, at >= PLACES))
+    /// No more processes may be started.
+    pub fn is_full(&self) -> bool {
+        self.slots.iter().filter(|slot| slot.pid > 0).count() >= PLACES
+    }
+
+    /// Knows one more process; not where even the places of those that are refused are taken: nothing
+    /// may be allocated here, and the test of what the linker reaches sees that nothing can be.
+    pub fn add(&mut self, slot: Slot) {
+        if self.slots.len() < self.slots.capacity() {
+            self.slots.push(slot);
+        }
     }
 
     /// Frees the places of processes of which nobody wants to know anything any more.
     pub fn sweep(&mut self) {
-        for place in self.places() {
-            if place.as_ref().is_some_and(|slot| slot.forgotten && slot.streams.is_none()) {
-                *place = None;
-            }
-        }
-    }
-
-    /// Lets go of everything: the worker's copy after a fork.
-    pub fn clear(&mut self) {
-        self.places().fill_with(|| None);
+        self.slots.retain(|slot| !slot.forgotten || slot.streams.is_some());
     }
 }
 

@@ -12,16 +12,16 @@
 //! Nothing here allocates: init uses it too.
 
 use std::os::fd::OwnedFd;
+use std::slice;
 
-use crate::protocol::{Ended, Output, ProcessId, Reply, Request, Stream, Streams, Target};
-use crate::sys;
+use crate::protocol::{Ended, ProcessId, Reply, Request, Stream, Streams};
 
 /// Version of the layout. Both ends are one program, so another version is a fault, not an age.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Most files beside one message: two pipes and two spools.
 pub const FILES_MAX: usize = 4;
 
-/// Files that came beside a message.
+/// Files that come beside a message.
 pub type Files = [Option<OwnedFd>; FILES_MAX];
 
 pub const HELLO: u8 = 1;
@@ -46,13 +46,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn new(kind: u8, detail: u8, value: i32, process: ProcessId) -> Self {
-        Self { kind, detail, value, process }
-    }
-
     /// About no process in particular.
     pub fn plain(kind: u8, value: i32) -> Self {
-        Self::new(kind, 0, value, ProcessId(0))
+        Self { kind, detail: 0, value, process: ProcessId(0) }
     }
 
     pub fn ended(process: ProcessId, how: Ended) -> Self {
@@ -61,7 +57,7 @@ impl Frame {
             Ended::Signal(signal) => (1, signal),
             Ended::NotStarted(errno) => (2, errno),
         };
-        Self::new(ENDED, detail, value, process)
+        Self { kind: ENDED, detail, value, process }
     }
 
     pub fn encode(self) -> [u8; 16] {
@@ -80,23 +76,21 @@ impl Frame {
 }
 
 /// A request as a frame and the file beside it.
-pub fn from_request(request: &Request) -> (Frame, Option<&OwnedFd>) {
-    let of = |kind, process| Frame::new(kind, 0, 0, process);
+pub fn from_request(request: &Request) -> (Frame, &[OwnedFd]) {
+    let of = |kind, value, process| Frame { kind, detail: 0, value, process };
     let frame = match *request {
         Request::Hello => Frame::plain(HELLO, 0),
-        Request::Start { process, output, ref command } => {
-            let detail = u8::from(output == Output::Wrapped);
-            return (Frame::new(START, detail, 0, process), Some(command));
+        Request::Start { process, wrapped, ref command } => {
+            let frame = Frame { detail: wrapped.into(), ..of(START, 0, process) };
+            return (frame, slice::from_ref(command));
         }
-        Request::Signal { process, signal, to } => {
-            Frame::new(SIGNAL, u8::from(to == Target::Group), signal, process)
-        }
-        Request::Forget { process } => of(FORGET, process),
-        Request::Drained { process } => of(DRAINED, process),
-        Request::Took { signal } => Frame::plain(TOOK, signal),
-        Request::Bye { code } => Frame::plain(BYE, code),
+        Request::Signal { process, signal } => of(SIGNAL, signal, process),
+        Request::Forget(process) => of(FORGET, 0, process),
+        Request::Drained(process) => of(DRAINED, 0, process),
+        Request::Took(signal) => Frame::plain(TOOK, signal),
+        Request::Bye(code) => Frame::plain(BYE, code),
     };
-    (frame, None)
+    (frame, &[])
 }
 
 /// The reply that a frame and its files are; `None` where they are none.
@@ -117,26 +111,10 @@ pub fn to_reply(frame: Frame, files: Files) -> Option<Reply> {
             let [state, ..] = files;
             Reply::Ready { state: state?, predecessors: u32::try_from(value).ok()? }
         }
-        (SIGNALLED, 0) => Reply::Signal { signal: value },
+        (SIGNALLED, 0) => Reply::Signal(value),
         _ => return None,
     };
     Some(reply)
-}
-
-/// Sends one message, whole or not at all, without waiting.
-pub fn send(socket: &OwnedFd, frame: Frame, files: &[&OwnedFd]) -> sys::Result<()> {
-    sys::send(socket, &frame.encode(), files)
-}
-
-/// Takes one message without waiting: `None` for what is no message of ours; `EAGAIN` where there is
-/// none, `EPIPE` where the other end is closed, or sent an empty datagram.
-pub fn receive(socket: &OwnedFd) -> sys::Result<Option<(Frame, Files)>> {
-    // One byte more than a message has, to see that it is not longer.
-    let mut bytes = [0_u8; 17];
-    match sys::receive(socket, &mut bytes)? {
-        ([], _) => Err(libc::EPIPE),
-        (bytes, files) => Ok(Frame::decode(bytes).map(|frame| (frame, files))),
-    }
 }
 
 #[cfg(test)]

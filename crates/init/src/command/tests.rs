@@ -14,17 +14,19 @@ fn command() -> Command {
 }
 
 fn read(block: &[u8]) -> Option<(Vec<String>, usize)> {
-    let parts = Parts::parse(block)?;
-    let texts = Some(parts.directory).into_iter().chain(parts.texts());
+    let mut block = block.to_owned();
+    let parts = Parts::parse(&mut block)?;
+    assert_eq!(parts.room, vec![0; parts.places * POINTER]);
+    let texts = parts.strings.split_inclusive(|byte| *byte == 0);
     let texts = texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
     Some((texts, parts.arguments))
 }
 
 #[test]
 fn a_block_is_as_stored_and_reads_back() {
-    let stored = include_bytes!("../../tests/samples/command-1.bin");
+    let stored = include_bytes!("../../tests/samples/command-2.bin");
     assert_eq!(command().to_bytes().expect("valid"), stored);
-    let texts = ["/srv", "sh", "-c", "", "a b", "PATH=/bin:/usr/bin", "EQ=a=b", "EMPTY="];
+    let texts = ["sh", "-c", "", "a b", "/srv", "PATH=/bin:/usr/bin", "EQ=a=b", "EMPTY="];
     let texts = texts.map(|text| format!("{text}\0")).to_vec();
     assert_eq!(read(stored), Some((texts, 4)));
 }
@@ -51,7 +53,7 @@ fn a_block_with_one_byte_changed_or_missing_is_read_as_what_it_says_or_not_at_al
     for end in 0..block.len() {
         assert_eq!(read(&block[..end]), None, "cut at {end}");
     }
-    for at in 0..HEAD {
+    for at in 0..3 * 8 {
         let mut block = block.clone();
         block[at] ^= 1;
         assert_eq!(read(&block).filter(|(_, arguments)| *arguments == 4), None, "changed at {at}");
@@ -60,10 +62,16 @@ fn a_block_with_one_byte_changed_or_missing_is_read_as_what_it_says_or_not_at_al
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_within_bounds(block in prop::collection::vec(0_u8..4, 0..200)) {
-        if let Some(parts) = Parts::parse(&block) {
-            prop_assert!(parts.arguments > 0 && parts.texts().count() == parts.count);
-            prop_assert!(parts.texts().all(|text| text.iter().filter(|byte| **byte == 0).count() == 1));
+    fn any_bytes_are_read_within_bounds(numbers in prop::array::uniform3(0_u64..9),
+                                        rest in prop::collection::vec(0_u8..2, 0..200)) {
+        let mut block = [numbers.map(u64::to_le_bytes).as_flattened(), &rest].concat();
+        let size = block.len();
+        if let Some(parts) = Parts::parse(&mut block) {
+            prop_assert!((1..parts.places - 1).contains(&parts.arguments));
+            prop_assert_eq!(parts.room.len(), parts.places * POINTER);
+            prop_assert_eq!(24 + parts.room.len() + parts.strings.len(), size);
+            let texts = parts.strings.split_inclusive(|byte| *byte == 0);
+            prop_assert_eq!(texts.count(), parts.places - 1);
         }
     }
 
@@ -78,8 +86,8 @@ proptest! {
         let (texts, count) = read(&command.to_bytes().expect("valid")).expect("reads back");
         prop_assert_eq!(count, arguments.len());
         let environment = values.iter().map(|value| format!("N={value}"));
-        let expected: Vec<String> = Some(String::new()).into_iter()
-            .chain(arguments).chain(environment).map(|text| format!("{text}\0")).collect();
+        let expected: Vec<String> = arguments.into_iter()
+            .chain([String::new()]).chain(environment).map(|text| format!("{text}\0")).collect();
         prop_assert_eq!(texts, expected);
     }
 }

@@ -14,7 +14,7 @@ fn nothing_is_left_of_what_does_not_want_to_end() {
         );
         world.start(2, "sh -c setsid\u{1}sleep\u{1}1000&sleep\u{1}1000");
         world.start(3, "sleep 1000");
-        world.tell("kill 3 19 group");
+        world.tell("kill 3 19");
         world.start(4, &format!("{PUPPET} storm 20"));
         world.start(5, "sh -c (setsid\u{1}sh\u{1}-c\u{1}'sleep\u{1}1000&sleep\u{1}1000'&)");
         assert_eq!(world.hear(), "ended 5 code 0");

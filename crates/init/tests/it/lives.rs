@@ -108,7 +108,7 @@ fn a_process_that_is_known_is_not_started_again() {
     world.hello();
     let pid = world.start(1, "sleep 1000");
     assert_eq!(world.start(1, "false"), pid);
-    world.tell("kill 1 9 process");
+    world.tell("kill 1 9");
     assert_eq!(world.hear(), "ended 1 signal 9");
     assert_eq!(world.start(1, "false"), pid);
     assert_eq!(world.hear(), "ended 1 signal 9");

@@ -66,7 +66,7 @@ fn without_descriptors_processes_are_not_started_and_later_they_are() {
     world.next_worker();
     world.hello();
     for process in 1..refused {
-        world.tell(&format!("kill {process} 9 group"));
+        world.tell(&format!("kill {process} 9"));
         assert_eq!(world.hear(), format!("ended {process} signal 9"));
         world.tell(&format!("drained {process}"));
         world.tell(&format!("forget {process}"));
@@ -97,7 +97,7 @@ fn without_room_for_processes_none_is_started_and_later_they_are() {
     };
     assert_eq!(world.hear(), format!("ended {refused} errno {}", libc::EAGAIN));
     let last = refused - 1;
-    world.tell(&format!("kill {last} 9 group"));
+    world.tell(&format!("kill {last} 9"));
     assert_eq!(world.hear(), format!("ended {last} signal 9"));
     // There is room for one: the next worker.
     send_inside(&mut world, libc::SIGKILL);
@@ -105,7 +105,7 @@ fn without_room_for_processes_none_is_started_and_later_they_are() {
     let known = world.hello();
     assert_eq!(known.iter().filter(|line| line.starts_with("process ")).count(), refused as usize);
     let last = refused - 2;
-    world.tell(&format!("kill {last} 9 group"));
+    world.tell(&format!("kill {last} 9"));
     assert_eq!(world.hear(), format!("ended {last} signal 9"));
     assert!(world.start(2000, "true") > 0);
     assert_eq!(world.hear(), "ended 2000 code 0");

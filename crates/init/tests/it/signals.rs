@@ -69,7 +69,7 @@ fn a_signal_right_behind_the_start_hits_the_process() {
     world.hello();
     for process in 1..=200 {
         world.tell(&format!("start {process} own sleep 1000"));
-        world.tell(&format!("kill {process} 15 group"));
+        world.tell(&format!("kill {process} 15"));
         world.hear_start(process);
         assert_eq!(world.hear(), format!("ended {process} signal 15"));
         world.tell(&format!("forget {process}"));
@@ -78,7 +78,7 @@ fn a_signal_right_behind_the_start_hits_the_process() {
 }
 
 #[test]
-fn a_signal_to_the_group_reaches_all_and_one_to_the_process_reaches_it_alone() {
+fn a_signal_reaches_the_whole_group_which_ends_with_its_leader() {
     let mut world = World::new();
     world.hello();
     // Both wait for USR1; the child alone is never told.
@@ -86,13 +86,13 @@ fn a_signal_to_the_group_reaches_all_and_one_to_the_process_reaches_it_alone() {
     let ready = |leader: i32| wait_until("its child", || children(leader).first().copied());
     let leader = world.start(1, &format!("sh -c {script}"));
     let child = ready(leader);
-    world.tell("kill 1 10 process");
+    send(leader, libc::SIGUSR1);
     assert_eq!(world.hear(), "ended 1 code 7");
     // Not hit by the signal; what ends it is that its leader ended.
     wait_until("the rest of the group ends too", || (!exists(child)).then_some(()));
     let leader = world.start(2, &format!("sh -c {script}"));
     let child = ready(leader);
-    world.tell("kill 2 9 group");
+    world.tell("kill 2 9");
     assert_eq!(world.hear(), "ended 2 signal 9");
     wait_until("the child was hit too", || (!exists(child)).then_some(()));
     world.bye(0);
@@ -142,8 +142,7 @@ fn a_signal_that_comes_too_late_hits_no_stranger() {
             }
         }
         for late in (0..100).step_by(7).map(|age| process - age) {
-            world.tell(&format!("kill {late} 9 group"));
-            world.tell(&format!("kill {late} 9 process"));
+            world.tell(&format!("kill {late} 9"));
         }
         world.tell(&format!("forget {}", process - 100));
     }

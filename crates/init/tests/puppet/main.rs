@@ -5,12 +5,12 @@
 mod jobs;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use regrow_init::{Channel, Command, Ended, Output, ProcessId, Reply, Request, Streams, Target};
+use regrow_init::{Channel, Command, Ended, ProcessId, Reply, Request, Streams};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,10 +37,19 @@ impl Puppet {
         writeln!(self.line, "{what}").expect("tell the test");
     }
 
+    fn heard(&self) -> Option<Reply> {
+        let waits = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        self.channel
+            .recv()
+            .map(Some)
+            .or_else(|e| if waits(&e) { Ok(None) } else { Err(e) })
+            .expect("init lives")
+    }
+
     /// Waits for the test or init and passes on what came; false when the test is gone.
     fn turn(&mut self) -> bool {
         let [test, init] = wait([(&self.line, libc::POLLIN), (&self.channel, libc::POLLIN)]);
-        while init && let Some(reply) = self.channel.recv().expect("init lives") {
+        while init && let Some(reply) = self.heard() {
             let text = self.describe(reply);
             self.tell(&text);
         }
@@ -74,7 +83,7 @@ impl Puppet {
                 self.state = Some(state.into());
                 format!("ready {predecessors}")
             }
-            Reply::Signal { signal } => format!("signal {signal}"),
+            Reply::Signal(signal) => format!("signal {signal}"),
         }
     }
 
@@ -86,7 +95,7 @@ impl Puppet {
     }
 
     fn say_bytes(&mut self, bytes: &[u8]) {
-        let socket = self.channel.as_raw_fd();
+        let socket = self.channel.as_fd().as_raw_fd();
         // SAFETY: so many bytes may be read there.
         while unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), 0) } < 0 {
             wait([(&self.channel, libc::POLLOUT)]);
@@ -99,29 +108,26 @@ impl Puppet {
         let request = match words[0] {
             "hello" => Request::Hello,
             "start" => {
-                let output = if words[2] == "own" { Output::Own } else { Output::Wrapped };
-                Request::Start { process: process(), output, command: command(&words[3..]) }
+                let (wrapped, command) = (words[2] == "wrapped", command(&words[3..]));
+                Request::Start { process: process(), wrapped, command }
             }
-            "kill" => {
-                let to = if words[3] == "group" { Target::Group } else { Target::Process };
-                Request::Signal { process: process(), signal: number(2) as i32, to }
-            }
-            "forget" => Request::Forget { process: process() },
-            "drained" => Request::Drained { process: process() },
-            "took" => Request::Took { signal: number(1) as i32 },
+            "kill" => Request::Signal { process: process(), signal: number(2) as i32 },
+            "forget" => Request::Forget(process()),
+            "drained" => Request::Drained(process()),
+            "took" => Request::Took(number(1) as i32),
             "bye" => {
-                self.say(&Request::Bye { code: number(1) as i32 });
+                self.say(&Request::Bye(number(1) as i32));
                 std::process::exit(0);
             }
             "hang" => {
-                self.say(&Request::Bye { code: number(1) as i32 });
+                self.say(&Request::Bye(number(1) as i32));
                 loop {
                     std::thread::park();
                 }
             }
             "deaf" => {
                 // SAFETY: closes the descriptor of the channel, which is not used again.
-                unsafe { libc::close(self.channel.as_raw_fd()) };
+                unsafe { libc::close(self.channel.as_fd().as_raw_fd()) };
                 loop {
                     std::thread::park();
                 }
@@ -149,9 +155,12 @@ impl Puppet {
 }
 
 /// Waits until one of them is ready; which are.
-fn wait<const N: usize>(files: [(&dyn AsRawFd, i16); N]) -> [bool; N] {
-    let mut files =
-        files.map(|(file, events)| libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 });
+fn wait<const N: usize>(files: [(&dyn AsFd, i16); N]) -> [bool; N] {
+    let mut files = files.map(|(file, events)| libc::pollfd {
+        fd: file.as_fd().as_raw_fd(),
+        events,
+        revents: 0,
+    });
     // SAFETY: so many entries, alive over the call.
     let ready = unsafe { libc::poll(files.as_mut_ptr(), N as libc::nfds_t, -1) };
     assert!(ready > 0, "poll");

@@ -141,7 +141,7 @@ fn supervise(channel: Option<Channel>, source: Option<Source>, app: Vec<String>)
 pub fn give_up(channel: Option<&Channel>, code: u8) -> ExitCode {
     if let Some(channel) = channel {
         // Where init is gone there is nobody to tell.
-        let _ = channel.send(&Request::Bye { code: code.into() });
+        let _ = channel.send(&Request::Bye(code.into()));
     }
     ExitCode::from(code)
 }

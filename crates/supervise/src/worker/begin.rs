@@ -34,7 +34,7 @@ async fn greet(link: &mut Link) -> Result<Greeting, WorkerError> {
         match link.receive().await? {
             Reply::Process { process, pid, streams } => processes.push((process, pid, streams)),
             Reply::Ended { process, how } => ends.push((process, how)),
-            Reply::Signal { signal } => signals.push(signal),
+            Reply::Signal(signal) => signals.push(signal),
             Reply::Ready { state, predecessors } => {
                 let memory = Memory::new(state);
                 return Ok(Greeting { processes, ends, signals, memory, predecessors });
@@ -161,7 +161,7 @@ fn read(surrounding: &dyn Surrounding) -> Result<(Book, Vec<String>), String> {
 /// Says why the program cannot begin, where ContainerPilot says it, and tells init to end it.
 async fn refuse(mut link: Link, text: &str) -> i32 {
     let code = say(&text);
-    if link.send(Request::Bye { code }).is_ok() {
+    if link.send(Request::Bye(code)).is_ok() {
         // Where init is gone there is nobody to tell.
         let _ = link.sent().await;
     }

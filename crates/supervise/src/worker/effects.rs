@@ -1,6 +1,6 @@
 //! Carrying out what the machine says. Nothing here waits.
 
-use regrow_init::{Ended, Output, Request, Target};
+use regrow_init::{Ended, Request};
 
 use super::start::{self, Particular};
 use super::{Worker, WorkerError, notify, secrets};
@@ -28,11 +28,11 @@ impl Worker {
         match effect {
             Effect::Start(start) => return self.start(start),
             Effect::Signal { process, signal } => {
-                self.request(Request::Signal { process, signal, to: Target::Group })?;
+                self.request(Request::Signal { process, signal })?;
             }
             Effect::Forget { process } => {
                 self.sockets.remove(&process);
-                self.request(Request::Forget { process })?;
+                self.request(Request::Forget(process))?;
             }
             Effect::Announce { job, service, ttl, status } => {
                 self.parts.announce(job, service, ttl, status);
@@ -112,8 +112,7 @@ impl Worker {
         let process = start.process;
         match made {
             Ok(command) => {
-                let output = if start.raw { Output::Own } else { Output::Wrapped };
-                self.request(Request::Start { process, output, command })?;
+                self.request(Request::Start { process, wrapped: !start.raw, command })?;
                 Ok(After::Nothing)
             }
             Err(text) => Ok(After::Hear(not_started(process, text))),

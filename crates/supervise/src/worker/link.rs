@@ -62,8 +62,7 @@ impl Link {
                 interest |= Interest::WRITABLE;
             }
             self.watched.ready(interest).await?;
-            let next = || self.channel.recv()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
-            match self.watched.try_io(Interest::READABLE, next) {
+            match self.watched.try_io(Interest::READABLE, || self.channel.recv()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 reply => return reply,
             }

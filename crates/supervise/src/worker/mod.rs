@@ -221,7 +221,7 @@ impl Worker {
         let within = self.book.machine.config().stop_timeout.max(END_WITHIN);
         self.parts.end(within.min(TOLD_WITHIN), within).await;
         self.folder.remove();
-        let told = self.link.send(Request::Bye { code });
+        let told = self.link.send(Request::Bye(code));
         if told.is_ok() {
             // Where init is gone there is nobody to tell.
             let _ = self.link.sent().await;
@@ -231,7 +231,7 @@ impl Worker {
 
     fn drained(&mut self, process: ProcessId) -> Result<Turn, WorkerError> {
         self.enter(Record::Drained(process));
-        self.request(Request::Drained { process })?;
+        self.request(Request::Drained(process))?;
         Ok(Turn::Goes)
     }
 

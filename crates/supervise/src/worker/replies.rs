@@ -21,7 +21,7 @@ impl Worker {
                 let input = self.ended(process, how);
                 self.turn(input)
             }
-            Reply::Signal { signal } => self.taken(signal).await,
+            Reply::Signal(signal) => self.taken(signal).await,
             // It comes once, at the beginning.
             Reply::Ready { .. } => Ok(Turn::Goes),
         }
@@ -33,7 +33,7 @@ impl Worker {
     /// Init is gone.
     pub(super) async fn taken(&mut self, signal: i32) -> Result<Turn, WorkerError> {
         let turn = self.signal(signal).await?;
-        self.request(Request::Took { signal })?;
+        self.request(Request::Took(signal))?;
         Ok(turn)
     }
 
