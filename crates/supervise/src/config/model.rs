@@ -87,7 +87,7 @@ pub enum SignalAct {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Discovery {
     /// A Consul agent, ours or HashiCorp's. Key `consul`.
-    Consul(Consul),
+    Consul(Box<Consul>),
     /// A catalog inside this process, answering as Consul does at this address. Keys
     /// `discovery: "embedded"` and `consul`, default `127.0.0.1:8500`.
     Embedded(SocketAddr),

@@ -1,4 +1,4 @@
-//! The three forms of a record: `default`, `text` as logrus writes it, `json`.
+//! The three forms of a record: `default`, `text` as logrus writes it, on a terminal in colours, `json`.
 
 use std::io::Write as _;
 
@@ -13,9 +13,12 @@ use crate::config::{Format, Level};
 #[derive(Clone, Debug)]
 pub struct Form {
     /// Which of the three.
-    pub format: Format,
+    format: Format,
     /// Where the clock on the wall hangs.
-    pub zone: TimeZone,
+    zone: TimeZone,
+    /// On a terminal: what the seconds are counted from.
+    terminal: bool,
+    begun: Timestamp,
 }
 
 /// Who says something, and how important it is.
@@ -63,10 +66,21 @@ impl Frame {
 }
 
 impl Form {
+    /// Records of this format, for no terminal.
+    pub fn new(format: Format, zone: TimeZone) -> Self {
+        Self { format, zone, terminal: false, begun: Timestamp::now() }
+    }
+
+    /// From now on records have this format, and are written to a terminal or not.
+    pub fn adopt(&mut self, format: Format, terminal: bool) {
+        (self.format, self.terminal) = (format, terminal);
+    }
+
     /// What is the same in all records of one moment and speaker.
     pub fn frame(&self, now: Timestamp, who: Who<'_>) -> Frame {
         match self.format {
             Format::Default => self.default(now, who),
+            Format::Text if self.terminal => self.coloured(now, who),
             Format::Text => self.text(now, who),
             Format::Json => self.json(now, who),
         }
@@ -99,6 +113,24 @@ impl Form {
         }
         after.push(b'\n');
         Frame { before, text: text_message, after }
+    }
+
+    /// Level and seconds since the start, the text as it is, fields behind it.
+    fn coloured(&self, now: Timestamp, who: Who<'_>) -> Frame {
+        let (colour, level) = paint(who.level);
+        let seconds = now.duration_since(self.begun).as_secs().max(0);
+        let mut before = Vec::new();
+        append(&mut before, format_args!("\x1b[{colour}m{level}\x1b[0m[{seconds:04}] "));
+        let mut after = b" ".to_vec();
+        if let Some((key, name)) = who.name() {
+            append(&mut after, format_args!(" \x1b[{colour}m{key}\x1b[0m="));
+            text_value(&mut after, name.as_bytes());
+        }
+        if let Some(pid) = who.pid {
+            append(&mut after, format_args!(" \x1b[{colour}mpid\x1b[0m={pid}"));
+        }
+        after.push(b'\n');
+        Frame { before, text: padded, after }
     }
 
     fn json(&self, now: Timestamp, who: Who<'_>) -> Frame {
@@ -136,6 +168,28 @@ impl Form {
             }
         }
         stamp
+    }
+}
+
+/// Width of the texts of the coloured form, so that the fields stand below one another.
+const TEXT_WIDTH: usize = 44;
+
+fn padded(out: &mut Vec<u8>, text: &[u8]) {
+    out.extend_from_slice(text);
+    let width = String::from_utf8_lossy(text).chars().count();
+    out.resize(out.len() + TEXT_WIDTH.saturating_sub(width), b' ');
+}
+
+/// Colour of a terminal (ECMA-48) and four letters for a level.
+fn paint(level: Level) -> (u8, &'static str) {
+    match level {
+        Level::Panic => (31, "PANI"),
+        Level::Fatal => (31, "FATA"),
+        Level::Error => (31, "ERRO"),
+        Level::Warning => (33, "WARN"),
+        Level::Info => (36, "INFO"),
+        Level::Debug => (37, "DEBU"),
+        Level::Trace => (37, "TRAC"),
     }
 }
 

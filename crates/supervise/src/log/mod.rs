@@ -24,7 +24,7 @@
 //! - The lines of a job have the level `info`: where only more important records are shown they are
 //!   read and not shown, as in ContainerPilot.
 //!
-//! On a terminal the form `text` is what it is elsewhere, not logrus' coloured one.
+//! On a terminal the form `text` is logrus' coloured one; elsewhere nothing is coloured.
 //!
 //! Start reading at [`Logger`], then `stream.rs`.
 

@@ -2,7 +2,7 @@
 //! mending a record that a predecessor did not finish.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::path::Path;
 
@@ -48,6 +48,11 @@ impl Output {
     /// A file on a disk.
     pub fn is_regular(&self) -> bool {
         self.regular
+    }
+
+    /// Somebody looks at it.
+    pub fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
     }
 
     /// Its length, where it is a file.

@@ -59,7 +59,7 @@ impl Reader {
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, inbox.bell(), epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
-        let form = Form { format: writer.format, zone: TimeZone::system() };
+        let form = Form::new(writer.format, TimeZone::system());
         Ok(Self {
             inbox,
             epoll,
@@ -112,7 +112,7 @@ impl Reader {
             let dropped = std::mem::take(&mut mail.dropped);
             (std::mem::take(&mut mail.attached), own, dropped, mail.finish.is_some())
         };
-        self.form.format = self.writer.format;
+        self.form.adopt(self.writer.format, self.writer.terminal);
         self.attach(attached)?;
         let left_out = (dropped > 0).then(|| Own {
             at: jiff::Timestamp::now(),
@@ -209,7 +209,7 @@ impl Reader {
     fn turn(&mut self, key: u64) -> Result<(), Abandoned> {
         // What comes after a change is written as it says, also where the bell is still to be heard.
         self.writer.adopt_settings();
-        self.form.format = self.writer.format;
+        self.form.adopt(self.writer.format, self.writer.terminal);
         match self.with(key, |stream, to| stream.turn(to)) {
             None | Some(Ok(Turn::Took(_) | Turn::Empty)) => {}
             Some(Ok(Turn::Ended)) => self.end(key),

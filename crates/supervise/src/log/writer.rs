@@ -47,12 +47,15 @@ pub struct Writer {
     pub level: Level,
     /// The form of records.
     pub format: Format,
+    /// Somebody looks at them on a terminal.
+    pub terminal: bool,
 }
 
 impl Writer {
     /// A writer to this output.
     pub fn new(inbox: Arc<Inbox>, output: Output, level: Level, format: Format) -> Self {
-        Self { inbox, output, closed: None, level, format }
+        let terminal = output.is_terminal();
+        Self { inbox, output, closed: None, level, format, terminal }
     }
 
     /// Takes over what was changed. True: there is another output now.
@@ -62,6 +65,7 @@ impl Writer {
             (self.level, self.format) = (level, format);
         }
         let Some(output) = settings.output else { return false };
+        self.terminal = output.is_terminal();
         self.output = output;
         if let Some(lost) = self.closed.take() {
             self.say(format!("{lost} records were lost while nobody read the log"));

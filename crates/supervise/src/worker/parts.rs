@@ -278,7 +278,7 @@ async fn serve(control: Control, (telemetry, logger, asks): Faces) {
 /// Where the catalog is, which may have to be started.
 async fn reached(config: &Config, surrounding: &dyn Surrounding) -> Result<Option<Consul>, String> {
     match &config.discovery {
-        Discovery::Consul(consul) => Ok(Some(consul.clone())),
+        Discovery::Consul(consul) => Ok(Some((**consul).clone())),
         Discovery::Embedded(address) => {
             let url = surrounding.catalog(*address).await?;
             Ok(Some(Consul { url, verify: true, ..Consul::default() }))

@@ -276,7 +276,7 @@ fn consul(text: &str, env: &[(&str, &str)]) -> Result<Consul, String> {
     here.env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let text = format!("{{consul: {text}}}");
     match parse(&text, Path::new("app.json5"), &here).map(|loaded| loaded.config.discovery) {
-        Ok(Discovery::Consul(consul)) => Ok(consul),
+        Ok(Discovery::Consul(consul)) => Ok(*consul),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }

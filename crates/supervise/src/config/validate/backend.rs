@@ -19,7 +19,7 @@ pub(super) fn discovery(context: &mut Context<'_>, top: &Block<'_>) -> Result<Di
     let kind = checked(|faults| top.text(faults, "discovery"))?;
     let consul = consul(context, top)?;
     let discovery = match (kind.as_str(), consul) {
-        ("" | "consul", Some(consul)) => Discovery::Consul(consul),
+        ("" | "consul", Some(consul)) => Discovery::Consul(Box::new(consul)),
         ("" | "consul", None) => return Err(Fault::new(ABSENT, top.place)),
         ("embedded", consul) => embedded(top, consul.as_ref())?,
         (_, Some(_)) => {

@@ -12,14 +12,14 @@ use crate::config::{Format, Level};
 
 /// A record of `app`, process 12, at a time with zeros at its end.
 fn record(format: Format, check: bool, text: &[u8]) -> String {
-    let form = Form { format, zone: TimeZone::UTC };
+    let form = Form::new(format, TimeZone::UTC);
     let name = if check { "check.app" } else { "app" };
     let label = Label { name: name.into(), check, pid: 12 };
     shown(&form, "2026-01-02T03:04:05.1234Z", Who::process(&label), text)
 }
 
 fn own(format: Format, level: Level, text: &str) -> String {
-    let form = Form { format, zone: TimeZone::UTC };
+    let form = Form::new(format, TimeZone::UTC);
     let who = Who { level, field: None, pid: None };
     shown(&form, "2026-01-02T03:04:05.1234Z", who, text.as_bytes())
 }
@@ -41,8 +41,29 @@ fn the_default_form_has_job_and_pid_and_for_a_check_the_pid_alone() {
 }
 
 #[test]
+fn on_a_terminal_the_form_text_is_coloured_and_the_others_are_as_elsewhere() {
+    let label = Label { name: "a b".into(), check: false, pid: 12 };
+    let mut form = Form::new(Format::Text, TimeZone::UTC);
+    form.adopt(Format::Text, true);
+    let text = "h\u{e9}";
+    let found = shown(&form, "1970-01-01T00:00:00Z", Who::process(&label), text.as_bytes());
+    let (blank, field) = (" ".repeat(42), "\x1b[36mjob\x1b[0m=\"a b\" \x1b[36mpid\x1b[0m=12");
+    assert_eq!(found, format!("\x1b[36mINFO\x1b[0m[0000] {text}{blank}  {field}\n"));
+    let own = |level| Who { level, field: None, pid: None };
+    let soon = (Timestamp::now() + jiff::SignedDuration::from_secs(90)).to_string();
+    let found = shown(&form, &soon, own(Level::Warning), b"x");
+    assert!(found.starts_with("\x1b[33mWARN\x1b[0m[00"), "{found:?}");
+    assert!(!found.contains("[0000]"), "the seconds count: {found:?}");
+    for format in [Format::Default, Format::Json] {
+        form.adopt(format, true);
+        let found = shown(&form, "1970-01-01T00:00:00Z", own(Level::Info), b"x");
+        assert!(!found.contains('\x1b'), "{found:?}");
+    }
+}
+
+#[test]
 fn bytes_that_are_not_utf8_pass_in_the_default_form() {
-    let form = Form { format: Format::Default, zone: TimeZone::UTC };
+    let form = Form::new(Format::Default, TimeZone::UTC);
     let who = Who { level: Level::Info, field: None, pid: None };
     let mut out = Vec::new();
     form.frame(Timestamp::UNIX_EPOCH, who).write(&mut out, b"a\xff\xc3(", b"");
@@ -53,7 +74,7 @@ fn bytes_that_are_not_utf8_pass_in_the_default_form() {
 fn times_are_in_the_zone_with_the_zeros_at_their_end_dropped() {
     let stamp = |seconds: i32, at: &str| {
         let offset = Offset::from_seconds(seconds).expect("an offset");
-        let form = Form { format: Format::Default, zone: TimeZone::fixed(offset) };
+        let form = Form::new(Format::Default, TimeZone::fixed(offset));
         let who = Who { level: Level::Info, field: None, pid: None };
         shown(&form, at, who, b"").trim_end().to_owned()
     };

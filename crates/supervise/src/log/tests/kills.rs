@@ -147,7 +147,7 @@ impl World {
         let output = Output::open(&Sink::File(self.path.clone())).expect("a log");
         let mut sheet = Mortal { output, pipe: self.pipe, left: death };
         let (label, mut scratch) = (label("app", 1), Scratch::default());
-        let form = Form { format: Format::Default, zone: TimeZone::UTC };
+        let form = Form::new(Format::Default, TimeZone::UTC);
         let mut to = Destination {
             label: &label,
             form: &form,
