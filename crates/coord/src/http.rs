@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use regrow_ids::chain;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -123,7 +124,7 @@ impl Http {
             .tcp_keepalive_interval(PROBE_EVERY)
             .tcp_keepalive_retries(2)
             .build()
-            .map_err(|error| settings(cause(&error)))?;
+            .map_err(|error| settings(chain(&error)))?;
         Ok(Self { client, servers, current: AtomicUsize::new(0), deadline })
     }
 
@@ -177,8 +178,8 @@ impl Http {
                     self.current.store(at, Ordering::Relaxed);
                     return Ok(response);
                 }
-                Err(error) if error.is_connect() || error.is_builder() => reason = cause(&error),
-                Err(error) => return Err(Failure::NoAnswer(cause(&error))),
+                Err(error) if error.is_connect() || error.is_builder() => reason = chain(&error),
+                Err(error) => return Err(Failure::NoAnswer(chain(&error))),
             }
         }
         Err(Failure::NotSent(reason))
@@ -187,25 +188,13 @@ impl Http {
 
 async fn body(mut response: Response) -> Result<Bytes, String> {
     let mut whole = BytesMut::new();
-    while let Some(part) = response.chunk().await.map_err(|error| cause(&error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| chain(&error))? {
         if whole.len() + part.len() > ANSWER_BYTES {
             return Err(format!("the answer has more than {ANSWER_BYTES} bytes; ask for less"));
         }
         whole.extend_from_slice(&part);
     }
     Ok(whole.freeze())
-}
-
-/// An error with its causes in one line.
-pub(crate) fn cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Typed ids, names, counters and Go-style durations: the words that every other crate shares.
 //!
 //! What it is: small value types with parsing, printing and serde. A value that exists is valid.
+//! Beside them [`chain`], the text of an error with its causes.
 //!
 //! What it must never do: open a file or a socket, read a clock, or learn anything about groups,
 //! plugins or consensus. It sits on floor 0 and imports no other crate of ours.
@@ -19,12 +20,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod chain;
 mod counters;
 mod duration;
 mod names;
 mod plugin_name;
 mod step_key;
 
+pub use chain::chain;
 pub use counters::{Fence, Generation, Revision};
 pub use duration::{DurationError, GoDuration};
 pub use names::{GroupId, InstanceId, LogicalId, NodeId};

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod any;
 mod authority;
 mod certificate;
 mod credential;
@@ -40,6 +41,7 @@ mod tls;
 mod token;
 mod verify;
 
+pub use any::AnyServer;
 pub use authority::{Authority, AuthorityError, BACK_DATE, DEFAULT_LIFE, MIN_LIFE, key_hash_of};
 pub use certificate::{
     CertificateError, Certificates, RootDigest, Validity, cluster_of, identity_of, validity_of,

@@ -10,13 +10,13 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, TE};
 use hyper::rt::{Read, Write};
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use regrow_ids::chain;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Finding;
-use super::probe::chain;
 use crate::model::Status;
 
 /// Largest answer: one number, and what later versions may add.

@@ -1,10 +1,10 @@
 //! Checks over HTTP.
 
+use regrow_ids::chain;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use rustls::ClientConfig;
 
-use super::probe::chain;
 use super::{Finding, OUTPUT_BYTES_MAX};
 use crate::model::{CheckDefinition, Status};
 

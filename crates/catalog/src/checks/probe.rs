@@ -103,14 +103,3 @@ async fn tcp(address: &str) -> Finding {
         Err(error) => Finding::critical(format!("TCP connect {address}: {error}")),
     }
 }
-
-/// An error and what it came from, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}

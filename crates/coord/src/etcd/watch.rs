@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use futures::{Stream, stream};
-use regrow_ids::Revision;
+use regrow_ids::{Revision, chain};
 use reqwest::Response;
 
 use crate::error::WatchError;
 use crate::etcd::messages::{Event, EventKind, Names, Streamed, WatchAnswer};
-use crate::http::cause;
 use crate::watch::{Batch, Change};
 
 /// Longest message. etcd cuts its messages at its request limit of 1.5 MiB, or behind the first
@@ -127,7 +126,7 @@ impl Incoming {
             match self.response.chunk().await {
                 Ok(Some(part)) => self.unread.extend_from_slice(&part),
                 Ok(None) => return Err(lost("etcd closed the connection")),
-                Err(error) => return Err(lost(cause(&error))),
+                Err(error) => return Err(lost(chain(&error))),
             }
         }
     }

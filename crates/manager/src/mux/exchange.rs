@@ -5,6 +5,7 @@ use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use regrow_ids::chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{BodyFault, streamed};
@@ -99,14 +100,4 @@ fn body_fault(fault: &hyper::Error) -> Option<BodyFault> {
         cause = found.source();
     }
     None
-}
-
-fn chain(fault: &dyn Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(found) = cause {
-        text = format!("{text}: {found}");
-        cause = found.source();
-    }
-    text
 }

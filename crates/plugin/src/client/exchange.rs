@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use regrow_ids::chain;
 use tokio::time::timeout;
 
 use super::dial::Dial;
@@ -174,7 +175,7 @@ impl Exchange {
             Err(mut failure) => {
                 self.pool.peer_closed();
                 let unsent = failure.take_message().is_some();
-                let reason = cause(&failure.into_error());
+                let reason = chain(&failure.into_error());
                 return Err(match (unsent, connection.used_before) {
                     (true, _) => Failed::Unsent(reason),
                     (false, true) => Failed::Stale(reason),
@@ -222,7 +223,7 @@ impl Exchange {
         let mut first = None;
         let mut bytes = Growing::default();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| cause(&error))?;
+            let frame = frame.map_err(|error| chain(&error))?;
             let Ok(piece) = frame.into_data() else { continue };
             if first.is_none() {
                 if body.is_end_stream() {
@@ -256,7 +257,7 @@ impl Exchange {
             answer.await.map_err(|error| PluginError::Broken {
                 plugin,
                 method: what,
-                reason: cause(&error),
+                reason: chain(&error),
             })
         };
         Ok((connection, answer))
@@ -285,13 +286,5 @@ impl Exchange {
 
     fn broken(&self, what: &str, reason: String) -> PluginError {
         PluginError::Broken { plugin: self.plugin.clone(), method: what.to_owned(), reason }
-    }
-}
-
-/// The library's message together with the system's, which it hides.
-fn cause(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use regrow_ids::GoDuration;
+use regrow_ids::{GoDuration, chain};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -190,7 +190,7 @@ impl Call<'_> {
         let stream = UnixStream::connect(self.socket)
             .await
             .map_err(|source| ClientError::Connect { socket: self.at(), source })?;
-        let broken = |error: hyper::Error| self.broken(cause(&error));
+        let broken = |error: hyper::Error| self.broken(chain(&error));
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
@@ -218,14 +218,6 @@ impl Call<'_> {
 
     fn broken(&self, reason: String) -> ClientError {
         ClientError::Broken { socket: self.at(), reason }
-    }
-}
-
-/// The library's message together with the system's, which it hides.
-fn cause(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

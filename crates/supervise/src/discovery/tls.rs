@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use regrow_pki::AnyServer;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -36,7 +37,7 @@ pub(super) fn settings(consul: &Consul) -> Result<ClientConfig, DiscoveryError> 
     let verifier = verifier(consul, &provider)?;
     let expected = consul.server_name.as_deref().filter(|_| consul.verify).map(name).transpose()?;
     let verifier: Arc<dyn ServerCertVerifier> = match expected {
-        Some(name) => Arc::new(Checks { inner: Some(verifier), name: Some(name), provider }),
+        Some(name) => Arc::new(Named { inner: verifier, name }),
         None => verifier,
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -70,7 +71,7 @@ fn verifier(
              answer in its place; set consul.tls.verify to true and name its authority",
             consul.url
         );
-        return Ok(Arc::new(Checks { inner: None, name: None, provider: Arc::clone(provider) }));
+        return Ok(Arc::new(AnyServer::new(Arc::clone(provider))));
     }
     let Some(roots) = roots(consul)? else {
         let verifier = Verifier::new(Arc::clone(provider));
@@ -142,29 +143,23 @@ fn unreadable(what: &'static str, path: &Path, reason: &dyn std::fmt::Display) -
     DiscoveryError::File { what, path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// A verifier that looks for another name than the address has, or that takes any certificate. The
-/// handshake still shows that the server has its key.
+/// A verifier that looks for another name than the address has.
 #[derive(Debug)]
-struct Checks {
-    /// Who verifies; `None`: any certificate is taken.
-    inner: Option<Arc<dyn ServerCertVerifier>>,
-    /// The name to look for; `None`: that of the address.
-    name: Option<ServerName<'static>>,
-    provider: Arc<CryptoProvider>,
+struct Named {
+    inner: Arc<dyn ServerCertVerifier>,
+    name: ServerName<'static>,
 }
 
-impl ServerCertVerifier for Checks {
+impl ServerCertVerifier for Named {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        _server_name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
-        let name = self.name.as_ref().unwrap_or(server_name);
-        inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -173,8 +168,7 @@ impl ServerCertVerifier for Checks {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.inner.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -183,11 +177,10 @@ impl ServerCertVerifier for Checks {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        self.inner.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
