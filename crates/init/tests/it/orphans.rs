@@ -45,16 +45,3 @@ fn an_orphan_is_adopted_and_reaped_in_time_while_nothing_else_happens() {
     assert!(!is_zombie(adopted));
     world.bye(0);
 }
-
-#[test]
-fn signals_arrive_while_orphans_come_without_end() {
-    let mut world = World::new();
-    world.hello();
-    world.start(1, &format!("{PUPPET} storm 2"));
-    // Before and behind SIGCHLD in the kernel's order.
-    for signal in [libc::SIGTERM, libc::SIGWINCH, 40] {
-        world.signal(signal);
-        assert_eq!(world.hear(), format!("signal {signal}"));
-    }
-    world.bye(0);
-}
