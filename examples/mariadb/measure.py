@@ -19,19 +19,17 @@ Works on what `try.sh` has started. Uses the `mariadb` client and nothing beyond
 
 import argparse
 import os
-import pathlib
-import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-ANSWER_WITHIN = 8  # seconds; a client that waits longer connects anew
+sys.dont_write_bytecode = True  # nothing of ours stays beside the sources
+
+from cluster import HERE, WITHIN, Cluster, freeze, signal_to, until  # noqa: E402
+
 AWAKE = 5  # seconds for which a primary that stood still is tried after it goes on
-WITHIN = 180  # seconds for whatever must come true
 
 
 def options():
@@ -50,12 +48,10 @@ def options():
     given = parser.parse_args()
     if not (given.kills or given.unseen or given.machines or given.freezes or given.rolls or given.scale):
         given.kills = 10
-    given.folder = os.path.abspath(given.folder)
     return given
 
 
 OPTIONS = options()
-ENVIRONMENT = {**os.environ, "REGROW_TRY": OPTIONS.folder, "CONSUL_HTTP_ADDR": OPTIONS.catalog}
 BEGAN = time.monotonic()
 
 
@@ -63,99 +59,16 @@ def say(text):
     print(f"{time.monotonic() - BEGAN:8.3f} s  {text}", flush=True)
 
 
-def until(condition, what):
-    """Waits for the condition; what it returned, and how long that took."""
-    began = time.monotonic()
-    while not (result := condition()):
-        if time.monotonic() - began > WITHIN:
-            raise SystemExit(f"{what}: not within {WITHIN} s")
-        time.sleep(0.02)
-    return result, time.monotonic() - began
-
-
-# --- the database --------------------------------------------------------------------------------
-
-
-def primary():
-    """The key of the primary, as a dictionary; empty where there is none or nobody answers."""
-    try:
-        with urllib.request.urlopen(f"http://{OPTIONS.catalog}/v1/kv/mariadb/primary?raw", timeout=3) as answer:
-            return dict(word.split("=", 1) for word in answer.read().decode().split())
-    except OSError:
-        return {}
-
-
-def leader():
-    """The same, as soon as one leads."""
-    return until(lambda: (key := primary()).get("state") == "leading" and key, "nobody leads")[0]
-
-
-def sql(member, statement, *form):
-    """The answer of one member, asked through its socket."""
-    return subprocess.run(
-        ["mariadb", "--no-defaults", f"--socket={OPTIONS.folder}/{member}/mariadb.sock", *(form or ["-NB"]), "-e", statement],
-        capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-
-
-def kill_server(member):
-    with open(f"{OPTIONS.folder}/{member}/mariadb.pid", encoding="ascii") as file:
-        os.kill(int(file.read()), signal.SIGKILL)
-
-
-def answers(member):
-    try:
-        return sql(member, "SELECT 1") == "1"
-    except subprocess.SubprocessError:
-        return False
-
-
-def follows(member):
-    """Does it receive and apply what the primary writes?"""
-    try:
-        key, status = primary(), sql(member, "SHOW SLAVE STATUS", "-E")
-    except subprocess.SubprocessError:
-        return False
-    wanted = [f"Master_Port: {key.get('port')}", "Slave_IO_Running: Yes", "Slave_SQL_Running: Yes"]
-    return key.get("state") == "leading" and all(line in status for line in wanted)
-
-
-class Client:
-    """A connection of the application: the `mariadb` program, fed line by line."""
-
-    def __init__(self, key):
-        self.process = subprocess.Popen(
-            ["mariadb", "--no-defaults", f"--host={key['host']}", f"--port={key['port']}", "--protocol=tcp", "--user=app",
-             f"--password={OPTIONS.password}", "--connect-timeout=1", "-nNB", "app"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-    def ask(self, statements, within=ANSWER_WITHIN):
-        """Runs the statements; the last one returns one line, which is the answer."""
-        self.process.stdin.write(statements.encode() + b"\n")
-        self.process.stdin.flush()
-        ready, _, _ = select.select([self.process.stdout], [], [], within)
-        line = self.process.stdout.readline() if ready else b""
-        if not line:
-            raise ConnectionError("no answer")
-        return line.decode().strip()
-
-    def insert(self, writer, number, within=ANSWER_WITHIN):
-        """Is the row acknowledged?"""
-        return self.ask(f"INSERT INTO t VALUES ({writer},{number}); SELECT {number};", within) == str(number)
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
-
-
 class Load:
     """Writers and a reader, and what they saw."""
 
-    def __init__(self):
+    def __init__(self, cluster, writers):
+        self.cluster = cluster
         self.acknowledged = []  # (moment, writer, number)
         self.broken = 0
         self.reads = 0
         self.over = threading.Event()
-        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(OPTIONS.writers)]
+        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(writers)]
         self.threads.append(threading.Thread(target=self.read))
         for thread in self.threads:
             thread.start()
@@ -165,11 +78,11 @@ class Load:
         while not self.over.is_set():
             try:
                 if client is None:
-                    key = primary()
+                    key = self.cluster.primary()
                     if key.get("state") != "leading":
                         time.sleep(0.05)
                         continue
-                    client = Client(key)
+                    client = self.cluster.connect(key)
                 number += 1
                 if client.insert(writer, number):
                     self.acknowledged.append((time.monotonic(), writer, number))
@@ -183,9 +96,9 @@ class Load:
 
     def read(self):
         while not self.over.is_set():
-            for member in members():
+            for member in self.cluster.members():
                 try:
-                    sql(member, "SELECT COUNT(*) FROM app.t")
+                    self.cluster.sql(member, "SELECT COUNT(*) FROM app.t")
                     self.reads += 1
                 except subprocess.SubprocessError:
                     pass
@@ -208,93 +121,15 @@ class Load:
             thread.join()
 
 
-# --- the members ---------------------------------------------------------------------------------
-
-
-def supervisor(member):
-    """The process of its supervisor; None where it does not run."""
-    try:
-        with open(f"{OPTIONS.folder}/{member}/supervise.pid", encoding="ascii") as file:
-            pid = int(file.read())
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            ours = f"MARIADB_HOME={OPTIONS.folder}/{member}".encode() in file.read().split(b"\0")
-        return pid if ours else None
-    except (OSError, ValueError):
-        return None
-
-
-def members():
-    """The members that run."""
-    return [name for name in sorted(os.listdir(OPTIONS.folder)) if name.startswith("db") and supervisor(name)]
-
-
-def ask_try(*words):
-    subprocess.run([HERE / "try.sh", *words], env=ENVIRONMENT, check=True)
-
-
-def tree(root):
-    """A process and all below it."""
-    children = {}
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                parent = int(file.read().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        children.setdefault(parent, []).append(int(name))
-    found = [root]
-    for process in found:
-        found.extend(children.get(process, []))
-    return found
-
-
-def command(pid):
-    """Its words; none where it is gone."""
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            return file.read().split("\0")
-    except OSError:
-        return []
-
-
-def signal_to(pids, number):
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
-
-
-def freeze(root):
-    """Stops a process and all below it, also what was started meanwhile; what that was."""
-    frozen = []
-    while new := [pid for pid in tree(root) if pid not in frozen]:
-        signal_to(new, signal.SIGSTOP)
-        frozen += new
-    return frozen
-
-
-def freeze_lead(member):
-    """Stops `lead` at a moment when it does not wait for an answer of the server."""
-    runs = lambda pid: any(word.endswith("/bin/lead") for word in command(pid))
-    lead = next(filter(runs, tree(supervisor(member))), None)
-    if lead is None:
-        return None
-    frozen = freeze(lead)
-    if any(command(pid)[:1] in (["timeout"], ["mariadb"]) for pid in frozen):
-        signal_to(frozen, signal.SIGCONT)
-        return None
-    return frozen
-
-
 class Stale:
     """Clients that know only the primary that stands still, and go on telling it rows."""
 
-    def __init__(self, key):
+    def __init__(self, cluster, key, count):
+        self.cluster = cluster
         self.late = []  # rows it acknowledged
         self.key = key
         self.over = time.monotonic() + WITHIN
-        self.clients = [Client(key) for _ in range(OPTIONS.writers)]
+        self.clients = [cluster.connect(key) for _ in range(count)]
         for client in self.clients:
             client.ask("SELECT 1;")
         self.threads = [threading.Thread(target=self.tell, args=(n, client)) for n, client in enumerate(self.clients)]
@@ -313,7 +148,7 @@ class Stale:
             except OSError:
                 client.close()
                 time.sleep(0.05)
-                client = Client(self.key)
+                client = self.cluster.connect(self.key)
         client.close()
 
     def finish(self):
@@ -323,13 +158,11 @@ class Stale:
         return len(self.late)
 
 
-# --- what happens --------------------------------------------------------------------------------
-
-
 class Trial:
     """What is done to the members, and how long nobody could write."""
 
-    def __init__(self, load):
+    def __init__(self, cluster, load):
+        self.cluster = cluster
         self.load = load
         self.times = {}  # what was done: seconds
         self.late = 0
@@ -342,43 +175,43 @@ class Trial:
         # What was on its way then is not the successor's.
         time.sleep(0.02)
         took = 0.02 + self.load.writable_after(moment + 0.02)
-        after = leader()
+        after = self.cluster.leader()
         self.note(what, took)
         say(f"{what}: {before['member']} (fence {before['fence']}), {len(self.load.acknowledged)} rows: "
             f"{after['member']} (fence {after['fence']}) is writable after {took:.2f} s")
 
     def back(self, member, what):
-        took = until(lambda: follows(member), f"{member} does not follow")[1]
+        took = until(lambda: self.cluster.follows(member), f"{member} does not follow")[1]
         say(f"{member} follows {took:.2f} s after it {what}")
 
     def kill(self):
-        key = leader()
-        kill_server(key["member"])
+        key = self.cluster.leader()
+        self.cluster.kill_server(key["member"])
         self.writable("server killed", key, time.monotonic())
 
     def kill_unseen(self):
-        key = leader()
-        frozen = until(lambda: freeze_lead(key["member"]), "`lead` always waits for its server")[0]
+        key = self.cluster.leader()
+        frozen = until(lambda: self.cluster.freeze_lead(key["member"]), "`lead` always waits for its server")[0]
         moment = time.monotonic()
         try:
-            kill_server(key["member"])
-            until(lambda: answers(key["member"]), "the server does not come back")
+            self.cluster.kill_server(key["member"])
+            until(lambda: self.cluster.answers(key["member"]), "the server does not come back")
         finally:
             signal_to(frozen, signal.SIGCONT)
         self.writable("server killed unseen", key, moment)
 
     def lose_machine(self):
-        key = leader()
-        signal_to(freeze(supervisor(key["member"])), signal.SIGKILL)
+        key = self.cluster.leader()
+        signal_to(freeze(self.cluster.supervisor(key["member"])), signal.SIGKILL)
         self.writable("machine lost", key, time.monotonic())
-        until(lambda: not supervisor(key["member"]), "the supervisor is still there")
-        ask_try("start", key["member"])
+        until(lambda: not self.cluster.supervisor(key["member"]), "the supervisor is still there")
+        self.cluster.ask_try("start", key["member"])
         self.back(key["member"], "was started")
 
     def stand_still(self):
-        key = leader()
-        stale = Stale(key)
-        frozen = freeze(supervisor(key["member"]))
+        key = self.cluster.leader()
+        stale = Stale(self.cluster, key, OPTIONS.writers)
+        frozen = freeze(self.cluster.supervisor(key["member"]))
         moment = time.monotonic()
         try:
             stale.begin()
@@ -391,7 +224,7 @@ class Trial:
         self.back(key["member"], "went on, and some seconds")
 
     def roll(self):
-        roll = subprocess.Popen([HERE / "bin/roll", HERE / "try.sh", "restart"], env=ENVIRONMENT, text=True,
+        roll = subprocess.Popen([HERE / "bin/roll", HERE / "try.sh", "restart"], env=self.cluster.environment, text=True,
                                 stderr=subprocess.PIPE)
         steps = []
         for line in roll.stderr:
@@ -409,45 +242,25 @@ class Trial:
     def scale(self):
         for member in ("db4", "db5"):
             began = time.monotonic()
-            ask_try("start", member)
+            self.cluster.ask_try("start", member)
             self.back(member, "was started")
             self.note("member added", self.load.longest_pause(began, time.monotonic()))
         time.sleep(OPTIONS.pause)
-        for member in ("db4", leader()["member"] if leader()["member"] != "db4" else "db5"):
+        leading = self.cluster.leader()["member"]
+        for member in ("db4", leading if leading != "db4" else "db5"):
             began = time.monotonic()
-            ask_try("stop", member)
+            self.cluster.ask_try("stop", member)
             self.load.writable_after(time.monotonic())
             self.note("member taken away", self.load.longest_pause(began, time.monotonic()))
-            until(lambda gone=member: gone not in registered(), f"{member} is not struck off")
+            until(lambda gone=member: gone not in self.cluster.registered(), f"{member} is not struck off")
             say(f"{member} was ended and struck off {time.monotonic() - began:.2f} s later")
 
 
-def registered():
-    """The members that an election asks."""
-    with urllib.request.urlopen(f"http://{OPTIONS.catalog}/v1/kv/mariadb/members/?keys", timeout=3) as answer:
-        return answer.read().decode()
-
-
-def become_equal():
-    """Waits until all members have the same rows at the same position; what they have."""
-    end = time.monotonic() + 60
-    while True:
-        have = {}
-        for member in members():
-            try:
-                have[member] = sql(member, "SELECT COUNT(*), BIT_XOR(CRC32(CONCAT_WS(',', w, i))), @@gtid_current_pos FROM app.t")
-            except subprocess.SubprocessError as error:
-                have[member] = str(error)
-        if len(set(have.values())) == 1 or time.monotonic() > end:
-            return have
-        time.sleep(0.5)
-
-
-def judge(load, trial):
-    rows = sql(leader()["member"], "SELECT w, i FROM app.t").splitlines()
+def judge(cluster, load, trial):
+    rows = cluster.sql(cluster.leader()["member"], "SELECT w, i FROM app.t").splitlines()
     have = {tuple(map(int, line.split())) for line in rows}
     lost = [row for row in load.acknowledged if row[1:] not in have]
-    equal = become_equal()
+    equal = cluster.become_equal()
     say(f"acknowledged {len(load.acknowledged)}, lost {len(lost)}, there without an acknowledgement "
         f"{len(have) - len(load.acknowledged) + len(lost)}, acknowledged by a primary of before {trial.late}; "
         f"connections broken {load.broken}, reads {load.reads}")
@@ -459,8 +272,8 @@ def judge(load, trial):
     return 0 if same and not lost and not trial.late else 1
 
 
-def make_table():
-    client = Client(leader())
+def make_table(cluster):
+    client = cluster.connect(cluster.leader())
     try:
         return client.ask("DROP TABLE IF EXISTS t; CREATE TABLE t (w INT, i BIGINT, PRIMARY KEY (w, i)); SELECT 1;")
     except OSError:
@@ -471,10 +284,12 @@ def make_table():
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what stands still goes on before
-    until(make_table, "the primary takes no writes")
-    load = Load()
-    trial = Trial(load)
-    plan = [trial.kill] * OPTIONS.kills + [trial.kill_unseen] * OPTIONS.unseen + [trial.lose_machine] * OPTIONS.machines + [trial.stand_still] * OPTIONS.freezes
+    cluster = Cluster(OPTIONS.folder, OPTIONS.catalog, OPTIONS.password)
+    until(lambda: make_table(cluster), "the primary takes no writes")
+    load = Load(cluster, OPTIONS.writers)
+    trial = Trial(cluster, load)
+    plan = [trial.kill] * OPTIONS.kills + [trial.kill_unseen] * OPTIONS.unseen
+    plan += [trial.lose_machine] * OPTIONS.machines + [trial.stand_still] * OPTIONS.freezes
     plan += [trial.roll] * OPTIONS.rolls + [trial.scale] * OPTIONS.scale
     try:
         for act in plan:
@@ -483,7 +298,7 @@ def main():
         time.sleep(3)
     finally:
         load.stop()
-    return judge(load, trial)
+    return judge(cluster, load, trial)
 
 
 sys.exit(main())

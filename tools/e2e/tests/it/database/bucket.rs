@@ -9,9 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use e2e::missing;
 use tempfile::TempDir;
 
-use super::{Database, FOUNDED_WITHIN, LOOK_EVERY, Settings, example, missing};
+use super::{Database, FOUNDED_WITHIN, LOOK_EVERY, MEANS, Settings, example};
 
 /// The server with an empty bucket; ended when dropped.
 struct Bucket {
@@ -30,8 +31,8 @@ impl Bucket {
     /// Starts it; `None`, and a line that says so, where it is missing.
     async fn start() -> Result<Option<Self>> {
         let moto = here("../../target/clients/moto");
-        let missing = if moto.join("flask_cors").is_dir() { missing() } else { Some("moto") };
-        if let Some(means) = missing {
+        let means = if moto.join("flask_cors").is_dir() { missing(MEANS) } else { Some("moto") };
+        if let Some(means) = means {
             println!(
                 "not run, promise untested: backups of the database in a bucket (needs {means})"
             );
