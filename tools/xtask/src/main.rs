@@ -15,6 +15,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod golden;
+mod image;
 mod process;
 mod setup;
 mod soak;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{image, process};
 
 /// A Debian package that some tests cannot do without.
 struct Need {
@@ -100,6 +100,18 @@ const NEEDS: &[Need] = &[
         tests: "the pipeline of examples/logs, its collector moved and killed",
     },
     Need {
+        package: "docker.io",
+        program: "dockerd",
+        reason: "containers whose first process is ours",
+        tests: "the images of the examples, built and run",
+    },
+    Need {
+        package: "debootstrap",
+        program: "debootstrap",
+        reason: "makes the base of those images, into `target/images`",
+        tests: "the images of the examples, built and run",
+    },
+    Need {
         package: "util-linux",
         program: "unshare",
         reason: "machines made of namespaces, which go away with their test",
@@ -148,6 +160,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let packages = ensure_packages(&root);
     let nextest = ensure_nextest(&root);
     ensure_fetched(&root)?;
+    image::ensure(&root)?;
     print!("{}", missing_report());
     packages?;
     nextest?;

@@ -2,6 +2,7 @@
 //! real servers. The database has a module of its own.
 
 mod configurations;
+mod containers;
 mod crowd;
 mod logs;
 mod nginx;

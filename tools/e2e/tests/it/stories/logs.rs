@@ -153,7 +153,9 @@ fn kill_server(program: &Supervised) -> Result<()> {
 
 fn ends(mut program: Supervised) -> Result<()> {
     program.signal(Signal::TERM)?;
-    program.ends(WITHIN).map(drop)
+    let status = program.ends(WITHIN)?;
+    ensure!(status.success(), "{status}: {}", program.output());
+    Ok(())
 }
 
 /// The collector moves four times, two of them because one ends, and one dies.
@@ -202,5 +204,7 @@ async fn no_line_is_lost_while_the_collector_moves() -> Result<()> {
     );
     arrived.with_context(|| format!("lost: {lost:?}; the shipper:\n{}", shipper.output()))?;
     ensure!(written > 1_000, "hardly any lines: {written}");
+    // The relay stays until the shipper has ended, so that the shipper ends well.
+    ends(shipper)?;
     Ok(())
 }
