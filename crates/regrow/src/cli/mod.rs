@@ -35,6 +35,11 @@ const QUIET_ENGINE: &str = "warn,openraft=error";
 
 /// Runs the program; `channel` leads to the first process where this is its worker.
 pub fn main(mut words: Vec<OsString>, channel: Option<Channel>) -> ExitCode {
+    if channel.is_some()
+        && let Some(args) = supervise::plain(&words)
+    {
+        return exit::code(args.run(channel));
+    }
     let program = words.first().map(Path::new).and_then(Path::file_name);
     let as_infrakit = program.is_some_and(|name| name == "infrakit");
     // InfraKit names the subtree of a host after the host.

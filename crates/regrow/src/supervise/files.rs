@@ -26,9 +26,8 @@ impl FileArgs {
     /// Reads it and says what is wrong, or odd.
     pub fn check(self) -> Result<()> {
         let source = self.source()?;
-        let (surroundings, fault) = surroundings(self.app);
-        let loaded = source.load(&surroundings)?;
-        for warning in loaded.warnings.iter().chain(&fault) {
+        let loaded = source.load(&surroundings(self.app))?;
+        for warning in &loaded.warnings {
             eprintln!("warning: {warning}");
         }
         print(&format!("{}: {}\n", self.file, summary(&loaded.config)))
@@ -37,7 +36,7 @@ impl FileArgs {
     /// Prints a configuration of version 2 as one of version 3.
     pub fn convert(self) -> Result<()> {
         let source = self.source()?;
-        let (surroundings, _) = surroundings(self.app);
+        let surroundings = surroundings(self.app);
         let (text, notes) = source.convert(&surroundings)?;
         for note in notes {
             eprintln!("note: {note}");

@@ -10,6 +10,7 @@ pub mod probe;
 mod surrounding;
 
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -96,6 +97,36 @@ pub fn begins(words: &[OsString]) -> bool {
     plain == ["supervise"]
 }
 
+/// What a supervisor is told in the plain form of scripts and images: `supervise -c FILE -- APPLICATION`.
+/// Making the tree of all commands to understand it would take longer than everything else before a
+/// first job. `None` for every other form, right or wrong, which is for the tree.
+pub fn plain(words: &[OsString]) -> Option<SuperviseArgs> {
+    let mut words = words.iter().skip(1).map(|word| word.to_str());
+    let (mut config, mut app) = (None, Vec::new());
+    if words.next()?? != "supervise" {
+        return None;
+    }
+    while let Some(word) = words.next() {
+        match word? {
+            "-c" | "--config" if config.is_none() => {
+                config = Some(words.next()??).filter(|file| !file.starts_with('-'));
+                config?;
+            }
+            "--" => {
+                app = words.by_ref().map(|word| word.map(str::to_owned)).collect::<Option<_>>()?;
+            }
+            _ => return None,
+        }
+    }
+    let config = match (config, std::env::var(CONFIG_VARIABLE)) {
+        (Some(file), _) => Some(file.to_owned()),
+        (None, Ok(file)) => Some(file),
+        (None, Err(VarError::NotPresent)) => None,
+        (None, Err(VarError::NotUnicode(_))) => return None,
+    };
+    Some(SuperviseArgs { config, app, command: None })
+}
+
 impl SuperviseArgs {
     /// Runs the supervisor as the worker behind `channel`, or does something else.
     ///
@@ -152,10 +183,9 @@ fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
-/// This machine, as a configuration with this application sees it, and what could not be found out.
-fn surroundings(app: Vec<String>) -> (Surroundings, Option<String>) {
-    let (here, fault) = Surroundings::here(Some(VERSION.to_owned()));
-    (Surroundings { app, ..here }, fault)
+/// This machine, as a configuration with this application sees it.
+fn surroundings(app: Vec<String>) -> Surroundings {
+    Surroundings { app, ..Surroundings::here(Some(VERSION.to_owned())) }
 }
 
 #[cfg(test)]
@@ -196,15 +226,43 @@ mod tests {
         }
     }
 
+    #[derive(clap::Parser)]
+    struct Whole {
+        #[command(flatten)]
+        args: SuperviseArgs,
+        #[command(flatten)]
+        _log: crate::logging::LogArgs,
+    }
+
+    #[test]
+    fn the_plain_form_means_what_it_means_to_the_tree() {
+        const WORDS: [&str; 9] =
+            ["-c", "--config", "file", "--", "-x", "", "reload", "-cfile", "-"];
+        let mut lines: Vec<Vec<&str>> = vec![vec![]];
+        let (mut plain_ones, mut from) = (0, 0);
+        for _ in 0..4 {
+            let more = lines[from..].to_vec();
+            from = lines.len();
+            let longer = |line: &Vec<&'static str>| {
+                let line = line.clone();
+                WORDS.map(|word| [&line[..], &[word]].concat())
+            };
+            lines.extend(more.iter().flat_map(longer));
+        }
+        for line in lines {
+            let all: Vec<OsString> =
+                ["regrow", "supervise"].iter().chain(&line).map(OsString::from).collect();
+            let Some(plain) = plain(&all) else { continue };
+            plain_ones += 1;
+            let whole = <Whole as clap::Parser>::try_parse_from(&all[1..]);
+            let whole = whole.unwrap_or_else(|fault| panic!("{line:?}: {fault}"));
+            assert_eq!(format!("{plain:?}"), format!("{:?}", whole.args), "{line:?}");
+        }
+        assert!(plain_ones > 100, "{plain_ones}");
+    }
+
     #[test]
     fn every_flag_with_a_value_is_known_to_the_look_ahead() {
-        #[derive(clap::Parser)]
-        struct Whole {
-            #[command(flatten)]
-            _args: SuperviseArgs,
-            #[command(flatten)]
-            _log: crate::logging::LogArgs,
-        }
         let mut command = <Whole as clap::CommandFactory>::command();
         // Before, nobody knows which flags take a value.
         command.build();

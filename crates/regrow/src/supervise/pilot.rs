@@ -93,7 +93,7 @@ fn template(source: &Source, out: Option<&Path>) -> Result<(), String> {
 fn ask(mode: &Mode, source: &Source) -> Result<&'static str, String> {
     let socket = match mode {
         Mode::Reload => {
-            source.load(&surroundings(Vec::new()).0).map(|loaded| loaded.config.control_socket)
+            source.load(&surroundings(Vec::new())).map(|loaded| loaded.config.control_socket)
         }
         _ => source.control_socket(&environment()),
     };

@@ -32,10 +32,8 @@ impl Binary {
 impl Surrounding for Binary {
     fn load(&self, variables: &BTreeMap<String, String>) -> Result<Loaded, ConfigError> {
         let source = self.source.as_ref().ok_or(ConfigError::NoFile)?;
-        let (surroundings, fault) = surroundings(self.app.clone());
-        let mut loaded = source.load(&Surroundings { env: variables.clone(), ..surroundings })?;
-        loaded.warnings.extend(fault);
-        Ok(loaded)
+        let here = surroundings(self.app.clone());
+        source.load(&Surroundings { env: variables.clone(), ..here })
     }
 
     async fn catalog(&self, address: SocketAddr) -> Result<String, String> {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::interfaces::Interfaces;
+
 /// Everything that a configuration depends on beside its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
@@ -10,8 +12,8 @@ pub struct Surroundings {
     pub env: BTreeMap<String, String>,
     /// Name of this machine, part of the identity of its services.
     pub hostname: String,
-    /// Addresses with the names of their interfaces, in any order.
-    pub interfaces: Vec<(String, IpAddr)>,
+    /// Its addresses.
+    pub interfaces: Interfaces,
     /// The main application that the command line names, for files of version 2.
     pub app: Vec<String>,
     /// Version of the program: a tag of the telemetry service, where it is known.
@@ -31,9 +33,12 @@ enum Spec<'a> {
 }
 
 /// The first address that the first specification that matches any gives.
-pub(super) fn choose(specs: &[String], interfaces: &[(String, IpAddr)]) -> Result<IpAddr, String> {
+pub(super) fn choose(specs: &[String], interfaces: &Interfaces) -> Result<IpAddr, String> {
     let parsed: Vec<Spec<'_>> = specs.iter().map(|spec| parse(spec)).collect::<Result<_, _>>()?;
-    let mut sorted: Vec<&(String, IpAddr)> = interfaces.iter().collect();
+    if let Some(Spec::Static(address)) = parsed.first() {
+        return Ok(*address);
+    }
+    let mut sorted: Vec<&(String, IpAddr)> = interfaces.get()?.iter().collect();
     sorted.sort_by_key(|(name, address)| (name.as_str(), mapped(*address)));
     sorted.dedup();
     parsed.iter().find_map(|spec| spec.first(&sorted)).ok_or_else(|| {
@@ -136,7 +141,7 @@ fn inside(address: IpAddr, base: IpAddr, bits: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn here() -> Vec<(String, IpAddr)> {
+    fn here() -> Interfaces {
         let pairs = [
             ("lo", "127.0.0.1"),
             ("lo", "::1"),
@@ -147,7 +152,9 @@ mod tests {
             ("br-lan", "172.17.0.1"),
             ("eth0.100", "10.100.0.9"),
         ];
-        pairs.map(|(name, address)| (name.into(), address.parse().expect("an address"))).to_vec()
+        let known =
+            |(name, address): (&str, &str)| (name.to_owned(), address.parse().expect("an address"));
+        Interfaces::known(pairs.map(known).to_vec())
     }
 
     fn chosen(specs: &[&str]) -> Result<String, String> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::net::{
@@ -31,26 +32,52 @@ const BUFFER: usize = 64 * 1024;
 /// The kernel answers at once; a sandbox that pretends to be one may not.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Addresses with the names of their interfaces, in any order. None by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interfaces(OnceLock<Result<Vec<(String, IpAddr)>, String>>);
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        Self::known(Vec::new())
+    }
+}
+
+impl Interfaces {
+    /// Those of this machine, asked for when a configuration first needs one: many have no service.
+    pub fn of_this_machine() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// These and no others.
+    pub fn known(interfaces: Vec<(String, IpAddr)>) -> Self {
+        Self(OnceLock::from(Ok(interfaces)))
+    }
+
+    /// The addresses.
+    ///
+    /// # Errors
+    /// The kernel did not say; the text is for the user.
+    pub fn get(&self) -> Result<&[(String, IpAddr)], String> {
+        let asked = || ask().map_err(|error| format!("the addresses cannot be read: {error}"));
+        self.0.get_or_init(asked).as_deref().map_err(Clone::clone)
+    }
+}
+
 impl Surroundings {
-    /// Those of this process without an application, and what could not be found out. A variable
-    /// that is not UTF-8 keeps
-    /// what is.
-    pub fn here(version: Option<String>) -> (Self, Option<String>) {
+    /// Those of this process without an application. A variable that is not UTF-8 keeps what is.
+    pub fn here(version: Option<String>) -> Self {
         let env = std::env::vars_os()
             .map(|(name, value)| {
                 (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
             })
             .collect::<BTreeMap<_, _>>();
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let (interfaces, fault) = match interfaces() {
-            Ok(interfaces) => (interfaces, None),
-            Err(error) => (Vec::new(), Some(format!("the addresses cannot be read: {error}"))),
-        };
-        (Self { env, hostname, interfaces, app: Vec::new(), version }, fault)
+        let interfaces = Interfaces::of_this_machine();
+        Self { env, hostname, interfaces, app: Vec::new(), version }
     }
 }
 
-fn interfaces() -> io::Result<Vec<(String, IpAddr)>> {
+fn ask() -> io::Result<Vec<(String, IpAddr)>> {
     let kind = SocketType::RAW;
     let socket = socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
@@ -200,15 +227,18 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_loopback_address() {
-        let (here, fault) = Surroundings::here(None);
-        if let Some(fault) = fault {
-            eprintln!("not run, promise untested (address choice): {fault}");
-            return;
-        }
-        let loopback = here.interfaces.iter().find(|(name, _)| name == "lo");
-        assert!(loopback.is_none_or(|(_, address)| address.is_loopback()), "{here:?}");
+        let here = Surroundings::here(None);
         assert!(!here.hostname.is_empty());
         assert_eq!(here.env.get("PATH"), std::env::var("PATH").ok().as_ref());
+        let interfaces = match here.interfaces.get() {
+            Ok(interfaces) => interfaces,
+            Err(fault) => {
+                eprintln!("not run, promise untested (address choice): {fault}");
+                return;
+            }
+        };
+        let loopback = interfaces.iter().find(|(name, _)| name == "lo");
+        assert!(loopback.is_none_or(|(_, address)| address.is_loopback()), "{interfaces:?}");
     }
 
     proptest::proptest! {

@@ -49,6 +49,7 @@ mod validate;
 
 pub use address::Surroundings;
 pub use error::{ConfigError, Invalid};
+pub use interfaces::Interfaces;
 pub use job::{
     Backoff, Check, Exec, Health, Job, Liveness, Notify, Probe, Restarts, SecretFile, SecretSource,
     Service, Status, Trigger, When,

@@ -15,7 +15,9 @@ pub(super) fn here() -> Surroundings {
     Surroundings {
         env: [("NAME".to_owned(), "app".to_owned())].into(),
         hostname: "host".into(),
-        interfaces: pairs.map(|(name, ip)| (name.into(), ip.parse().expect("an IP"))).to_vec(),
+        interfaces: Interfaces::known(
+            pairs.map(|(name, ip)| (name.into(), ip.parse().expect("an IP"))).to_vec(),
+        ),
         version: Some("9.9.9".into()),
         app: Vec::new(),
     }

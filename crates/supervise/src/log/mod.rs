@@ -39,6 +39,7 @@ mod stream;
 mod thread;
 mod trace;
 mod writer;
+mod zone;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use regrow_init::ProcessId;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
@@ -20,6 +19,7 @@ use super::inbox::{Attach, Inbox, Mail, Own};
 use super::spool::{Spool, SpoolError};
 use super::stream::{Destination, Scratch, Stream, TAKE_BYTES, Turn, TurnError};
 use super::writer::{Abandoned, Sheet as _, Writer};
+use super::zone;
 use crate::config::Level;
 
 /// Pipes that are looked at in one round.
@@ -59,7 +59,7 @@ impl Reader {
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, inbox.bell(), epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
-        let form = Form::new(writer.format, TimeZone::system());
+        let form = Form::new(writer.format, zone::local());
         Ok(Self {
             inbox,
             epoll,

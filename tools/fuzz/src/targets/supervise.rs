@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use regrow_supervise::config::{Config, ConfigError, Surroundings, parse};
+use regrow_supervise::config::{Config, ConfigError, Interfaces, Surroundings, parse};
 
 use crate::scratch::{choice, must, text};
 
@@ -19,7 +19,7 @@ pub fn supervise_files(data: &[u8]) {
     let surroundings = Surroundings {
         env: [("NAME".to_owned(), "a=b".to_owned()), ("EMPTY".to_owned(), String::new())].into(),
         hostname: "host".to_owned(),
-        interfaces: vec![("eth0".to_owned(), [10, 0, 0, 5].into())],
+        interfaces: Interfaces::known(vec![("eth0".to_owned(), [10, 0, 0, 5].into())]),
         app: Vec::new(),
         version: None,
     };

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{self, SignalAct, Surroundings, UserSignal};
+use crate::config::{self, Interfaces, SignalAct, Surroundings, UserSignal};
 
 /// Every golden file with its main application.
 const GOLDEN: &[(&str, &str)] = &[
@@ -62,7 +62,10 @@ fn here(app: &str) -> Surroundings {
     let address = "10.0.0.5".parse().expect("an address");
     Surroundings {
         env: [("PORT".to_owned(), "8080".to_owned())].into(),
-        interfaces: vec![("eth0".to_owned(), address), ("eth1".to_owned(), address)],
+        interfaces: Interfaces::known(vec![
+            ("eth0".to_owned(), address),
+            ("eth1".to_owned(), address),
+        ]),
         app: words(app),
         ..Surroundings::default()
     }

@@ -139,10 +139,8 @@ pub(super) fn service_name(name: &str) -> Result<(), String> {
 /// The address that is announced. Where nobody is told of it, a machine without addresses has its
 /// own.
 pub(super) fn address(context: &Context<'_>, specs: &[String]) -> Result<IpAddr, String> {
-    let interfaces = &context.surroundings.interfaces;
-    if !specs.is_empty() {
-        return choose(specs, interfaces);
-    }
-    let found = choose(&DEFAULT.map(str::to_owned), interfaces);
-    if context.alone { Ok(found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))) } else { found }
+    let given = if specs.is_empty() { &DEFAULT.map(str::to_owned) } else { specs };
+    let found = choose(given, &context.surroundings.interfaces);
+    let any = specs.is_empty() && context.alone;
+    if any { Ok(found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))) } else { found }
 }
