@@ -57,6 +57,7 @@ use std::io;
 
 pub use command::Command;
 pub use protocol::{Channel, Ended, ProcessId, Reply, Request, Stream, Streams};
+pub use sys::shrink;
 
 /// Splits this process in two. The parent becomes init and never comes back; each worker that it
 /// forks returns from here, with the memory of the program as it is now, in a process group of its

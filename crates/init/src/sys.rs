@@ -192,7 +192,7 @@ pub fn read<'a>(file: &OwnedFd, bytes: &'a mut [u8]) -> &'a [u8] {
 }
 
 /// Lets go of the program's pages that can be read again from its files: start-up touched many that
-/// the loop never needs.
+/// nothing needs afterwards. What is needed comes back from the page cache when it is touched.
 pub fn shrink() {
     // SAFETY: the callback keeps nothing of what it is shown.
     unsafe { libc::dl_iterate_phdr(Some(shrink_object), ptr::null_mut()) };

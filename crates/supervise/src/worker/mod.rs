@@ -72,6 +72,8 @@ pub enum WorkerError {
     Init(#[from] io::Error),
 }
 
+/// When the beginning is over for sure, and the code that only it needed can go.
+const BEGUN: Duration = Duration::from_secs(2);
 /// Least time for the catalog and the reader of the log at the end.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
@@ -135,6 +137,10 @@ impl Worker {
     /// The loop, after what init told at the beginning.
     async fn circle(&mut self, ears: &mut Ears, early: &[i32]) -> Result<i32, WorkerError> {
         let mut signals = signals::Own::listen()?;
+        tokio::spawn(async {
+            tokio::time::sleep(BEGUN).await;
+            regrow_init::shrink();
+        });
         while let Ok(input) = ears.inputs.try_recv() {
             if let Turn::Ends(code) = self.heard(input)? {
                 return Ok(code);

@@ -344,7 +344,7 @@ fn story_5_certificates_are_verified_by_default() {
 #[test]
 fn without_discovery_a_machine_without_addresses_will_do() {
     let mut here = here();
-    here.interfaces.clear();
+    here.interfaces = Interfaces::default();
     let text = "{discovery: 'none', jobs: [{name: 'web', port: 1, health: {interval: 1, ttl: 1}}]}";
     let loaded = parse(text, Path::new("app.json5"), &here).expect("it loads");
     let service = loaded.config.jobs[0].service.as_ref().expect("a service");
