@@ -17,13 +17,19 @@ use crate::event::Code;
 pub(super) type Outcome = Result<(), String>;
 
 impl Life {
-    /// It is time for a check. One that still runs is not overtaken.
+    /// It is time for a check. One that still runs is not overtaken, and the next comes a little sooner, by
+    /// chance: jobs that began together check together, and where that is more than the machine can do
+    /// in an interval all of them would leave out every other check for ever.
     pub(super) fn begin_check(&mut self, hub: &mut Hub) {
         let Some(health) = self.job.health.clone() else { return };
         let unready = self.job.notify.is_some() && !self.ready;
         let lockless = self.lock.is_some() && !self.is_allowed(hub);
-        if hub.maintenance || unready || lockless || self.check.is_some() {
+        if hub.maintenance || unready || lockless {
             return;
+        }
+        if self.check.is_some() {
+            let sooner = hub.jitter(health.interval);
+            return self.set(Cue::CheckTick, hub.now.after(sooner), hub);
         }
         let Some(check) = health.check else {
             self.fitness = Fitness::Healthy;

@@ -1,5 +1,6 @@
 //! What people complained of in ContainerPilot, each by the number it has in the list of complaints.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use regrow_init::Ended;
@@ -7,7 +8,7 @@ use regrow_init::Ended;
 use super::rig::{Rig, config, exec, health, job, on, secs, served};
 use crate::config::{Backoff, Check, Config, Health, Job, Probe, Restarts, Status, Trigger, When};
 use crate::event::{Code, Event};
-use crate::machine::{Input, Shown};
+use crate::machine::{Cue, Input, Shown};
 
 /// A web server that its check found healthy.
 fn healthy() -> Rig {
@@ -200,6 +201,24 @@ fn complaint_4_a_check_longer_than_its_interval_holds_up_nothing() {
     rig.killed("web", 15);
     rig.killed("check.web", 15);
     assert_eq!(rig.exited, Some(0));
+}
+
+#[test]
+fn checks_that_come_together_and_overrun_move_apart() {
+    const JOBS: usize = 40;
+    let web = |number: usize| Job { health: Some(health()), ..job(&format!("web{number}")) };
+    let mut rig = Rig::up((0..JOBS).map(web).collect());
+    let due = |rig: &Rig| {
+        let ids = (0..JOBS).map(|number| rig.id(&format!("web{number}")));
+        ids.map(|id| rig.machine.lives[&id].deadlines[&Cue::CheckTick]).collect::<BTreeSet<_>>()
+    };
+    rig.pass(secs(1));
+    assert_eq!(due(&rig).len(), 1, "they began together");
+    rig.pass(secs(1));
+    let apart = due(&rig);
+    assert!(apart.len() > JOBS / 2, "{apart:?}");
+    let soonest = rig.now.after(Duration::from_millis(750));
+    assert!(apart.iter().all(|due| (soonest..=rig.now.after(secs(1))).contains(due)), "{apart:?}");
 }
 
 #[test]
