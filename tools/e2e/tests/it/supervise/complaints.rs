@@ -153,12 +153,13 @@ fn a_reload_restarts_only_what_changed() -> Result<()> {
         )
     };
     let program = Supervised::start(&config("602"))?;
-    wait(WITHIN, || jobs(&program) == 2)?;
+    // A job between fork and exec is there and has not got its words yet.
+    wait(WITHIN, || number_of(&program, "601").is_some() && number_of(&program, "602").is_some())?;
     let same = number_of(&program, "601");
     program.rewrite(&config("603"))?;
     program.ask(&["reload"])?;
     wait(WITHIN, || number_of(&program, "603").is_some() && number_of(&program, "602").is_none())?;
-    ensure!(same.is_some() && number_of(&program, "601") == same, "it was restarted");
+    ensure!(number_of(&program, "601") == same, "it was restarted");
     Ok(())
 }
 
