@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`load`] takes the file and the [`Surroundings`] and is a plain function of them: the same file
-//! in the same surroundings gives the same [`Config`]. Every value in a [`Config`] is in its bounds
+//! in the same surroundings gives the same [`Config`]. Only the addresses of this machine are asked for
+//! when one is needed, and once. Every value in a [`Config`] is in its bounds
 //! and every default is set.
 //!
 //! # Keys that are not in ContainerPilot
