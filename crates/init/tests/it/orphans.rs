@@ -1,8 +1,6 @@
 //! Promise S1: no zombie stays.
 
-use std::time::Duration;
-
-use crate::world::{PUPPET, World, children, is_zombie, soak, wait_until};
+use crate::world::{PUPPET, World, children, is_zombie, send, soak, wait_until};
 
 #[test]
 fn twenty_thousand_orphans_are_reaped_and_cost_no_memory() {
@@ -35,13 +33,16 @@ fn an_orphan_is_adopted_and_reaped_in_time_while_nothing_else_happens() {
     assert_eq!(world.hear(), "ended 1 code 0");
     // It was in the group of the first, so it was told to end with it.
     wait_until("it is gone", || (children(world.init) == [world.worker]).then_some(()));
-    world.start(2, "sh -c setsid\u{1}sleep\u{1}0.2&");
+    // The first ends only when the other has left its group: until then it is told to end with it.
+    let leaves = "mkfifo $PUPPET.left; \
+        setsid sh -c 'echo >$PUPPET.left; exec sleep 1000' & \
+        read line <$PUPPET.left";
+    world.start(2, &format!("sh -c {}", leaves.replace(' ', "\u{1}")));
     assert_eq!(world.hear(), "ended 2 code 0");
     let adopted = wait_until("it is adopted", || {
         children(world.init).into_iter().find(|pid| *pid != world.worker)
     });
-    wait_until("it ends", || (!children(world.init).contains(&adopted)).then_some(()));
-    std::thread::sleep(Duration::from_millis(10));
-    assert!(!is_zombie(adopted));
+    send(adopted, libc::SIGKILL);
+    wait_until("it is reaped", || (!children(world.init).contains(&adopted)).then_some(()));
     world.bye(0);
 }

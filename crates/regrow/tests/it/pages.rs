@@ -3,8 +3,8 @@
 //!
 //! A fenced block `console` is a session. A line that begins with `$ ` is a command; the lines up to the
 //! next one are its whole output, in which `…` stands for any text, and alone on a line for any lines. A
-//! command that ends with ` &` goes on; the lines below it are waited for. `kill %N` ends the Nth of
-//! these. A block whose first line names a second word (`yaml web.yaml`) is a file of that name.
+//! command that ends with ` &` goes on; the lines below it are waited for, in any order, because they
+//! may come from several processes. `kill %N` ends the Nth of these. A block whose first line names a second word (`yaml web.yaml`) is a file of that name.
 //! Commands that only look are repeated until they say what is shown, or patience ends.
 
 use std::collections::BTreeMap;
@@ -100,6 +100,16 @@ fn looks(command: &str) -> bool {
     !changes && command.split_whitespace().any(|word| LOOKS.contains(&word))
 }
 
+/// Whether lines are as shown in some order. Where `…` stands for lines, the order counts.
+fn alike_in_any_order(shown: &[String], lines: &[&str]) -> bool {
+    let mut left: Vec<&String> = shown.iter().collect();
+    let all = lines.iter().all(|line| {
+        let place = left.iter().position(|shown| alike(shown, line.trim_end()));
+        place.map(|place| left.remove(place)).is_some_and(|shown| shown != "…")
+    });
+    (all && left.is_empty()) || all_alike(shown, lines)
+}
+
 /// A reader who tries a page in a home of its own.
 struct Reader {
     world: World,
@@ -187,7 +197,7 @@ impl Reader {
             let text = daemon.output();
             let addresses = self.learnt(&text);
             let said = shown(&addresses, &text);
-            if all_alike(output, &said.lines().collect::<Vec<_>>()) {
+            if alike_in_any_order(output, &said.lines().collect::<Vec<_>>()) {
                 self.addresses = addresses;
                 break;
             }
@@ -282,6 +292,11 @@ fn a_page_is_read_as_it_is_meant() {
     assert!(!all_alike(&shown(&["a…c"]), &["abcd"]));
     assert!(!all_alike(&shown(&["a…b…b"]), &["ab"]));
     assert!(!all_alike(&shown(&["a"]), &["a", "b"]));
+    assert!(alike_in_any_order(&shown(&["a…", "b"]), &["b", "ac"]));
+    assert!(!alike_in_any_order(&shown(&["a…", "b"]), &["b"]));
+    assert!(!alike_in_any_order(&shown(&["a…", "b"]), &["b", "b", "a"]));
+    assert!(alike_in_any_order(&shown(&["a", "…", "c"]), &["a", "b", "d", "c"]));
+    assert!(!alike_in_any_order(&shown(&["a", "…"]), &["b", "a"]));
     assert!(looks("regrow group ls") && !looks("regrow node rm ls") && !looks("ls > a"));
 }
 
