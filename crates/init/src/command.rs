@@ -5,11 +5,11 @@
 //! the folder, the environment's `NAME=VALUE`. The child fills the room and has the lists that the kernel
 //! wants: the folder stands where there is a null between the two.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::sys;
 
@@ -20,19 +20,19 @@ const POINTER: usize = size_of::<usize>();
 /// Most bytes of a command. Linux takes a quarter of the stack limit, 2 MiB as it is usually set.
 pub const BYTES_MAX: usize = 8 << 20;
 
-/// What to execute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Command {
+/// What to execute. Borrowed, because environments are long and nearly the same for each of many starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command<'a> {
     /// Program and arguments; at least one. A program without a slash is looked up in the `PATH` of
     /// [`Command::environment`] when it starts; a script without `#!` is run by `/bin/sh`.
-    pub arguments: Vec<OsString>,
+    pub arguments: Vec<&'a OsStr>,
     /// The whole environment, in this order. Nothing is inherited.
-    pub environment: Vec<(OsString, OsString)>,
+    pub environment: Vec<(&'a OsStr, &'a OsStr)>,
     /// Where it starts. Empty: where init started.
-    pub directory: PathBuf,
+    pub directory: &'a Path,
 }
 
-impl Command {
+impl Command<'_> {
     /// The command as [`Request::Start`](crate::Request::Start) takes it.
     ///
     /// [`io::ErrorKind::InvalidInput`] where there is no program, a string holds a zero byte, or it
@@ -45,20 +45,24 @@ impl Command {
     }
 
     pub(crate) fn to_bytes(&self) -> io::Result<Vec<u8>> {
-        let mut texts = Vec::new();
-        let folder = [self.directory.as_os_str()];
-        for text in self.arguments.iter().map(OsString::as_os_str).chain(folder) {
-            texts.extend([text.as_bytes(), b"\0"].concat());
-        }
-        for (name, value) in &self.environment {
-            texts.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
-        }
         let count = self.arguments.len() + 1 + self.environment.len();
         let head = [VERSION, self.arguments.len() as u64, count as u64].map(u64::to_le_bytes);
-        let block = [head.as_flattened(), &vec![0; (count + 1) * POINTER], &texts].concat();
+        let mut block = head.as_flattened().to_vec();
+        block.resize(block.len() + (count + 1) * POINTER, 0);
+        let texts = block.len();
+        for text in self.arguments.iter().copied().chain([self.directory.as_os_str()]) {
+            block.extend(text.as_bytes());
+            block.push(0);
+        }
+        for (name, value) in &self.environment {
+            block.extend(name.as_bytes());
+            block.push(b'=');
+            block.extend(value.as_bytes());
+            block.push(0);
+        }
         let fault = if self.arguments.is_empty() {
             "a command without a program"
-        } else if texts.iter().filter(|byte| **byte == 0).count() > count {
+        } else if block[texts..].iter().filter(|byte| **byte == 0).count() > count {
             "a zero byte in a command"
         } else if block.len() > BYTES_MAX {
             "a command over 8 MiB"

@@ -11,6 +11,9 @@
 //! What the worker does:
 //!
 //! ```no_run
+//! use std::ffi::OsStr;
+//! use std::path::Path;
+//!
 //! use regrow_init::{Command, ProcessId, Reply, Request, split};
 //!
 //! fn main() -> std::io::Result<()> {
@@ -21,8 +24,9 @@
 //!         match channel.recv()? {
 //!             Reply::Process { .. } => {} // runs, or ran and was not forgotten
 //!             Reply::Ready { .. } => {
-//!                 let arguments = vec!["sleep".into(), "1".into()];
-//!                 let command = Command { arguments, ..Command::default() }.encode()?;
+//!                 let arguments = ["sleep", "1"].map(OsStr::new).to_vec();
+//!                 let (environment, directory) = (Vec::new(), Path::new(""));
+//!                 let command = Command { arguments, environment, directory }.encode()?;
 //!                 let process = ProcessId(1);
 //!                 channel.send(&Request::Start { process, wrapped: false, command })?;
 //!             }

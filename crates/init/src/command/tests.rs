@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn command() -> Command {
-    let pair = |(name, value): (&str, &str)| (name.into(), value.into());
+fn command() -> Command<'static> {
+    let pair = |(name, value)| (OsStr::new(name), OsStr::new(value));
     Command {
-        arguments: ["sh", "-c", "", "a b"].map(Into::into).into(),
+        arguments: ["sh", "-c", "", "a b"].map(OsStr::new).into(),
         environment: [("PATH", "/bin:/usr/bin"), ("EQ", "a=b"), ("EMPTY", "")].map(pair).into(),
-        directory: "/srv".into(),
+        directory: Path::new("/srv"),
     }
 }
 
@@ -33,17 +33,19 @@ fn a_block_is_as_stored_and_reads_back() {
 
 #[test]
 fn what_no_process_can_have_is_refused() {
-    let refused = |change: fn(&mut Command)| {
+    let long = "x".repeat(BYTES_MAX);
+    let kind = |command: Command<'_>| command.to_bytes().map(drop).map_err(|error| error.kind());
+    let refused = |change: fn(&mut Command<'_>)| {
         let mut command = command();
         change(&mut command);
-        command.to_bytes().map(drop).map_err(|error| error.kind())
+        kind(command)
     };
     let invalid = Err(io::ErrorKind::InvalidInput);
     assert_eq!(refused(|command| command.arguments.clear()), invalid);
-    assert_eq!(refused(|command| command.arguments[1] = "a\0b".into()), invalid);
-    assert_eq!(refused(|command| command.environment[0].1 = "\0".into()), invalid);
-    assert_eq!(refused(|command| command.directory = "\0".into()), invalid);
-    assert_eq!(refused(|command| command.arguments[1] = "x".repeat(BYTES_MAX).into()), invalid);
+    assert_eq!(refused(|command| command.arguments[1] = OsStr::new("a\0b")), invalid);
+    assert_eq!(refused(|command| command.environment[0].1 = OsStr::new("\0")), invalid);
+    assert_eq!(refused(|command| command.directory = Path::new("\0")), invalid);
+    assert_eq!(kind(Command { arguments: vec![OsStr::new(&long)], ..command() }), invalid);
     assert_eq!(refused(|command| command.environment.clear()), Ok(()));
 }
 
@@ -79,9 +81,9 @@ proptest! {
     fn any_command_reads_back(arguments in prop::collection::vec("[^\0]{0,9}", 1..9),
                               values in prop::collection::vec("[^\0]{0,9}", 0..9)) {
         let command = Command {
-            arguments: arguments.iter().map(Into::into).collect(),
-            environment: values.iter().map(|value| ("N".into(), value.into())).collect(),
-            directory: PathBuf::new(),
+            arguments: arguments.iter().map(OsStr::new).collect(),
+            environment: values.iter().map(|value| (OsStr::new("N"), OsStr::new(value))).collect(),
+            directory: Path::new(""),
         };
         let (texts, count) = read(&command.to_bytes().expect("valid")).expect("reads back");
         prop_assert_eq!(count, arguments.len());

@@ -4,11 +4,12 @@
 
 mod jobs;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 
 use regrow_init::{Channel, Command, Ended, ProcessId, Reply, Request, Streams};
 
@@ -168,9 +169,13 @@ fn wait<const N: usize>(files: [(&dyn AsFd, i16); N]) -> [bool; N] {
 }
 
 fn command(words: &[&str]) -> OwnedFd {
-    let arguments = words.iter().map(|word| word.replace('\u{1}', " ").into()).collect();
-    let environment = std::env::vars_os().collect();
-    let command = Command { arguments, environment, directory: PathBuf::from("/") };
+    let arguments: Vec<String> = words.iter().map(|word| word.replace('\u{1}', " ")).collect();
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let command = Command {
+        arguments: arguments.iter().map(OsStr::new).collect(),
+        environment: environment.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        directory: Path::new("/"),
+    };
     command.encode().expect("encode")
 }
 

@@ -147,9 +147,9 @@ impl Worker {
 
 /// Reads the configuration and makes a machine of it.
 fn read(surrounding: &dyn Surrounding) -> Result<(Book, Vec<String>), String> {
-    let inherited = Environment::inherited().with(&BTreeMap::new());
-    let loaded =
-        surrounding.load(&environment::texts(inherited)).map_err(|fault| fault.to_string())?;
+    let (inherited, nothing) = (Environment::inherited(), BTreeMap::new());
+    let variables = environment::texts(inherited.with(&nothing));
+    let loaded = surrounding.load(&variables).map_err(|fault| fault.to_string())?;
     let mut variables = addresses(&loaded.config);
     variables.insert("CONTAINERPILOT_PID".to_owned(), init_number().to_string());
     let machine = Machine::new(Arc::new(loaded.config), rand::random(), now());

@@ -2,6 +2,7 @@
 
 use regrow_init::{Ended, Request};
 
+use super::environment::fence_variable;
 use super::start::{self, Particular};
 use super::{Worker, WorkerError, notify, secrets};
 use crate::config::{Job, Level, SecretSource};
@@ -125,7 +126,9 @@ impl Worker {
         job: Option<&Job>,
         contents: Vec<(String, Vec<u8>)>,
     ) -> Result<Particular, String> {
-        let mut particular = Particular::default();
+        let fence = start.fence.as_ref();
+        let fence = fence.map(|(lock, fence)| (fence_variable(lock), fence.to_string()));
+        let mut particular = Particular { fence, ..Particular::default() };
         let Some(job) = job else { return Ok(particular) };
         if !job.secrets.is_empty() {
             let folder = format!("secrets-{}", start.job.0);

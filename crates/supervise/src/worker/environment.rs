@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
 
 use crate::config::Config;
+
+/// A name and its value.
+pub type Variable<'a> = (&'a OsStr, &'a OsStr);
 
 /// The variables that this program was started with.
 #[derive(Debug)]
@@ -25,11 +27,14 @@ impl Environment {
         value.map(|value| value.as_encoded_bytes().to_vec())
     }
 
-    /// Every variable once, the added ones over the inherited ones.
-    pub fn with(&self, added: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
-        let mut all = self.inherited.clone();
-        all.extend(added.iter().map(|(name, value)| (name.into(), value.into())));
-        all
+    /// All variables; of those with the same name the last one counts.
+    pub fn with<'a>(
+        &'a self,
+        added: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = Variable<'a>> {
+        let inherited = self.inherited.iter().map(|(name, value)| (&**name, &**value));
+        let added = added.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        inherited.chain(added)
     }
 }
 
@@ -73,9 +78,9 @@ fn words(text: &str) -> String {
 }
 
 /// The environment as strings, for templates; what is not UTF-8 is left out.
-pub fn texts(all: BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
-    let text = |word: OsString| String::from_utf8(word.into_vec()).ok();
-    all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+pub fn texts<'a>(all: impl Iterator<Item = Variable<'a>>) -> BTreeMap<String, String> {
+    let text = |(name, value): Variable<'a>| Some((name.to_str()?, value.to_str()?));
+    all.filter_map(text).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -96,7 +101,7 @@ mod tests {
         let added = [("PATH".to_owned(), "/nowhere=at=all".to_owned())].into();
         let environment = Environment::inherited();
         assert_eq!(environment.bytes(&added, "PATH"), Some(b"/nowhere=at=all".to_vec()));
-        let all = environment.with(&added);
-        assert_eq!(all.get(OsStr::new("PATH")), Some(&OsString::from("/nowhere=at=all")));
+        let all = texts(environment.with(&added));
+        assert_eq!(all.get("PATH"), Some(&"/nowhere=at=all".to_owned()));
     }
 }
