@@ -36,6 +36,7 @@ mod output;
 mod quote;
 mod spool;
 mod stream;
+mod tail;
 mod thread;
 mod trace;
 mod writer;
@@ -59,6 +60,7 @@ use thread::Reader;
 use writer::Writer;
 
 pub use inbox::Figures;
+pub use tail::Drained;
 pub use trace::Trace;
 
 /// Who a process is in the log.
@@ -99,9 +101,9 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// Starts the thread, which writes nothing before [`Self::adopt`]. `drained` is told of each process whose both streams have ended and are
-    /// written.
-    pub fn start(logging: &Logging, drained: UnboundedSender<ProcessId>) -> Result<Self, LogError> {
+    /// Starts the thread, which writes nothing before [`Self::adopt`]. `drained` is told of each
+    /// process whose both streams have ended and are written.
+    pub fn start(logging: &Logging, drained: UnboundedSender<Drained>) -> Result<Self, LogError> {
         let output = Output::open(&logging.output)?;
         let inbox = Arc::new(Inbox::new().map_err(LogError::Thread)?);
         let writer = Writer::new(inbox.clone(), output, logging.level, logging.format);

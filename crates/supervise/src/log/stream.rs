@@ -10,6 +10,7 @@ use super::batch::Batch;
 use super::form::{Form, Frame, Who};
 use super::lines::{CONTINUED, first};
 use super::spool::{Spool, SpoolError};
+use super::tail::Tail;
 use super::writer::{Abandoned, Sheet};
 use super::{Label, lines::LINE_BYTES};
 
@@ -137,6 +138,9 @@ impl Stream {
             at += taken;
             self.spool.written(begin + at as u64)?;
         }
+        if let Some(said) = &mut to.said {
+            said.push(&input[..at]);
+        }
         input.shrink_to(KEEP_BYTES);
         Ok(())
     }
@@ -186,4 +190,6 @@ pub struct Destination<'a, S> {
     pub sheet: &'a mut S,
     /// Memory.
     pub scratch: &'a mut Scratch,
+    /// Where the end of it is kept too.
+    pub said: Option<&'a mut Tail>,
 }

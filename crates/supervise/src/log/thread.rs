@@ -18,6 +18,7 @@ use super::form::{Form, Who};
 use super::inbox::{Attach, Inbox, Mail, Own};
 use super::spool::{Spool, SpoolError};
 use super::stream::{Destination, Scratch, Stream, TAKE_BYTES, Turn, TurnError};
+use super::tail::{Drained, Tail};
 use super::writer::{Abandoned, Sheet as _, Writer};
 use super::zone;
 use crate::config::Level;
@@ -47,7 +48,9 @@ pub struct Reader {
     writer: Writer,
     form: Form,
     scratch: Scratch,
-    drained: UnboundedSender<ProcessId>,
+    /// What running checks said.
+    said: BTreeMap<ProcessId, Tail>,
+    drained: UnboundedSender<Drained>,
 }
 
 impl Reader {
@@ -55,7 +58,7 @@ impl Reader {
     pub fn new(
         inbox: Arc<Inbox>,
         writer: Writer,
-        drained: UnboundedSender<ProcessId>,
+        drained: UnboundedSender<Drained>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, inbox.bell(), epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
@@ -68,6 +71,7 @@ impl Reader {
             writer,
             form,
             scratch: Scratch::default(),
+            said: BTreeMap::new(),
             drained,
         })
     }
@@ -200,10 +204,11 @@ impl Reader {
         key: u64,
         act: impl FnOnce(&mut Stream, &mut Destination<'_, Writer>) -> T,
     ) -> Option<T> {
-        let Reading { label, stream, .. } = self.readings.get_mut(&key)?;
+        let Reading { process, label, stream } = self.readings.get_mut(&key)?;
         let shown = self.writer.level >= Level::Info;
         let (form, sheet, scratch) = (&self.form, &mut self.writer, &mut self.scratch);
-        Some(act(stream, &mut Destination { label, form, shown, sheet, scratch }))
+        let said = label.check.then(|| self.said.entry(*process).or_default());
+        Some(act(stream, &mut Destination { label, form, shown, sheet, scratch, said }))
     }
 
     fn turn(&mut self, key: u64) -> Result<(), Abandoned> {
@@ -240,10 +245,11 @@ impl Reader {
         self.tell_drained(reading.process);
     }
 
-    fn tell_drained(&self, process: ProcessId) {
+    fn tell_drained(&mut self, process: ProcessId) {
         if !self.readings.values().any(|reading| reading.process == process) {
+            let said = self.said.remove(&process).map(|said| said.text()).unwrap_or_default();
             // The worker that would pass it on is gone: then nobody needs it.
-            let _: Result<(), _> = self.drained.send(process);
+            let _: Result<(), _> = self.drained.send(Drained { process, said });
         }
     }
 

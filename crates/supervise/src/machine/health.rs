@@ -89,13 +89,14 @@ impl Life {
         &mut self,
         role: Role,
         how: Ended,
-        why: Option<String>,
+        said: Option<String>,
         hub: &mut Hub,
     ) {
-        let outcome = match why {
+        let outcome = match (how, said) {
             _ if text::is_success(how) => Ok(()),
-            Some(why) => Err(why),
-            None => Err(text::how(how)),
+            (Ended::NotStarted(_), Some(why)) => Err(why),
+            (_, Some(said)) => Err(format!("{}: {said}", text::how(how))),
+            (_, None) => Err(text::how(how)),
         };
         self.asked_ended(role, outcome, hub);
     }

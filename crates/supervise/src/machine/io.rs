@@ -52,7 +52,7 @@ pub enum Input {
         process: ProcessId,
         /// How.
         how: Ended,
-        /// Why it could not be started, as in `exec: "x": not found`.
+        /// Why it could not be started, as in `exec: "x": not found`, or the end of what a check said.
         text: Option<String>,
     },
     /// A probe answered.

@@ -167,6 +167,12 @@ impl Machine {
         job.is_some_and(|life| life.job.notify.is_some())
     }
 
+    /// Whether a process runs to say something of a job: a check, or a look whether it is alive.
+    pub fn asks(&self, process: ProcessId) -> bool {
+        let known = self.hub.processes.get(&process);
+        known.is_some_and(|known| matches!(known.role, Role::Check | Role::Live))
+    }
+
     /// The locks that are ours, with their fences, also those under which jobs still end.
     pub fn fences(&self) -> BTreeMap<Arc<str>, u64> {
         let held = self.hub.locks.iter();

@@ -92,6 +92,7 @@ pub async fn begin(
         memory: greeting.memory,
         environment: Environment::inherited(),
         sockets: std::collections::HashMap::new(),
+        words: super::words::LastWords::default(),
         parts,
         inputs,
         fetched,

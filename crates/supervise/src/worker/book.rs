@@ -64,6 +64,11 @@ impl Book {
         Vec::new()
     }
 
+    /// Whether no lines of this process come to the log.
+    pub fn is_raw(&self, process: ProcessId) -> bool {
+        self.labels.get(&process).is_some_and(|label| label.raw)
+    }
+
     /// The number of a process is in the environment of others while it runs.
     fn note(&mut self, input: &Input) {
         match input {

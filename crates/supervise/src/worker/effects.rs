@@ -33,6 +33,7 @@ impl Worker {
             }
             Effect::Forget { process } => {
                 self.sockets.remove(&process);
+                self.words.forget(process);
                 self.request(Request::Forget(process))?;
             }
             Effect::Announce { job, service, ttl, status } => {

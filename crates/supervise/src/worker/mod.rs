@@ -17,6 +17,7 @@ mod replies;
 mod secrets;
 mod signals;
 mod start;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -31,6 +32,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::clock::now;
 use crate::config::{ConfigError, Level, Loaded};
+use crate::log::Drained;
 use crate::machine::{Effect, Input, Start};
 use crate::probe::Prober;
 
@@ -41,6 +43,7 @@ use folder::Folder;
 use link::Link;
 use memory::Memory;
 use parts::Parts;
+use words::LastWords;
 
 /// What the binary plugs in.
 #[async_trait]
@@ -99,6 +102,7 @@ struct Worker {
     memory: Memory,
     environment: Environment,
     sockets: HashMap<ProcessId, notify::Socket>,
+    words: LastWords,
     folder: Folder,
     parts: Parts,
     inputs: UnboundedSender<Input>,
@@ -109,7 +113,7 @@ struct Worker {
 struct Ears {
     inputs: UnboundedReceiver<Input>,
     fetched: UnboundedReceiver<Fetched>,
-    drained: UnboundedReceiver<ProcessId>,
+    drained: UnboundedReceiver<Drained>,
     asks: tokio::sync::mpsc::Receiver<crate::control::Ask>,
 }
 
@@ -152,14 +156,15 @@ impl Worker {
             }
         }
         loop {
-            let deadline = self.book.machine.next_deadline();
+            let (deadline, overdue) = (self.book.machine.next_deadline(), self.words.next());
             let turn = tokio::select! {
                 reply = self.link.receive() => self.reply(reply?).await?,
                 Some(input) = ears.inputs.recv() => self.heard(input)?,
                 Some((start, contents)) = ears.fetched.recv() => self.fetched(&start, contents)?,
                 Some(ask) = ears.asks.recv() => self.ask(ask).await?,
                 signal = signals.next() => self.signal(signal).await?,
-                Some(process) = ears.drained.recv() => self.drained(process)?,
+                Some(drained) = ears.drained.recv() => self.drained(drained)?,
+                () = clock::until(overdue) => self.overdue()?,
                 () = clock::until(deadline) => self.turn(Input::Tick)?,
             };
             if let Turn::Ends(code) = turn {
@@ -233,12 +238,6 @@ impl Worker {
             let _ = self.link.sent().await;
         }
         code
-    }
-
-    fn drained(&mut self, process: ProcessId) -> Result<Turn, WorkerError> {
-        self.enter(Record::Drained(process));
-        self.request(Request::Drained(process))?;
-        Ok(Turn::Goes)
     }
 
     fn request(&mut self, request: Request) -> Result<(), WorkerError> {

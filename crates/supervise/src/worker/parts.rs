@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regrow_init::ProcessId;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,7 +16,7 @@ use super::Surrounding;
 use crate::config::{Config, Consul, Discovery, Level, Lock, Service, Status};
 use crate::control::{Answer, Ask, Control, What};
 use crate::discovery::{Announcer, Client, Locking, Watching};
-use crate::log::{Logger, Trace};
+use crate::log::{Drained, Logger, Trace};
 use crate::machine::{Input, JobId, Machine};
 use crate::probe::Prober;
 use crate::telemetry::{self, StatusBody, Telemetry};
@@ -69,7 +68,7 @@ impl Parts {
         surrounding: &dyn Surrounding,
         seat: Seat,
         inputs: UnboundedSender<Input>,
-        drained: UnboundedSender<ProcessId>,
+        drained: UnboundedSender<Drained>,
         asks: Sender<Ask>,
     ) -> Result<Self, String> {
         let logger = Logger::start(&config.logging, drained).map_err(|fault| fault.to_string())?;

@@ -1,9 +1,12 @@
 //! What init says.
 
-use regrow_init::{ProcessId, Reply, Request, Streams};
+use regrow_init::{Ended, ProcessId, Reply, Request, Streams};
 
+use super::book::Record;
+use super::words::Failed;
 use super::{Turn, Worker, WorkerError};
-use crate::log;
+use crate::clock::now;
+use crate::log::{self, Drained};
 use crate::machine::Input;
 
 impl Worker {
@@ -17,10 +20,7 @@ impl Worker {
                 self.attach(process, pid, streams);
                 self.turn(Input::Started { process, pid })
             }
-            Reply::Ended { process, how } => {
-                let input = self.ended(process, how);
-                self.turn(input)
-            }
+            Reply::Ended { process, how } => self.process_ended(process, how),
             Reply::Signal(signal) => self.taken(signal).await,
             // It comes once, at the beginning.
             Reply::Ready { .. } => Ok(Turn::Goes),
@@ -35,6 +35,45 @@ impl Worker {
         let turn = self.signal(signal).await?;
         self.request(Request::Took(signal))?;
         Ok(turn)
+    }
+
+    fn process_ended(&mut self, process: ProcessId, how: Ended) -> Result<Turn, WorkerError> {
+        let failed = !matches!(how, Ended::Code(0) | Ended::NotStarted(_));
+        if failed && self.book.machine.asks(process) && !self.book.is_raw(process) {
+            let failed = self.words.failed(process, how, now());
+            return failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed));
+        }
+        let input = self.ended(process, how);
+        self.turn(input)
+    }
+
+    /// Both streams of a process have ended.
+    ///
+    /// # Errors
+    /// Init is gone.
+    pub(super) fn drained(&mut self, drained: Drained) -> Result<Turn, WorkerError> {
+        let process = drained.process;
+        self.enter(Record::Drained(process));
+        self.request(Request::Drained(process))?;
+        if !self.book.machine.asks(process) {
+            return Ok(Turn::Goes);
+        }
+        let failed = self.words.drained(drained);
+        failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed))
+    }
+
+    /// The end of a check waits no longer for what it said.
+    ///
+    /// # Errors
+    /// Init is gone.
+    pub(super) fn overdue(&mut self) -> Result<Turn, WorkerError> {
+        let failed = self.words.overdue(now());
+        failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed))
+    }
+
+    fn failed(&mut self, (process, how, said): Failed) -> Result<Turn, WorkerError> {
+        let text = said.filter(|said| !said.is_empty());
+        self.turn(Input::Ended { process, how, text })
     }
 
     /// Reads the streams of a process from now on.

@@ -154,6 +154,7 @@ impl World {
             shown: true,
             sheet: &mut sheet,
             scratch: &mut scratch,
+            said: None,
         };
         let mut worker = match self.worker.take() {
             Some(worker) => worker,

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::super::spool::{DATA, Header};
-use super::super::{Logger, Trace};
+use super::super::{Drained, Label, Logger, Trace};
 use super::{LONG, label, logging, messages, streams, wait_for};
 use crate::config::{Level, Logging};
 
@@ -26,7 +26,7 @@ fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
     job.write("one\r\ntwo\n\nhalf");
     wait_for(&path, " two\n");
     drop(job);
-    assert_eq!(drained.blocking_recv(), Some(ProcessId(7)));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(ProcessId(7)));
     logger.say(Level::Info, None, "end");
     assert!(logger.finish(LONG));
     let content = std::fs::read_to_string(&path).expect("the log");
@@ -42,6 +42,24 @@ fn lines_of_a_job_and_of_the_supervisor_go_to_a_file() {
             "end"
         ]
     );
+}
+
+#[test]
+fn the_last_words_of_a_check_are_told_when_its_streams_have_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (tell, mut drained) = unbounded_channel();
+    let logger = Logger::start(&logging(&folder.path().join("log")), tell).expect("a log");
+    logger.adopt([]);
+    for (number, check) in [(1, true), (2, false)] {
+        let (mut process, streams) = streams();
+        let label = Label { check, ..label("check.app", 12) };
+        logger.attach(ProcessId(number), label, streams);
+        process.write("no\nroom");
+        drop(process);
+        let said = if check { "no room" } else { "" }.to_owned();
+        let expected = Drained { process: ProcessId(number), said };
+        assert_eq!(drained.blocking_recv(), Some(expected));
+    }
 }
 
 #[test]

@@ -12,13 +12,13 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::super::lines::{CONTINUED, LINE_BYTES};
-use super::super::{LogError, Logger};
+use super::super::{Drained, LogError, Logger};
 use super::{LONG, copy, label, logging, messages, streams, wait_for, wait_until};
 use crate::config::{Format, Level, Logging, Sink};
 
 const APP: ProcessId = ProcessId(1);
 
-fn start(path: &Path) -> (Logger, UnboundedReceiver<ProcessId>) {
+fn start(path: &Path) -> (Logger, UnboundedReceiver<Drained>) {
     let (tell, drained) = unbounded_channel();
     let logger = Logger::start(&logging(path), tell).expect("a log");
     logger.adopt([]);
@@ -26,7 +26,7 @@ fn start(path: &Path) -> (Logger, UnboundedReceiver<ProcessId>) {
 }
 
 /// A log into a pipe, and its reading end.
-fn start_into_pipe() -> (Logger, UnboundedReceiver<ProcessId>, File) {
+fn start_into_pipe() -> (Logger, UnboundedReceiver<Drained>, File) {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let (logger, drained) = start(&path_of(&writer));
     (logger, drained, File::from(reader))
@@ -60,7 +60,7 @@ fn a_slow_reader_slows_the_job_and_loses_no_line() {
     assert!(logger.figures().dropped() >= 3000 - 1024);
     let mut log = String::new();
     let reading = std::thread::spawn(move || reader.read_to_string(&mut log).map(|_| log));
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     assert!(logger.finish(LONG));
     drop(logger);
     let log = reading.join().expect("a thread").expect("read");
@@ -121,7 +121,7 @@ fn a_full_disk_slows_the_job_and_loses_no_line() {
     logger.attach(APP, label("app", 1), streams);
     wait_until("a stall", || !logger.figures().stalled().is_zero());
     std::fs::remove_file(&filler).expect("room");
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     assert!(job.wait().expect("a job").success());
     assert!(logger.finish(LONG));
     let log = read(&path);
@@ -141,7 +141,7 @@ fn complaint_15_a_line_of_a_mebibyte_is_one_record_and_no_job_dies_of_a_longer_o
     let mut job = job.run(&script);
     logger.attach(APP, label("app", 1), streams);
     assert!(job.wait().expect("a job").success());
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     let log = read(&path);
     let marker = String::from_utf8_lossy(CONTINUED);
     let lengths: Vec<(usize, bool)> = messages(&log)
@@ -220,7 +220,7 @@ fn jobs_go_on_when_nobody_reads_the_log_any_more() {
     let mut job = job.run("seq 100000; echo; exit 3");
     logger.attach(APP, label("app", 1), streams);
     assert_eq!(job.wait().expect("a job").code(), Some(3), "the job died of its log");
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     assert_eq!(logger.figures().lost(), 100_001);
     logger.reconfigure(&logging(&path)).expect("another output");
     wait_for(&path, "100001 records were lost while nobody read the log\n");
@@ -238,7 +238,7 @@ fn lines_of_jobs_are_not_shown_where_only_warnings_are() {
     logger.attach(APP, label("app", 1), streams);
     job.write("hidden\n");
     drop(job);
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     logger.say(Level::Error, None, "shown");
     assert!(logger.finish(LONG));
     assert_eq!(messages(&read(&path)), ["shown"]);
@@ -254,7 +254,7 @@ fn a_spool_that_cannot_be_read_is_passed_over_and_said() {
     logger.attach(APP, label("app", 1), streams);
     job.write("line\n");
     drop(job);
-    assert_eq!(drained.blocking_recv(), Some(APP));
+    assert_eq!(drained.blocking_recv().map(|ended| ended.process), Some(APP));
     assert!(logger.finish(LONG));
     let log = read(&path);
     assert!(log.contains(" app 1 line\n"), "{log}");

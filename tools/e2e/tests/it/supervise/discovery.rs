@@ -72,6 +72,39 @@ async fn a_service_comes_back_after_maintenance() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_catalog_and_the_log_say_why_a_check_failed() -> Result<()> {
+    let catalog = Catalog::start().await?;
+    // What runs on in the background holds the output open: the end does not wait for its lines.
+    let check = "test -e full || exit 0; echo disk; setsid sleep 5 & exit 3";
+    let program = Supervised::start(&format!(
+        r#"{{consul: "{}", stopTimeout: 1, jobs: [
+            {{name: "web", exec: ["sleep", "600"], port: 8080, interfaces: "static:127.0.0.1",
+             health: {{exec: ["sh", "-c", "{check}"], interval: 1, ttl: 5}}}},
+            {{name: "quick", exec: ["sleep", "600"], port: 8081, interfaces: "static:127.0.0.1",
+             health: {{exec: ["sh", "-c", "test -e full || exit 0; echo no; echo room; exit 4"],
+                      interval: 1, ttl: 5}}}}]}}"#,
+        catalog.url()
+    ))?;
+    passing(&catalog, 1).await?;
+    std::fs::write(program.folder().join("full"), "")?;
+    let end = std::time::Instant::now() + WITHIN;
+    for (service, why) in [("quick", "exit status 4: no room"), ("web", "exit status 3")] {
+        loop {
+            let path = format!("/v1/health/checks/{service}");
+            let found = catalog.ask(Method::GET, &path).await?;
+            let check = found.pointer("/0").context("a check")?;
+            let output = check["Output"].as_str().unwrap_or_default();
+            if check["Status"] == "critical" && output.starts_with(why) {
+                break;
+            }
+            ensure!(std::time::Instant::now() < end, "not {why:?} but {check}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+    program.printed("quick is not healthy: exit status 4: no room", WITHIN)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_tells_of_services_that_come_and_go() -> Result<()> {
     let catalog = Catalog::start().await?;
     let watcher = format!(
