@@ -60,6 +60,39 @@ async fn a_service_comes_back_after_the_agent_forgot_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_copy_of_a_service_on_another_node_is_taken_out() -> Result<()> {
+    let catalog = Catalog::start().await?;
+    let id = format!("web-{}", rustix::system::uname().nodename().to_string_lossy());
+    for (node, id, status) in
+        [("dead", id.as_str(), "critical"), ("other", "web-elsewhere", "critical")]
+    {
+        let registration = serde_json::json!({
+            "Node": node, "Address": "127.0.0.9",
+            "Service": {"ID": id, "Service": "web", "Port": 80},
+            "Check": {"CheckID": format!("service:{id}"), "ServiceID": id, "Name": "web",
+                      "Status": status},
+        });
+        catalog.tell(Method::PUT, "/v1/catalog/register", &registration).await?;
+    }
+    let _program = Supervised::start(&service(&catalog, "").replace("ttl: 5", "ttl: 2"))?;
+    passing(&catalog, 1).await?;
+    let nodes = async || {
+        let found = catalog.ask(Method::GET, "/v1/catalog/service/web").await?;
+        let nodes = found.as_array().context("a list")?.iter();
+        anyhow::Ok(nodes.map(|one| one["Node"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let end = std::time::Instant::now() + WITHIN;
+    loop {
+        let left: Vec<String> = nodes().await?;
+        if left.len() == 2 && !left.contains(&"dead".to_owned()) {
+            return Ok(());
+        }
+        ensure!(std::time::Instant::now() < end, "{left:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_comes_back_after_maintenance() -> Result<()> {
     let catalog = Catalog::start().await?;
     let program = Supervised::start(&service(&catalog, ""))?;
