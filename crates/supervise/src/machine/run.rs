@@ -195,8 +195,8 @@ impl Life {
         let name = Arc::clone(&self.job.name);
         let asked = self.phase >= Phase::Draining;
         if text::is_success(how) {
-            hub.publish(Code::ExitSuccess, &name);
             hub.say(Level::Debug, &name, format!("{name} exited without error"));
+            hub.publish(Code::ExitSuccess, &name);
             return;
         }
         let how_text = text::how(how);
@@ -206,9 +206,9 @@ impl Life {
                 (format!("{name} exited with error: {how_text}"), format!("{name}: {how_text}"))
             }
         };
+        hub.say(if asked { Level::Debug } else { Level::Error }, &name, line);
         hub.publish(Code::ExitFailed, &name);
         hub.publish(Code::Error, &error.into());
-        hub.say(if asked { Level::Debug } else { Level::Error }, &name, line);
     }
 
     /// What comes after a run that ended by itself.

@@ -22,6 +22,10 @@ pub struct Label {
     pub program: String,
     /// It writes to the supervisor's own descriptors: no stream of it has to end.
     pub raw: bool,
+    /// Both streams have ended, which may be before or after the process.
+    pub drained: bool,
+    /// It has ended.
+    pub ended: bool,
 }
 
 /// A change of the book.
@@ -53,7 +57,7 @@ impl Book {
     pub fn enter(&mut self, record: Record) -> Vec<Effect> {
         match record {
             Record::Set(variables) => self.variables.extend(variables),
-            Record::Drained(process) => drop(self.labels.remove(&process)),
+            Record::Drained(process) => self.over(process, |label| label.drained = true),
             Record::Happened(input, now) => {
                 self.note(&input);
                 let effects = self.machine.handle(input, now);
@@ -80,11 +84,22 @@ impl Book {
             Input::Ended { process, how, .. } => {
                 let Some(label) = self.labels.get(process) else { return };
                 self.variables.remove(&pid_variable(&label.name));
-                if label.raw || matches!(how, Ended::NotStarted(_)) {
-                    self.labels.remove(process);
-                }
+                let silent = label.raw || matches!(how, Ended::NotStarted(_));
+                self.over(*process, |label| {
+                    label.ended = true;
+                    label.drained |= silent;
+                });
             }
             _ => {}
+        }
+    }
+
+    /// The process, or its lines, are over. When both are, nobody asks who it was.
+    fn over(&mut self, process: ProcessId, change: impl FnOnce(&mut Label)) {
+        let Some(label) = self.labels.get_mut(&process) else { return };
+        change(label);
+        if label.ended && label.drained {
+            self.labels.remove(&process);
         }
     }
 
@@ -96,8 +111,55 @@ impl Book {
                 check: start.check,
                 program: start.exec.program.clone(),
                 raw: start.raw,
+                drained: false,
+                ended: false,
             };
             self.labels.insert(start.process, label);
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{self, Surroundings};
+
+    /// The book of a program that has not begun.
+    pub fn book(config: &str) -> Book {
+        let read = config::parse(config, Path::new("test"), &Surroundings::default());
+        let config = Arc::new(read.expect("a configuration").config);
+        let machine = Machine::new(config, 7, Moment::default());
+        let (variables, labels) = Default::default();
+        Book { machine, variables, labels, identity: "x".to_owned() }
+    }
+
+    #[test]
+    fn the_number_of_a_process_is_gone_with_it_whether_its_lines_end_before_or_after() {
+        let process = ProcessId(1);
+        let started = Input::Started { process, pid: 7 };
+        let ended = Input::Ended { process, how: Ended::Code(0), text: None };
+        for (raw, drained_first) in [(false, true), (false, false), (true, false)] {
+            let mut book = book("{discovery: 'none', jobs: []}");
+            let name = "app".into();
+            let program = "true".to_owned();
+            let label = Label { name, check: false, program, raw, drained: false, ended: false };
+            book.labels.insert(process, label);
+            book.note(&started);
+            assert_eq!(book.variables.get("CONTAINERPILOT_APP_PID"), Some(&"7".to_owned()));
+            let drain = |book: &mut Book| drop(book.enter(Record::Drained(process)));
+            if drained_first {
+                drain(&mut book);
+            }
+            assert!(!book.variables.is_empty() && !book.labels.is_empty());
+            book.note(&ended);
+            assert!(book.variables.is_empty(), "raw {raw}, drained first {drained_first}");
+            if !raw && !drained_first {
+                assert!(!book.labels.is_empty());
+                drain(&mut book);
+            }
+            assert!(book.labels.is_empty());
         }
     }
 }

@@ -63,9 +63,13 @@ impl Worker {
 
     fn published(&self, event: &Event) {
         self.parts.telemetry.event(event);
-        // There may be thousands a second, and hardly ever anybody who wants to read them.
+        self.detail(|| format!("event: {event}"));
+    }
+
+    /// Says a detail. There may be thousands a second, and hardly ever anybody who wants to read them.
+    pub(super) fn detail(&self, text: impl FnOnce() -> String) {
         if self.parts.logger.level() >= Level::Debug {
-            self.parts.logger.say(Level::Debug, None, format!("event: {event}"));
+            self.parts.logger.say(Level::Debug, None, text());
         }
     }
 
@@ -114,6 +118,7 @@ impl Worker {
         let process = start.process;
         match made {
             Ok(command) => {
+                self.detail(|| format!("{}.Run start", start.label));
                 self.request(Request::Start { process, wrapped: !start.raw, command })?;
                 Ok(After::Nothing)
             }

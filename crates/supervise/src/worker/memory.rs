@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::book::{Book, Record};
 
 /// Version of what is kept. Another one is not read: both ends are the same program.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Where the two snapshots begin, and where the records do.
 const PLACES: [u64; 2] = [1 << 12, 1 << 36];
 const RECORDS: u64 = 1 << 37;
@@ -184,21 +184,14 @@ fn half(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Surroundings};
-    use crate::machine::{Input, Machine, Moment};
-    use std::path::Path;
-    use std::sync::Arc;
+    use crate::machine::{Input, Moment};
     use std::time::Duration;
 
     const CONFIG: &str = "{discovery: 'none', jobs: [
         {name: 'a', exec: 'a', restarts: 'unlimited'}, {name: 'b', exec: 'b', when: {interval: 5}}]}";
 
     fn book() -> Book {
-        let read = config::parse(CONFIG, Path::new("test"), &Surroundings::default());
-        let config = Arc::new(read.expect("a configuration").config);
-        let machine = Machine::new(config, 7, Moment::default());
-        let (variables, labels) = Default::default();
-        Book { machine, variables, labels, identity: "x".to_owned() }
+        super::super::book::tests::book(CONFIG)
     }
 
     fn reopened(file: &File) -> Memory {

@@ -38,6 +38,9 @@ impl Worker {
     }
 
     fn process_ended(&mut self, process: ProcessId, how: Ended) -> Result<Turn, WorkerError> {
+        if let Some(label) = self.book.labels.get(&process) {
+            self.detail(|| format!("{}.Run end", label.name));
+        }
         let failed = !matches!(how, Ended::Code(0) | Ended::NotStarted(_));
         if failed && self.book.machine.asks(process) && !self.book.is_raw(process) {
             let failed = self.words.failed(process, how, now());

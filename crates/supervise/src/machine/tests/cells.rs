@@ -199,7 +199,7 @@ fn a_program_that_cannot_be_started_says_so() {
     let text = Some("exec: \"x\": not found".to_owned());
     rig.running.clear();
     let seen = rig.give(Input::Ended { process, how: Ended::NotStarted(2), text });
-    assert_eq!(seen[0..2], ["{ExitFailed x}", "{Error exec: \"x\": not found}"]);
-    assert_eq!(seen[2], "Error: unable to start x: exec: \"x\": not found");
+    assert_eq!(seen[0], "Error: unable to start x: exec: \"x\": not found");
+    assert_eq!(seen[1..3], ["{ExitFailed x}", "{Error exec: \"x\": not found}"]);
     assert_eq!(rig.exited, Some(127));
 }

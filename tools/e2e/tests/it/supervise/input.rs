@@ -1,6 +1,6 @@
 //! Wrong input: what is said, and that nothing else suffers.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::supervised::Supervised;
 use rustix::process::Signal;
 
@@ -74,5 +74,49 @@ fn jobs_that_need_no_catalog_run_without_it() -> Result<()> {
     program.printed("failed to query other", WITHIN)?;
     program.signal(Signal::TERM)?;
     program.ends(WITHIN)?;
+    Ok(())
+}
+
+/// What users of ContainerPilot look for in its log at `DEBUG`.
+#[test]
+fn at_debug_the_log_tells_of_each_run() -> Result<()> {
+    let mut program = Supervised::start(
+        r#"{discovery: "none", logging: {level: "DEBUG"}, jobs: [
+            {name: "first", exec: "true"},
+            {name: "second", exec: ["sh", "-c", "exit 3"], when: {source: "first", once: "exitSuccess"}}]}"#,
+    )?;
+    program.ends(WITHIN)?;
+    let output = program.output();
+    let mut rest = output.as_str();
+    for expected in [
+        "event: {Startup global}",
+        "first.Run start",
+        "first.Run end",
+        "first exited without error",
+        "event: {ExitSuccess first}",
+        "second.Run start",
+        "second.Run end",
+        "second exited with error: exit status 3",
+    ] {
+        let at = rest.find(expected).with_context(|| format!("no {expected:?} in:\n{output}"))?;
+        rest = &rest[at..];
+    }
+    Ok(())
+}
+
+/// A job finds the numbers of the others that run, and not of those that have ended.
+#[test]
+fn the_number_of_a_job_is_in_the_environment_of_others_while_it_runs() -> Result<()> {
+    let mut program = Supervised::start(
+        r#"{discovery: "none", jobs: [
+            {name: "long", exec: ["sleep", "600"]},
+            {name: "short", exec: "true"},
+            {name: "look", main: true, exec: ["sh", "-c", "env | grep _PID="],
+             when: {source: "short", once: "exitSuccess"}}]}"#,
+    )?;
+    program.ends(WITHIN)?;
+    let output = program.output();
+    ensure!(output.contains(" CONTAINERPILOT_LONG_PID="), "{output}");
+    ensure!(!output.contains("CONTAINERPILOT_SHORT_PID="), "{output}");
     Ok(())
 }
