@@ -44,8 +44,8 @@ impl Held {
 }
 
 impl Machine {
-    /// Whether some job may still run under this lock or a watch follows it, and it was not left to others: only then it is
-    /// worth competing for.
+    /// Whether some job may still run under this lock or a watch follows it, and it was not left to
+    /// others: only then it is worth competing for.
     pub fn wants(&self, lock: &str) -> bool {
         let mut ours = self.lives.values().filter(|life| life.lock.as_deref() == Some(lock));
         let yielded = self.hub.yielded.contains_key(lock) || self.hub.ending.is_some();

@@ -70,45 +70,41 @@ impl From<Entry> for Instance {
     }
 }
 
-/// The question of a watch, without what holds it open; `None`: the locks answer it.
-pub(super) fn path(watch: &Watch) -> Option<String> {
+/// The question of a watch, without what holds it open, and what was seen before the first look: nothing.
+/// `None`: the locks answer it.
+pub(super) fn question(watch: &Watch) -> Option<(String, Seen)> {
     let dc = watch.dc.as_ref().map(|dc| format!("dc={}", escape(dc)));
-    let (path, more) = match &watch.what {
+    let (path, more, nothing) = match &watch.what {
         Watched::Service { service, tag } => {
             let tag = tag.as_ref().map(|tag| format!("tag={}", escape(tag)));
             let more = [Some("passing=1".to_owned()), tag];
-            (format!("/v1/health/service/{}", escape(service)), more)
+            (format!("/v1/health/service/{}", escape(service)), more, Seen::Instances(Vec::new()))
         }
-        Watched::Key(key) => (format!("/v1/kv/{}", escape_path(key)), [None, None]),
+        Watched::Key(key) => {
+            (format!("/v1/kv/{}", escape_path(key)), [None, None], Seen::Key(None))
+        }
         Watched::Lock(_) => return None,
     };
     let query: Vec<String> = [dc].into_iter().chain(more).flatten().collect();
-    Some(if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) })
+    let path = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
+    Some((path, nothing))
 }
 
 impl Seen {
-    /// What a watch saw before its first look: nothing.
-    pub fn nothing(what: &Watched) -> Self {
-        match what {
-            Watched::Service { .. } => Self::Instances(Vec::new()),
-            Watched::Key(_) | Watched::Lock(_) => Self::Key(None),
-        }
-    }
-
-    /// What an answer shows.
-    pub fn read(what: &Watched, answer: &Answer) -> Result<Self, String> {
+    /// What the next answer shows.
+    pub fn next(&self, answer: &Answer) -> Result<Self, String> {
         let json = |error: serde_json::Error| error.to_string();
         let missing = answer.status == StatusCode::NOT_FOUND;
-        match what {
-            Watched::Service { .. } if missing => Err("it does not know services".to_owned()),
-            Watched::Service { .. } => {
+        match self {
+            Self::Instances(_) if missing => Err("it does not know services".to_owned()),
+            Self::Instances(_) => {
                 let entries: Vec<Entry> = serde_json::from_slice(&answer.body).map_err(json)?;
                 let mut instances: Vec<Instance> = entries.into_iter().map(Into::into).collect();
                 instances.sort();
                 Ok(Self::Instances(instances))
             }
-            Watched::Key(_) | Watched::Lock(_) if missing => Ok(Self::Key(None)),
-            Watched::Key(_) | Watched::Lock(_) => {
+            Self::Key(_) if missing => Ok(Self::Key(None)),
+            Self::Key(_) => {
                 let pairs: Vec<Pair> = serde_json::from_slice(&answer.body).map_err(json)?;
                 let pair = pairs.first().map(|pair| (pair.create_index, pair.modify_index));
                 Ok(Self::Key(pair))

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::hold::Hold;
-use self::look::{Seen, path};
+use self::look::{Seen, question};
 use super::client::{Client, LONGEST};
 use super::complaint::Complaint;
 use super::error::CallError;
@@ -33,8 +33,9 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Watches what is in the catalog; locks are not. Events come as [`Input::Published`] with the source `watch.NAME`; `gauge` is told the
-    /// number of healthy instances after each look, by the name of the watch.
+    /// Watches what is in the catalog; locks are not. Events come as [`Input::Published`] with the
+    /// source `watch.NAME`; `gauge` is told the number of healthy instances after each look, by the
+    /// name of the watch.
     pub fn start(
         client: &Client,
         watches: &[Watch],
@@ -44,13 +45,13 @@ impl Watching {
         let gauge: Gauge = Arc::new(gauge);
         let mut tasks = JoinSet::new();
         for watch in watches {
-            let Some(path) = path(watch) else { continue };
+            let Some((path, nothing)) = question(watch) else { continue };
             let one = One {
                 client: client.clone(),
                 path,
                 source: format!("watch.{}", watch.name).into(),
                 hold: Hold::new(watch.interval),
-                seen: Seen::nothing(&watch.what),
+                seen: nothing,
                 watch: watch.clone(),
                 answers: answers.clone(),
                 complaint: Complaint::default(),
@@ -110,7 +111,7 @@ impl One {
             }
         };
         let answer = self.client.get(&path, within).await?;
-        let seen = Seen::read(&self.watch.what, &answer);
+        let seen = self.seen.next(&answer);
         Ok((seen.map_err(|reason| self.client.foreign(&reason))?, answer.index))
     }
 

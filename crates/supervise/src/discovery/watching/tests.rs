@@ -166,7 +166,7 @@ async fn the_gauge_shows_the_number_of_healthy_instances() {
 #[test]
 fn the_question_is_that_of_containerpilot_when_it_is_not_held() {
     let watch = Watch { dc: Some("east".into()), ..service("db", Some("primary"), NEVER) };
-    let path = |watch| path(&watch).expect("the catalog is asked");
+    let path = |watch| question(&watch).expect("the catalog is asked").0;
     assert_eq!(path(watch), "/v1/health/service/db?dc=east&passing=1&tag=primary");
     assert_eq!(path(service("db", None, NEVER)), "/v1/health/service/db?passing=1");
 }
@@ -179,7 +179,8 @@ fn everything_that_makes_an_instance_another_one_is_a_change() {
             index: None,
             body: body.to_owned().into(),
         };
-        Seen::read(&service("db", None, NEVER).what, &answer).expect("JSON")
+        let (_, nothing) = question(&service("db", None, NEVER)).expect("the catalog is asked");
+        nothing.next(&answer).expect("JSON")
     };
     let first = seen(&instances(&[("db-1", "10.0.0.1", ""), ("db-2", "10.0.0.2", "")]));
     // Another order is none.

@@ -19,16 +19,17 @@ const CONFIG: &str = r#"{discovery: "none", jobs: [
     {name: "then", exec: ["sh", "-c", "echo then ran"], when: {source: "slow", once: "exitSuccess"}}]}"#;
 
 /// Kills of the worker in a run of the gate, and in a soak: 100 times what `REGROW_SOAK` says.
-fn kills() -> usize {
-    let soak = std::env::var("REGROW_SOAK").ok();
-    soak.map_or(12, |times| 100 * times.parse::<usize>().expect("REGROW_SOAK is a number"))
+fn kills() -> Result<usize> {
+    let Ok(times) = std::env::var("REGROW_SOAK") else { return Ok(12) };
+    Ok(100 * times.parse::<usize>().context("REGROW_SOAK is a number")?)
 }
 
 #[test]
 fn a_worker_killed_under_load_loses_no_job_no_end_and_no_line() -> Result<()> {
     let mut program = Supervised::start(CONFIG)?;
     program.printed("line slow", WITHIN)?;
-    for round in 0..kills() {
+    let kills = kills()?;
+    for round in 0..kills {
         let worker = program.worker()?;
         // Not always at the same point of its work.
         std::thread::sleep(Duration::from_millis(60 + (round as u64 * 37) % 90));
@@ -43,7 +44,7 @@ fn a_worker_killed_under_load_loses_no_job_no_end_and_no_line() -> Result<()> {
     let output = program.output();
     for job in ["a", "b", "slow"] {
         let count = complete(&output, job)?;
-        println!("{job}: {count} lines, {} kills", kills());
+        println!("{job}: {count} lines, {kills} kills");
     }
     Ok(())
 }
