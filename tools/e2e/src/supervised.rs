@@ -75,14 +75,17 @@ impl Supervised {
         self.child.id()
     }
 
-    /// Number of its worker: the child of the first process that runs the same program.
+    /// Number of its worker: the child of the first process that runs the same program, and has a
+    /// thread for the log. A job that is not executed yet has one thread.
     ///
     /// # Errors
     /// There is none at the moment.
     pub fn worker(&self) -> Result<i32> {
         let own = std::fs::read_link(format!("/proc/{}/exe", self.pid()))?;
         let is_worker = |child: &i32| {
-            std::fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|exe| exe == own)
+            let threads = std::fs::read_dir(format!("/proc/{child}/task"));
+            threads.is_ok_and(|threads| threads.count() > 1)
+                && std::fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|exe| exe == own)
         };
         let children = children(self.pid())?;
         children.into_iter().find(is_worker).context("no worker at the moment")

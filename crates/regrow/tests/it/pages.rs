@@ -4,7 +4,8 @@
 //! A fenced block `console` is a session. A line that begins with `$ ` is a command; the lines up to the
 //! next one are its whole output, in which `…` stands for any text, and alone on a line for any lines. A
 //! command that ends with ` &` goes on; the lines below it are waited for, in any order, because they
-//! may come from several processes. `kill %N` ends the Nth of these. A block whose first line names a second word (`yaml web.yaml`) is a file of that name.
+//! may come from several processes. `kill %N` ends the Nth of these. A block whose first line names a
+//! second word (`yaml web.yaml`) is a file of that name.
 //! Commands that only look are repeated until they say what is shown, or patience ends.
 
 use std::collections::BTreeMap;
