@@ -240,11 +240,11 @@ fn state(pid: i32) -> Option<char> {
     text.rsplit(") ").next()?.chars().next()
 }
 
-/// The processes that init started, without the worker.
+/// The processes that init started, without the worker. None where there is no worker yet.
 fn job_numbers(program: &Supervised) -> Vec<i32> {
-    let worker = program.worker().ok();
+    let Ok(worker) = program.worker() else { return Vec::new() };
     let all = e2e::supervised::children(program.pid()).unwrap_or_default();
-    all.into_iter().filter(|pid| Some(*pid) != worker).collect()
+    all.into_iter().filter(|pid| *pid != worker).collect()
 }
 
 fn jobs(program: &Supervised) -> usize {
