@@ -199,7 +199,9 @@ pub struct Service {
     pub initial_status: Option<Status>,
     /// Others may change its tags.
     pub enable_tag_override: bool,
-    /// It is removed from the catalog after this time in `critical`; Go form.
+    /// It is removed from the catalog after this time in `critical`; Go form. An hour by default, because
+    /// the copy of a service that moved to another agent, or ended without a word, is critical for ever.
+    /// One that still runs announces itself again. `None` only in strict compatibility.
     pub deregister_critical_after: Option<String>,
 }
 

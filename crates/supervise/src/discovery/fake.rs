@@ -239,9 +239,6 @@ impl FakeAgent {
             });
             return reply(200, "", None);
         }
-        if path == "/v1/catalog/deregister" {
-            return reply(200, "true", None);
-        }
         let id = path.strip_prefix("/v1/agent/check/update/").unwrap_or_default();
         let id = id.replace("%3A", ":");
         if !self.state.borrow().checks.contains_key(&id) {

@@ -164,7 +164,11 @@ impl Worker {
                 Some(ask) = ears.asks.recv() => self.ask(ask).await?,
                 signal = signals.next() => self.signal(signal).await?,
                 Some(drained) = ears.drained.recv() => self.drained(drained)?,
-                () = clock::until(overdue) => self.overdue()?,
+                () = clock::until(overdue) => match ears.drained.try_recv() {
+                    // The words are there: it is us who are late.
+                    Ok(drained) => self.drained(drained)?,
+                    Err(_) => self.overdue()?,
+                },
                 () = clock::until(deadline) => self.turn(Input::Tick)?,
             };
             if let Turn::Ends(code) = turn {

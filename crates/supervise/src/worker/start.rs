@@ -66,7 +66,8 @@ fn variables<'a>(
     });
     // Where the supervisor itself was told to tell, that is not for its jobs.
     let moved: Vec<&OsStr> = moved.chain([OsStr::new(notify::VARIABLE)]).collect();
-    let texts = own.iter().chain(particular.fence.iter());
+    let own = own.iter().filter(|(name, _)| name != notify::VARIABLE);
+    let texts = own.chain(particular.fence.iter());
     let paths =
         [(super::secrets::VARIABLE, &particular.secrets), (notify::VARIABLE, &particular.notify)];
     let paths = paths.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
@@ -90,7 +91,7 @@ mod tests {
         let added = [("A", "1"), ("SECRET", "x"), ("PATH", "/p"), (notify::VARIABLE, "ours")];
         let common = || added.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
         let twice = || common().chain([(OsStr::new("A"), OsStr::new("2"))]);
-        let own = [("B", "3"), ("PATH", "/own")].map(pair);
+        let own = [("B", "3"), ("PATH", "/own"), (notify::VARIABLE, "its")].map(pair);
         let from = SecretSource::Env("SECRET".to_owned());
         let secrets = [SecretFile { name: "x".to_owned(), from }];
         let fence = Some(pair(("F", "9")));
@@ -105,7 +106,7 @@ mod tests {
         let all = variables(twice(), &secrets, &own, &particular);
         assert_eq!(text(all), "A=2 B=3 F=9 NOTIFY_SOCKET=/told PATH=/own");
         let nothing = Particular::default();
-        let all = variables(twice(), &[], &[], &nothing);
+        let all = variables(twice(), &[], &own[2..], &nothing);
         assert_eq!(text(all), "A=2 PATH=/p SECRET=x");
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use e2e::binary;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1::handshake;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
@@ -69,21 +69,12 @@ impl Catalog {
 
     /// Asks it once; what is not JSON is null.
     pub async fn ask(&self, method: Method, path: &str) -> Result<Value> {
-        self.send(method, path, Bytes::new()).await
-    }
-
-    /// Tells it something once; what it answers and is not JSON is null.
-    pub async fn tell(&self, method: Method, path: &str, what: &Value) -> Result<Value> {
-        self.send(method, path, what.to_string().into()).await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Value> {
         let address = self.url.trim_start_matches("http://");
         let stream = TcpStream::connect(address).await.context("reach the catalog")?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", address);
-        let answer = sender.send_request(request.body(Full::new(body))?).await?;
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
         let body = answer.into_body().collect().await?.to_bytes();
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }

@@ -257,11 +257,13 @@ fn complaint_20_a_stop_timeout_of_zero_is_the_default_and_a_negative_one_none() 
     assert!(stop("9223372036854775807") < Duration::from_secs(300 * 366 * 86_400));
 }
 
+/// Complaint 11: the copy of a service that moved to another agent stayed there, critical, for ever.
 #[test]
-fn an_empty_deregister_time_is_none() {
+fn complaint_11_a_service_that_is_critical_for_an_hour_is_taken_out() {
     let health = "health: {interval: 1, ttl: 1}";
     for (consul, expected) in [
-        ("{enableTagOverride: true}", None),
+        ("{enableTagOverride: true}", Some("1h")),
+        ("{deregisterCriticalServiceAfter: ''}", Some("1h")),
         ("{deregisterCriticalServiceAfter: 90}", Some("90s")),
         ("{deregisterCriticalServiceAfter: '1h'}", Some("1h")),
     ] {
@@ -269,6 +271,11 @@ fn an_empty_deregister_time_is_none() {
         let service = job.service.expect("a service");
         assert_eq!(service.deregister_critical_after.as_deref(), expected, "{consul}");
     }
+    let strict = loaded(&format!(
+        "{{consul: 'a:1', compatibility: 'containerpilot', jobs: [{{name: 'web', port: 1, {health}}}]}}"
+    ));
+    let service = strict.config.jobs[0].service.as_ref().expect("a service");
+    assert_eq!(service.deregister_critical_after, None);
 }
 
 fn consul(text: &str, env: &[(&str, &str)]) -> Result<Consul, String> {

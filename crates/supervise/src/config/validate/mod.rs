@@ -22,6 +22,8 @@ use super::model::{Config, SignalAct, SignalUse, UserSignal};
 use super::tree::{Node, Place, Value};
 use super::{duration, keys};
 
+/// When the catalog takes out a service that stays critical, where nothing else is said.
+const TAKEN_OUT_AFTER: &str = "1h";
 /// Where ContainerPilot has its control socket.
 const CONTROL_SOCKET: &str = "/var/run/containerpilot.socket";
 
@@ -102,6 +104,11 @@ pub(super) fn config(
     let logging = logging::logging(top.get("logging"))?;
     let locks = locks::locks(&mut context, &top, &jobs, &watches, &discovery)?;
     let strict = compatibility(&top)?;
+    if !strict {
+        for service in jobs.iter_mut().filter_map(|job| job.service.as_mut()) {
+            service.deregister_critical_after.get_or_insert_with(|| TAKEN_OUT_AFTER.to_owned());
+        }
+    }
     let signals = signals(&top)?;
     let config = Config {
         discovery,

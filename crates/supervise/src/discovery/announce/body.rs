@@ -62,53 +62,6 @@ struct Shown {
     enable_tag_override: bool,
 }
 
-/// An instance as the catalog shows it with its checks.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Instance {
-    node: InstanceNode,
-    service: InstanceService,
-    checks: Vec<InstanceCheck>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InstanceNode {
-    node: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InstanceService {
-    #[serde(rename = "ID")]
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InstanceCheck {
-    #[serde(rename = "CheckID")]
-    id: String,
-    status: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NodeDeregistration<'s> {
-    node: &'s str,
-    #[serde(rename = "ServiceID")]
-    service: &'s str,
-}
-
-/// Where instances with one identity are.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Copies {
-    /// How many pass, or warn.
-    pub living: usize,
-    /// Nodes of those that are critical.
-    pub dead: Vec<String>,
-}
-
 const fn word(status: Status) -> &'static str {
     match status {
         Status::Passing => "passing",
@@ -175,34 +128,6 @@ pub(super) fn deregister_path(service: &Service) -> String {
 /// Where the agent shows a service.
 pub(super) fn show_path(service: &Service) -> String {
     format!("/v1/agent/service/{}", escape(&service.id))
-}
-
-/// Where all instances of a service are shown with their checks.
-pub(super) fn copies_path(service: &Service) -> String {
-    format!("/v1/health/service/{}", escape(&service.name))
-}
-
-/// Instances with this identity, in what the catalog shows. One without a check lives.
-pub(super) fn copies(shown: &[u8], id: &str) -> Result<Copies, serde_json::Error> {
-    let shown: Vec<Instance> = serde_json::from_slice(shown)?;
-    let check = format!("service:{id}");
-    let mut copies = Copies::default();
-    for Instance { node, checks, .. } in shown.into_iter().filter(|one| one.service.id == id) {
-        let critical = |one: &InstanceCheck| one.id == check && one.status == "critical";
-        match checks.iter().any(critical) {
-            true => copies.dead.push(node.node),
-            false => copies.living += 1,
-        }
-    }
-    Ok(copies)
-}
-
-/// Where an instance is taken off any node.
-pub(super) const NODE_DEREGISTER: &str = "/v1/catalog/deregister";
-
-/// The body that takes an instance off a node.
-pub(super) fn node_deregistration(node: &str, id: &str) -> Bytes {
-    json(&NodeDeregistration { node, service: id })
 }
 
 /// Whether what the agent shows is that service. Tags that others may change are not looked at.

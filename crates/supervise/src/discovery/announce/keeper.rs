@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::body;
 use super::plan::{Outcome, Step, Told, Wanted};
-use crate::config::{Service, Status};
 use crate::discovery::client::{Client, LONGEST};
 use crate::discovery::complaint::Complaint;
 use crate::discovery::error::CallError;
@@ -102,40 +101,8 @@ impl Keeper {
                 let looked = self.compare(wanted, within).await;
                 looked.unwrap_or_else(Outcome::Failed)
             }
-            Step::Copies => {
-                // While ours is not fit, the one that lives is another's.
-                if wanted.status(Instant::now()) == Status::Critical {
-                    return Outcome::Differs;
-                }
-                let looked = self.take_out_copies(service, within).await;
-                looked.unwrap_or_else(Outcome::Failed)
-            }
             Step::Rest(_) => Outcome::Done,
         }
-    }
-
-    /// Takes critical copies of a service off other nodes, where one lives: that is ours.
-    async fn take_out_copies(
-        &self,
-        service: &Service,
-        within: Duration,
-    ) -> Result<Outcome, CallError> {
-        let shown = self.client.get(&body::copies_path(service), within).await?;
-        let copies = body::copies(&shown.body, &service.id);
-        let copies = copies.map_err(|error| self.client.foreign(&error))?;
-        if copies.living != 1 {
-            return Ok(if copies.dead.is_empty() { Outcome::Done } else { Outcome::Differs });
-        }
-        for node in copies.dead {
-            let content = body::node_deregistration(&node, &service.id);
-            self.client.put(body::NODE_DEREGISTER, content, within).await?;
-            tracing::info!(
-                job = service.name,
-                "a dead copy of {} was taken off node {node}",
-                service.id
-            );
-        }
-        Ok(Outcome::Done)
     }
 
     async fn compare(&self, wanted: &Wanted, within: Duration) -> Result<Outcome, CallError> {
@@ -155,8 +122,8 @@ impl Keeper {
             Step::Register => (&mut self.complaints.registration, "service registration failed"),
             Step::Update(_) => (&mut self.complaints.update, "service update TTL failed"),
             Step::Deregister => (&mut self.complaints.deregistration, "deregistering failed"),
-            Step::Compare | Step::Copies | Step::Rest(_) => {
-                if step == Step::Compare && *outcome == Outcome::Differs {
+            Step::Compare | Step::Rest(_) => {
+                if *outcome == Outcome::Differs {
                     tracing::warn!(
                         job,
                         "the catalog lost {id} or has something else: announced again"

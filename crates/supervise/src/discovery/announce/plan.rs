@@ -15,10 +15,6 @@ const COMPARE: Duration = Duration::from_secs(60);
 /// When a service that was taken out is taken out once more, after a registration whose fate is not
 /// known: it may have been on its way still.
 const ONCE_MORE: Duration = Duration::from_secs(2);
-/// When dead copies are looked for, after the TTL of a registration is over.
-const COPIES_AFTER: Duration = Duration::from_secs(1);
-/// How often they are looked for after one registration, where others with the same identity live.
-const COPIES_LOOKS: u8 = 3;
 
 /// What the supervisor wants the agent to show of one service: the latest word, whatever came before.
 #[derive(Clone, Debug)]
@@ -73,9 +69,6 @@ pub(super) enum Step {
     Deregister,
     /// Look what the agent has.
     Compare,
-    /// Take out copies that others hold: what was registered with another agent before, by this
-    /// program or one before it, stays there critical for ever.
-    Copies,
     /// Nothing before that moment, or before something changes.
     Rest(Option<Instant>),
 }
@@ -85,7 +78,7 @@ pub(super) enum Step {
 pub(super) enum Outcome {
     /// Done; of a look: it is as it should be.
     Done,
-    /// A look showed that the agent has nothing, or something else; that other copies live.
+    /// A look showed that the agent has nothing, or something else.
     Differs,
     /// It failed.
     Failed(CallError),
@@ -108,8 +101,6 @@ pub(super) struct Told {
     failures: u32,
     retry: Option<Instant>,
     compare: Instant,
-    /// When to look for copies, and how often still.
-    copies: Option<(Instant, u8)>,
 }
 
 impl Told {
@@ -124,7 +115,6 @@ impl Told {
             failures: 0,
             retry: None,
             compare: now,
-            copies: None,
         }
     }
 
@@ -157,31 +147,20 @@ impl Told {
         } else if now >= self.compare {
             Step::Compare
         } else {
-            match self.copies {
-                Some((at, _)) if now >= at => Step::Copies,
-                Some((at, _)) => Step::Rest(Some(at.min(self.compare))),
-                None => Step::Rest(Some(self.compare)),
-            }
+            Step::Rest(Some(self.compare))
         }
     }
 
     /// Whether everything that was wanted is so.
     pub fn settled(&self, wanted: &Wanted, step: Step) -> bool {
         match wanted.present {
-            true => {
-                matches!(step, Step::Rest(_) | Step::Compare | Step::Copies) && self.retry.is_none()
-            }
+            true => matches!(step, Step::Rest(_) | Step::Compare) && self.retry.is_none(),
             false => self.withdrawn || self.has == Has::Nothing,
         }
     }
 
     /// Takes in what became of a step.
     pub fn took(&mut self, step: Step, wanted: &Wanted, outcome: &Outcome, now: Instant) {
-        if step == Step::Copies {
-            let again = |(_, left): (Instant, u8)| Some((now + wanted.ttl, left.checked_sub(1)?));
-            self.copies = self.copies.filter(|_| *outcome != Outcome::Done).and_then(again);
-            return;
-        }
         let unknown = match outcome {
             Outcome::Abandoned => true,
             Outcome::Failed(error) => !error.certainly_not_executed(),
@@ -210,7 +189,6 @@ impl Told {
             Step::Register => {
                 self.has = Has::This(wanted.service.clone(), wanted.ttl);
                 (self.stray, self.withdrawn) = (false, false);
-                self.copies = Some((now + wanted.ttl + COPIES_AFTER, COPIES_LOOKS - 1));
                 self.compare = now + COMPARE.mul_f64(rand::random_range(0.75..=1.25));
             }
             Step::Update(beat) => self.beat = beat,
@@ -221,7 +199,7 @@ impl Told {
                     (self.has, self.retry) = (Has::Perhaps, Some(now + ONCE_MORE));
                 }
             }
-            Step::Compare | Step::Copies | Step::Rest(_) => {}
+            Step::Compare | Step::Rest(_) => {}
         }
     }
 

@@ -98,43 +98,6 @@ async fn a_service_that_the_agent_forgot_is_registered_again() {
     agent.until(|state| state.count("PUT /v1/agent/service/register") == 2).await;
 }
 
-/// Complaint 11: a critical copy stayed with another agent, of those that share an address.
-#[tokio::test]
-async fn complaint_11_a_dead_copy_on_another_node_is_taken_out() {
-    let (agent, mut announcer, _answers) = started().await;
-    let shown = |node: &str, id: &str, status: &str| {
-        format!(
-            r#"{{"Node":{{"Node":"{node}"}},"Service":{{"ID":"{id}"}},"Checks":[
-                {{"CheckID":"serfHealth","Status":"critical"}},
-                {{"CheckID":"service:{id}","Status":"{status}"}}]}}"#
-        )
-    };
-    let all = [
-        shown("one", "app-host1", "critical"),
-        shown("two", "app-host1", "passing"),
-        shown("three", "app-host2", "critical"),
-        shown("four", "app-host1", "critical"),
-    ];
-    agent.say("/v1/health/service/app", 1, 200, &format!("[{}]", all.join(",")));
-    let ttl = Duration::from_secs(1);
-    announcer.announce(JOB, service(), ttl, Status::Passing);
-    // Copies are left alone while ours is not known to be fit.
-    let beats = async {
-        loop {
-            announcer.heartbeat(JOB, Status::Passing, "ok".into());
-            tokio::time::sleep(ttl / 4).await;
-        }
-    };
-    let state = tokio::select! {
-        state = agent.until(|state| state.count("PUT /v1/catalog/deregister") == 2) => state,
-        () = beats => unreachable!("it goes on for ever"),
-    };
-    let taken = state.calls.iter().filter(|call| call.line == "PUT /v1/catalog/deregister");
-    let taken: Vec<&str> = taken.map(|call| call.body.as_str()).collect();
-    let one = |node: &str| format!(r#"{{"Node":"{node}","ServiceID":"app-host1"}}"#);
-    assert_eq!(taken, [one("one"), one("four")]);
-}
-
 /// Complaint 9: after maintenance the service never came back.
 #[tokio::test]
 async fn a_heartbeat_after_maintenance_announces_the_service_again() {
@@ -285,7 +248,6 @@ mod decisions {
         let now = Instant::now();
         let (wanted, mut told) = healthy(now);
         assert!(matches!(told.next(&wanted, now), Step::Rest(Some(_))));
-        told.took(Step::Copies, &wanted, &Outcome::Done, now);
         let later = now + Duration::from_secs(76);
         assert_eq!(told.next(&wanted, later), Step::Compare);
         told.took(Step::Compare, &wanted, &Outcome::Done, later);
@@ -293,26 +255,6 @@ mod decisions {
         let later = later + Duration::from_secs(76);
         told.took(Step::Compare, &wanted, &Outcome::Differs, later);
         assert_eq!(told.next(&wanted, later), Step::Register);
-    }
-
-    #[tokio::test]
-    async fn copies_are_looked_for_once_a_registration_and_thrice_where_others_live() {
-        let now = Instant::now();
-        let (wanted, mut told) = healthy(now);
-        let mut later = now + TTL;
-        assert!(matches!(told.next(&wanted, later), Step::Rest(Some(_))));
-        for _ in 0..3 {
-            later += TTL;
-            told.took(Step::Compare, &wanted, &Outcome::Done, later);
-            assert_eq!(told.next(&wanted, later), Step::Copies);
-            told.took(Step::Copies, &wanted, &Outcome::Differs, later);
-        }
-        let far = later + 2 * TTL;
-        assert!(matches!(told.next(&wanted, far), Step::Rest(Some(_))));
-        told.took(Step::Register, &wanted, &Outcome::Done, far);
-        assert_eq!(told.next(&wanted, far + 2 * TTL), Step::Copies);
-        told.took(Step::Copies, &wanted, &Outcome::Done, far + 2 * TTL);
-        assert!(matches!(told.next(&wanted, far + 2 * TTL), Step::Rest(Some(_))));
     }
 
     #[tokio::test]
