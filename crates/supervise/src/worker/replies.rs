@@ -44,7 +44,7 @@ impl Worker {
         let failed = !matches!(how, Ended::Code(0) | Ended::NotStarted(_));
         if failed && self.book.machine.asks(process) && !self.book.is_raw(process) {
             let failed = self.words.failed(process, how, now());
-            return failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed));
+            return self.failed(failed);
         }
         let input = self.ended(process, how);
         self.turn(input)
@@ -62,7 +62,7 @@ impl Worker {
             return Ok(Turn::Goes);
         }
         let failed = self.words.drained(drained);
-        failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed))
+        self.failed(failed)
     }
 
     /// The end of a check waits no longer for what it said.
@@ -71,10 +71,12 @@ impl Worker {
     /// Init is gone.
     pub(super) fn overdue(&mut self) -> Result<Turn, WorkerError> {
         let failed = self.words.overdue(now());
-        failed.map_or(Ok(Turn::Goes), |failed| self.failed(failed))
+        self.failed(failed)
     }
 
-    fn failed(&mut self, (process, how, said): Failed) -> Result<Turn, WorkerError> {
+    /// Tells the machine of a check that failed, if its end waits for nothing more.
+    fn failed(&mut self, failed: Option<Failed>) -> Result<Turn, WorkerError> {
+        let Some((process, how, said)) = failed else { return Ok(Turn::Goes) };
         let text = said.filter(|said| !said.is_empty());
         self.turn(Input::Ended { process, how, text })
     }
