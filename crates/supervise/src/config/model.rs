@@ -31,7 +31,8 @@ pub struct Config {
     /// Metrics and status over HTTP.
     pub telemetry: Option<Telemetry>,
     /// Keep to what ContainerPilot does at the end: jobs that only wait hold the program open, its
-    /// exit code is 0 always, and services that stay critical stay in the catalog. Key `compatibility: "containerpilot"`. Default false.
+    /// exit code is 0 always, and services that stay critical stay in the catalog. Key
+    /// `compatibility: "containerpilot"`. Default false.
     pub strict: bool,
     /// What signals do instead of what they usually do. Key `signals`, default empty.
     pub signals: Vec<SignalUse>,
